@@ -1,0 +1,73 @@
+"""Instrumenting one client: its own method, and those of the pipelines and subscriptions it makes."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from redispan._client import calls, endpoints
+from redispan._client.recorder import Recorder
+
+_MARK = "_redispan_patched"
+
+
+class ClientPatches:
+    """The clients that were instrumented one by one. Holds them weakly."""
+
+    def __init__(self) -> None:
+        self._clients: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def instrument(self, client: Any, recorder: Recorder) -> None:
+        """Instrument ``client``; a second time replaces the first."""
+        self.uninstrument(client)
+        asynchronous = inspect.iscoroutinefunction(type(client).execute_command)
+        finder = endpoints.of_cluster if hasattr(client, "nodes_manager") else endpoints.of_client
+        command = calls.async_command_shell if asynchronous else calls.command_shell
+        _bind(client, "execute_command", lambda original: command(original, recorder, finder))
+        for maker in ("pipeline", "pubsub"):
+            if hasattr(client, maker):
+                _bind(client, maker, lambda original: _maker_shell(original, recorder, finder, asynchronous))
+        self._clients.add(client)
+
+    def uninstrument(self, client: Any) -> None:
+        """Take it off again."""
+        for name in ("execute_command", "pipeline", "pubsub"):
+            found = vars(client).get(name) if hasattr(client, "__dict__") else None
+            if found is not None and getattr(found, _MARK, False):
+                delattr(client, name)
+        self._clients.discard(client)
+
+    def __contains__(self, client: Any) -> bool:
+        return client in self._clients
+
+
+def _bind(owner: Any, name: str, build: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    shell = build(getattr(type(owner), name))
+    setattr(shell, _MARK, True)
+    setattr(owner, name, types.MethodType(shell, owner))
+
+
+def _maker_shell(
+    original: Callable[..., Any], recorder: Recorder, finder: Any, asynchronous: bool
+) -> Callable[..., Any]:
+    command = calls.async_command_shell if asynchronous else calls.command_shell
+    batch = calls.async_batch_shell if asynchronous else calls.batch_shell
+
+    def make(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = original(self, *args, **kwargs)
+        try:
+            if hasattr(made, "handle_message"):
+                _bind(made, "execute_command", lambda inner: command(inner, recorder, finder))
+            else:
+                if hasattr(type(made), "immediate_execute_command"):
+                    _bind(made, "immediate_execute_command", lambda inner: command(inner, recorder, finder))
+                _bind(made, "execute", lambda inner: batch(inner, recorder, finder))
+        except Exception:
+            # A slotted pipeline can't be instrumented alone; it works as ever.
+            return made
+        return made
+
+    return make

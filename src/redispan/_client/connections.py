@@ -1,0 +1,203 @@
+"""What happens on a connection: which one an operation used, what was sent without an operation, time to connect.
+
+These shells sit below the client's methods, on the connection classes. They cost one context lookup per command.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+from redispan._client import seam
+from redispan._core import observing
+from redispan._core.commands import identify
+from redispan._core.ledger import LEDGER
+from redispan._core.observing import INTERNAL, current
+from redispan._core.operation import Operation
+
+Method = Callable[..., Any]
+
+
+def peer(connection: Any) -> seam.Peer | None:
+    """The other end of ``connection``, asked for once per socket."""
+    try:
+        found: seam.Peer | None = connection._redispan_peer
+        return found
+    except AttributeError:
+        # Opened before redispan came, or by a class of the program's own.
+        return _remember_peer(connection)
+
+
+def _remember_peer(connection: Any) -> seam.Peer | None:
+    found = seam.peer_of(connection)
+    if found is not None:
+        try:
+            connection._redispan_peer = found
+        except Exception:
+            return found
+    return found
+
+
+def note_send(connection: Any, args: tuple[Any, ...]) -> None:
+    """A command is about to be written to ``connection``."""
+    operation = current.get()
+    if operation is None or operation.done:
+        LEDGER.add("raw", identify(args).group)
+    elif operation.internal:
+        return
+    elif operation.sends == 0:
+        operation.sends = 1
+        operation.connection = connection
+    elif args[0] != "ASKING":
+        _note_further_send(operation, connection)
+
+
+def note_batch(connection: Any) -> None:
+    """A whole batch is about to be written to ``connection``."""
+    operation = current.get()
+    if operation is None or operation.done or operation.internal:
+        return
+    if operation.sends == 0:
+        operation.sends = 1
+        operation.connection = connection
+    else:
+        _note_further_send(operation, connection)
+
+
+def _note_further_send(operation: Operation, connection: Any) -> None:
+    # A retry goes to the node of before, a redirect or a command for many nodes to another one. The node is told by
+    # its address, because a retry may well use another connection of the same pool.
+    if operation.nodes is None:
+        operation.nodes = {_node(operation.connection)}
+    operation.nodes.add(_node(connection))
+    operation.sends += 1
+    operation.connection = connection
+
+
+def _node(connection: Any) -> int:
+    return hash(seam.place_of_connection(connection))
+
+
+def send_command_shell(original: Method) -> Method:
+    """Sync ``send_command``: note who sends what where."""
+
+    @functools.wraps(original)
+    def send_command(self: Any, *args: Any, **kwargs: Any) -> Any:
+        note_send(self, args)
+        return original(self, *args, **kwargs)
+
+    return send_command
+
+
+def pack_command_shell(original: Method) -> Method:
+    """Async ``pack_command``: the one place every async command passes, in clusters too."""
+
+    @functools.wraps(original)
+    def pack_command(self: Any, *args: Any) -> Any:
+        note_send(self, args)
+        return original(self, *args)
+
+    return pack_command
+
+
+def pack_commands_shell(original: Method) -> Method:
+    """``pack_commands``, sync and async: a batch is one send, whatever it packs inside."""
+
+    @functools.wraps(original)
+    def pack_commands(self: Any, commands: Any) -> Any:
+        note_batch(self)
+        token = current.set(INTERNAL)
+        try:
+            return original(self, commands)
+        finally:
+            observing.leave(token)
+
+    return pack_commands
+
+
+def connect_shell(original: Method) -> Method:
+    """Sync ``connect``: time it for the operation that waits for it; its handshake is nobody's operation."""
+
+    @functools.wraps(original)
+    def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if seam.is_open(self):
+            return original(self, *args, **kwargs)
+        waiting, token, start_ns = _connecting()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _connected(self, waiting, token, start_ns)
+
+    return connect
+
+
+def async_connect_shell(original: Method) -> Method:
+    """Async ``connect``, likewise."""
+
+    @functools.wraps(original)
+    async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if seam.is_open(self):
+            return await original(self, *args, **kwargs)
+        waiting, token, start_ns = _connecting()
+        try:
+            return await original(self, *args, **kwargs)
+        finally:
+            _connected(self, waiting, token, start_ns)
+
+    return connect
+
+
+def _connecting() -> tuple[Operation | None, Any, int]:
+    return current.get(), current.set(INTERNAL), perf_counter_ns()
+
+
+def _connected(connection: Any, waiting: Operation | None, token: Any, start_ns: int) -> None:
+    observing.leave(token)
+    if waiting is not None and not waiting.internal and not waiting.done:
+        waiting.connect_ns += perf_counter_ns() - start_ns
+    if seam.is_open(connection):
+        _remember_peer(connection)
+
+
+def internal_shell(original: Method) -> Method:
+    """A sync method of the client's own housekeeping: the commands it sends are no operations."""
+
+    @functools.wraps(original)
+    def housekeeping(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = current.set(INTERNAL)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            observing.leave(token)
+
+    return housekeeping
+
+
+def async_internal_shell(original: Method) -> Method:
+    """An async method of the client's own housekeeping."""
+
+    @functools.wraps(original)
+    async def housekeeping(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = current.set(INTERNAL)
+        try:
+            return await original(self, *args, **kwargs)
+        finally:
+            observing.leave(token)
+
+    return housekeeping
+
+
+def redirect_shell(original: Method) -> Method:
+    """``AskError.__init__``, which MovedError inherits: every redirect the cluster client follows makes one."""
+
+    @functools.wraps(original)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it is that method
+        operation = observing.running()
+        if operation is not None:
+            operation.redirects += 1
+            LEDGER.add("redirects")
+        original(self, *args, **kwargs)
+
+    return __init__

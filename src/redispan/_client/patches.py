@@ -1,0 +1,104 @@
+"""Applies the table of targets to the packages that are there, and takes everything off again."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from redispan._client import calls, connections, endpoints, seam
+from redispan._client.patching import Patch
+from redispan._client.recorder import Recorder
+from redispan._client.targets import OPERATIONS, PACKAGES, Target
+
+_log = logging.getLogger("redispan")
+
+_CALL_SHELLS: dict[str, Callable[..., Any]] = {
+    "command": calls.command_shell,
+    "async_command": calls.async_command_shell,
+    "batch": calls.batch_shell,
+    "async_batch": calls.async_batch_shell,
+    "script": calls.script_shell,
+    "async_script": calls.async_script_shell,
+}
+
+_PLAIN_SHELLS: dict[str, Callable[..., Any]] = {
+    "message": calls.message_shell,
+    "send_command": connections.send_command_shell,
+    "pack_command": connections.pack_command_shell,
+    "pack_commands": connections.pack_commands_shell,
+    "connect": connections.connect_shell,
+    "async_connect": connections.async_connect_shell,
+    "internal": connections.internal_shell,
+    "async_internal": connections.async_internal_shell,
+    "redirect": connections.redirect_shell,
+}
+
+_FINDERS: dict[str, Callable[[Any], Any]] = {
+    "client": endpoints.of_client,
+    "cluster": endpoints.of_cluster,
+    "pubsub": endpoints.of_cluster_pubsub,
+    "strategy": endpoints.of_strategy,
+}
+
+
+def build_shell(target: Target, recorder: Recorder) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What makes the shell of one target."""
+    plain = _PLAIN_SHELLS.get(target.shell)
+    if plain is not None:
+        return plain
+    shell = _CALL_SHELLS[target.shell]
+    if target.shell.endswith("script"):
+        return functools.partial(shell, recorder=recorder, find_endpoint=endpoints.of_client)
+    return functools.partial(shell, recorder=recorder, find_endpoint=_FINDERS[target.finder])
+
+
+class Patches:
+    """All patches of one instrumentation."""
+
+    def __init__(self) -> None:
+        self._applied: list[Patch] = []
+        self.packages: dict[str, tuple[int, ...]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._applied)
+
+    @property
+    def applied(self) -> tuple[Patch, ...]:
+        """The patches in place, in the order they were put there."""
+        return tuple(self._applied)
+
+    def apply(self, recorder: Recorder, targets: Iterable[Target] = OPERATIONS) -> None:
+        """Patch every package that is installed and new enough; a target that isn't there is left out."""
+        wanted = tuple(targets)
+        for package, names in PACKAGES.items():
+            if not seam.is_installed(package):
+                continue
+            module = seam.load(package, "")
+            version = seam.version_of(module)
+            if module is None or version < seam.MINIMUM_VERSION:
+                _log.warning(
+                    "redispan: %s %s is not supported (5.0 or newer is needed); it is not instrumented.",
+                    package,
+                    ".".join(map(str, version)) or "(broken)",
+                )
+                continue
+            self.packages[package] = version
+            for target in wanted:
+                self._apply_one(package, names, target, recorder)
+
+    def _apply_one(self, package: str, names: dict[str, str], target: Target, recorder: Recorder) -> None:
+        owner = getattr(seam.load(package, target.module), target.owner.format(**names), None)
+        method = next((name for name in target.method.split("|") if hasattr(owner, name)), None)
+        if owner is None or method is None:
+            if target.required:
+                _log.debug("redispan: %s has no %s.%s; not patched", package, target.owner, target.method)
+            return
+        self._applied.append(Patch(owner, method, build_shell(target, recorder)))
+
+    def undo(self) -> None:
+        """Take everything off, last first."""
+        while self._applied:
+            self._applied.pop().undo()
+        self.packages.clear()

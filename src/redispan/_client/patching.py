@@ -1,0 +1,75 @@
+"""Putting plain functions on classes and objects, and taking exactly them off again.
+
+The original is kept together with whether the owner had it itself or inherited it. Taking a patch off restores
+exactly that, and only if the attribute is still ours; where another tool wrapped us meanwhile, its wrapper stays and
+our function underneath becomes a pass-through.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+
+_log = logging.getLogger("redispan")
+
+_MISSING = object()
+
+
+class Patch:
+    """One replaced attribute."""
+
+    def __init__(self, owner: Any, name: str, build: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace ``owner.name`` by ``build(original)``.
+
+        Args:
+            owner: A class or a module-like object.
+            name: The attribute; it must exist.
+            build: Makes the shell around the original.
+
+        Raises:
+            AttributeError: If there is no such attribute.
+        """
+        self.owner = owner
+        self.name = name
+        self.own = vars(owner).get(name, _MISSING)
+        self.original = getattr(owner, name)
+        self.shell = build(self.original)
+        self._active = True
+        setattr(owner, name, self.shell)
+
+    @property
+    def intact(self) -> bool:
+        """Whether the attribute is still what we put there."""
+        return vars(self.owner).get(self.name, _MISSING) is self.shell
+
+    def undo(self) -> None:
+        """Take the patch off."""
+        if not self.intact:
+            _log.debug("redispan: %s.%s was patched by others meanwhile and stays", self.owner, self.name)
+            return
+        if self.own is _MISSING:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.own)
+
+
+def switchable(
+    original: Callable[..., Any], shell: Callable[..., Any], is_on: Callable[[], bool]
+) -> Callable[..., Any]:
+    """``shell`` while ``is_on()``, ``original`` after that: for shells that others may keep a reference to."""
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def call_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return await (shell if is_on() else original)(self, *args, **kwargs)
+
+        return call_async
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return (shell if is_on() else original)(self, *args, **kwargs)
+
+    return call

@@ -1,0 +1,151 @@
+"""The life of one recorded call, shared by every sync and async shell: begin, end, and nothing that can raise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from time import perf_counter_ns
+from typing import Any
+
+from redispan._client import batches, endpoints
+from redispan._client.connections import peer
+from redispan._core import observing
+from redispan._core.commands import CommandInfo, block_budget_s, identify
+from redispan._core.ledger import LEDGER
+from redispan._core.observing import Observers, current
+from redispan._core.operation import Batch, Endpoint, Operation
+
+_log = logging.getLogger("redispan")
+
+EndpointFinder = Callable[[Any], Endpoint]
+
+
+class Recorder:
+    """Turns calls into operations for one set of observers."""
+
+    def __init__(
+        self, observers: Observers, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> None:
+        """Wire a recorder.
+
+        Args:
+            observers: Who is told.
+            include: Names of the only commands recorded; empty for all.
+            exclude: Names of commands not recorded.
+        """
+        self._observers = observers
+        self._include = frozenset(include)
+        self._exclude = frozenset(exclude)
+        self._filters = bool(include or exclude)
+
+    def begin(self, find_endpoint: EndpointFinder, client: Any, args: Sequence[Any]) -> Operation | None:
+        """Start recording one command; None if this call isn't an operation of its own."""
+        try:
+            outer = current.get()
+            if outer is not None and not outer.done:
+                outer.expected_sends += 1
+                return None
+            if not self._observers.enabled():
+                return None
+            info = identify(args)
+            if self._filters and not self._wanted(info):
+                return None
+            endpoint = find_endpoint(client)
+            operation = Operation(info, args, endpoint, 0)
+            if endpoint.cached:
+                operation.defer_span = True
+            if info.blocking is not None:
+                operation.blocking = block_budget_s(info, args) is not None
+            return self._start(operation, client)
+        except Exception as fault:
+            return _faulted(fault)
+
+    def begin_script(self, find_endpoint: EndpointFinder, client: Any, args: Sequence[Any]) -> Operation | None:
+        """Start recording a call of a script object; the commands it sends are counted as they come."""
+        operation = self.begin(find_endpoint, client, args)
+        if operation is not None:
+            operation.expected_sends = 0
+        return operation
+
+    def begin_batch(
+        self, find_endpoint: EndpointFinder, pipeline: Any, kind: str, commands: Sequence[Sequence[Any]]
+    ) -> Operation | None:
+        """Start recording the execution of a pipeline; None for an empty one, which sends nothing."""
+        if len(commands) == 1:
+            return self.begin(find_endpoint, pipeline, commands[0])
+        try:
+            if not commands:
+                return None
+            outer = current.get()
+            if outer is not None and not outer.done:
+                outer.expected_sends += 1
+                return None
+            if not self._observers.enabled():
+                return None
+            info = batches.common_info(kind, commands)
+            operation = Operation(info, (), find_endpoint(pipeline), 0)
+            operation.batch = Batch(kind, commands)
+            return self._start(operation, pipeline)
+        except Exception as fault:
+            return _faulted(fault)
+
+    def _start(self, operation: Operation, client: Any) -> Operation:
+        operation.client = client
+        operation.token = current.set(operation)
+        self._observers.start(operation)
+        operation.start_ns = perf_counter_ns()
+        return operation
+
+    def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:
+        """Finish recording. Called exactly once for every operation that ``begin`` returned."""
+        operation.duration_ns = perf_counter_ns() - operation.start_ns
+        try:
+            operation.error = error
+            operation.response = response
+            connection = operation.connection
+            if connection is not None:
+                operation.peer = peer(connection)
+                if operation.endpoint.late:
+                    operation.endpoint = endpoints.of_connection(connection, operation.endpoint)
+                    operation.resolved = True
+            if operation.sends != operation.expected_sends:
+                _account_for_sends(operation)
+            if error is None and operation.batch is not None:
+                operation.healed_error = batches.first_error(response)
+            self._observers.finish(operation)
+        except Exception as fault:
+            _faulted(fault)
+        finally:
+            operation.done = True
+            observing.leave(operation.token)
+            # The error's traceback refers to the shell's frame and that to the operation: without this every failed
+            # call would be a reference cycle, holding the caller's arguments until the collector runs.
+            operation.error = operation.response = operation.healed_error = None
+            operation.connection = operation.client = None
+            operation.args = ()
+            operation.batch = None
+
+    def _wanted(self, info: CommandInfo) -> bool:
+        name = info.name.upper()
+        if (self._include and name not in self._include) or name in self._exclude:
+            LEDGER.dropped("excluded_commands")
+            return False
+        return True
+
+
+def _account_for_sends(operation: Operation) -> None:
+    """Tell retries, redirects and client-side cache hits apart by how often the command was written."""
+    expected = max(operation.expected_sends, len(operation.nodes) if operation.nodes else 1)
+    operation.retries = max(0, operation.sends - expected)
+    if operation.retries:
+        LEDGER.add("retries", amount=operation.retries)
+    if operation.sends == 0 and operation.defer_span and operation.error is None:
+        operation.cache_hit = True
+        LEDGER.add("cache_hits")
+
+
+def _faulted(fault: Exception) -> None:
+    LEDGER.telemetry_error("recorder")
+    if observing.strict:
+        raise fault
+    _log.debug("redispan: a call was not recorded: %s", type(fault).__name__)

@@ -1,0 +1,56 @@
+"""redispan's own books: what it saw, what it dropped, what went wrong in it. Read by observable counters.
+
+Exact under threads (one lock, held for a dictionary update), bounded (every key comes from a fixed vocabulary),
+and empty again in a forked child, which would otherwise report its parent's figures as its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+
+
+class Ledger:
+    """Counters by name and kind.
+
+    Names: ``operations`` by command group, ``raw`` (commands sent on a bare connection) by command group,
+    ``retries``, ``redirects``, ``messages`` (pub/sub messages received), ``cache_hits``, ``telemetry_errors`` by
+    part, ``dropped`` by what was dropped.
+    """
+
+    def __init__(self) -> None:
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, name: str, kind: str = "", amount: int = 1) -> None:
+        """Count ``amount`` more of ``name``/``kind``."""
+        with self._lock:
+            self._counts[name, kind] += amount
+
+    def telemetry_error(self, part: str) -> None:
+        """A fault of redispan itself in ``part``."""
+        self.add("telemetry_errors", part)
+
+    def dropped(self, what: str, amount: int = 1) -> None:
+        """Something was not reported, on purpose or for want of room."""
+        self.add("dropped", what, amount)
+
+    def read(self, name: str) -> dict[str, int]:
+        """A snapshot of one counter by kind."""
+        with self._lock:
+            return {kind: count for (of, kind), count in self._counts.items() if of == name}
+
+    def clear(self) -> None:
+        """Start from zero (tests, and a new ``instrument()``)."""
+        with self._lock:
+            self._counts.clear()
+
+
+LEDGER = Ledger()
+"""The one ledger of this process."""

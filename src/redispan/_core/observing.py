@@ -1,0 +1,120 @@
+"""Who watches operations: the observer protocol, guarded dispatch, and the operation now running.
+
+An observer that raises is logged once, counted and switched off: telemetry never breaks the program. Under redispan's
+own tests (``strict``) it raises on, so that no fault of ours hides.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar, Token
+from typing import Protocol
+
+from redispan._core.commands import UNKNOWN
+from redispan._core.ledger import LEDGER
+from redispan._core.operation import Endpoint, Operation
+
+_log = logging.getLogger("redispan")
+
+strict = False
+"""Let faults of observers through. Only redispan's own tests set it."""
+
+
+class Observer(Protocol):
+    """Someone who is told of every operation. Both calls run on the caller's thread: be quick, keep nothing."""
+
+    def started(self, operation: Operation) -> None:
+        """The operation is about to run; the context in effect is its caller's."""
+
+    def finished(self, operation: Operation) -> None:
+        """The operation ended; its duration and outcome are known."""
+
+
+INTERNAL = Operation(UNKNOWN, (), Endpoint(None, None, None), 0)
+"""Stands for the client's own housekeeping (handshakes, health checks, topology): nothing in it is an operation."""
+INTERNAL.internal = True
+
+current: ContextVar[Operation | None] = ContextVar("redispan_operation", default=None)
+"""The operation that runs in this thread or task, or ``INTERNAL``."""
+
+
+def running() -> Operation | None:
+    """The operation in progress here, if there is one."""
+    operation = current.get()
+    return None if operation is None or operation.done or operation.internal else operation
+
+
+class Observers:
+    """The observers of one instrumentation, called in order at the start and in reverse order at the end.
+
+    Reverse order at the end makes the first observer (the span) the outermost: what others find out can still be
+    written on it.
+    """
+
+    def __init__(self, observers: Iterable[Observer], enabled: Callable[[], bool] = lambda: True) -> None:
+        """Wire observers.
+
+        Args:
+            observers: Outermost first.
+            enabled: False while instrumentation is suppressed in the current context.
+        """
+        self.enabled = enabled
+        self._lock = threading.Lock()
+        self._observers = list(observers)
+        self.started: tuple[Callable[[Operation], None], ...] = ()
+        self.finished: tuple[Callable[[Operation], None], ...] = ()
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        # An observer without interest in one of the two moments leaves the attribute None: nothing is called for it.
+        self.started = tuple(o.started for o in self._observers if getattr(o, "started", None) is not None)
+        self.finished = tuple(o.finished for o in reversed(self._observers) if getattr(o, "finished", None) is not None)
+
+    def start(self, operation: Operation) -> None:
+        """Tell all observers that ``operation`` starts."""
+        for started in self.started:
+            try:
+                started(operation)
+            except Exception as fault:
+                self.dismiss(started, fault)
+
+    def finish(self, operation: Operation) -> None:
+        """Tell all observers that ``operation`` ended."""
+        for finished in self.finished:
+            try:
+                finished(operation)
+            except Exception as fault:
+                self.dismiss(finished, fault)
+
+    def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:
+        """Switch off the observer whose call failed, saying so once."""
+        LEDGER.telemetry_error("observer")
+        if strict:
+            raise fault
+        observer = getattr(call, "__self__", None)
+        with self._lock:
+            if observer not in self._observers:
+                return
+            self._observers.remove(observer)
+            self._rebuild()
+        # The message of the fault may hold arguments of the program: its class is what is safe to show.
+        _log.error(
+            "redispan: %s failed with %s and is switched off; the program is not affected.",
+            type(observer).__name__,
+            type(fault).__name__,
+        )
+
+
+def enter(operation: Operation) -> Token[Operation | None]:
+    """Make ``operation`` the running one of this context."""
+    return current.set(operation)
+
+
+def leave(token: Token[Operation | None]) -> None:
+    """Go back to what ran before; a generator closed in another context can't, and needn't."""
+    try:
+        current.reset(token)
+    except ValueError:
+        pass

@@ -1,0 +1,144 @@
+"""``Operation``: one call into Redis as its caller saw it, and ``Endpoint``: where it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redispan._core.commands import CommandInfo
+
+
+class Endpoint:
+    """One place that operations go to: a server, a cluster or a sentinel service, and a database.
+
+    Compared and hashed by identity, which is what makes it a cheap dictionary key: ask ``endpoints.intern`` for one.
+    """
+
+    __slots__ = ("address", "cached", "db", "late", "port")
+
+    def __init__(
+        self,
+        address: str | None,
+        port: int | None,
+        db: str | None,
+        *,
+        late: bool = False,
+        cached: bool = False,
+    ) -> None:
+        """Describe a place.
+
+        Args:
+            address: Host name as configured, or the path of a UNIX socket; None if it isn't known.
+            port: TCP port; None for a UNIX socket.
+            db: Index of the database as text (the value at connection time: SELECT isn't followed).
+            late: The server that answers is known only once it answered (cluster, sentinel).
+            cached: A client-side cache may answer without the network.
+        """
+        self.address = address
+        self.port = port
+        self.db = db
+        self.late = late
+        self.cached = cached
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.label!r})"
+
+    @property
+    def label(self) -> str:
+        """``host:port/db``, ``path/db`` or ``unknown``: for people."""
+        if self.address is None:
+            return "unknown"
+        place = self.address if self.port is None else f"{self.address}:{self.port}"
+        return place if self.db is None else f"{place}/{self.db}"
+
+
+class Batch:
+    """The commands of one pipeline or transaction."""
+
+    __slots__ = ("commands", "kind")
+
+    def __init__(self, kind: str, commands: Sequence[Sequence[Any]]) -> None:
+        """Keep the batch.
+
+        Args:
+            kind: ``PIPELINE`` or ``MULTI``.
+            commands: The argument lists, in order. They hold the caller's values: no observer may keep them.
+        """
+        self.kind = kind
+        self.commands = commands
+
+
+class Operation:
+    """One call into Redis, from the caller's first line to the caller's result: retries, waits and all.
+
+    It holds the caller's arguments, so no observer may keep it once ``finished`` returned. Attributes with a class
+    default are set only when they differ: building an operation costs three assignments.
+
+    Attributes:
+        info: The command, or the common one of a batch.
+        args: The arguments as the caller gave them, the command included; empty for a batch.
+        endpoint: Where it went; for clusters and sentinels replaced by the server that really answered.
+        batch: The pipeline or transaction, if it was one.
+        start_ns: ``perf_counter_ns`` at the start.
+        duration_ns: How long the caller waited; 0 while it runs.
+        error: The exception the caller got.
+        healed_error: The first error inside a ``raise_on_error=False`` batch.
+        response: The result, while ``finished`` runs.
+        sends: How often the command was written to a connection.
+        expected_sends: How often it would have been without trouble.
+        redirects: MOVED and ASK answers followed.
+        retries: Attempts repeated inside the client.
+        pool_wait_ns: Time spent waiting for a connection of the pool.
+        connect_ns: Time spent opening connections, handshake included.
+        backoff_ns: Time slept between attempts.
+        peer: ``(address, port)`` of the connection really used; port None for a UNIX socket.
+        blocking: The command asked the server to hold its answer.
+        client: The client or pipeline object, while it runs.
+        connection: The connection last written to, while it runs.
+        resolved: The endpoint was replaced by the server that answered.
+        nodes: Servers written to, where there was more than one write.
+        defer_span: Whether it used the network is known only at its end.
+        internal: Housekeeping of the client, not an operation.
+        cache_hit: Answered by the client-side cache, without the network.
+        slow: It took as long as the alert threshold, or longer.
+        done: It ended; what happens later on its context isn't part of it.
+    """
+
+    batch: Batch | None = None
+    duration_ns = 0
+    error: BaseException | None = None
+    healed_error: BaseException | None = None
+    response: Any = None
+    sends = 0
+    expected_sends = 1
+    redirects = 0
+    retries = 0
+    pool_wait_ns = 0
+    connect_ns = 0
+    backoff_ns = 0
+    peer: tuple[str, int | None] | None = None
+    blocking = False
+    cache_hit = False
+    defer_span = False
+    internal = False
+    slow = False
+    done = False
+    client: Any = None
+    connection: Any = None
+    resolved = False
+    nodes: set[int] | None = None
+    # What the recorder and the observers keep on a running operation.
+    token: Any = None
+    span: Any = None
+    scope: Any = None
+
+    def __init__(self, info: CommandInfo, args: Sequence[Any], endpoint: Endpoint, start_ns: int) -> None:
+        self.info = info
+        self.args = args
+        self.endpoint = endpoint
+        self.start_ns = start_ns
+
+    @property
+    def failed(self) -> bool:
+        """Whether the caller got an exception, or a result that holds one."""
+        return self.error is not None or self.healed_error is not None

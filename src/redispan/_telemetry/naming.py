@@ -1,0 +1,149 @@
+"""Span names and attributes of operations, prepared once per (endpoint, command) so that a call only looks them up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redispan._core.commands import CommandInfo, identify
+from redispan._core.operation import Endpoint, Operation
+from redispan._semconv import attributes as names
+from redispan._semconv.names import span_name
+from redispan._semconv.opt_in import old_attributes
+from redispan._semconv.query_text import batch_text, hidden_text, query_text
+
+_CACHE_LIMIT = 5000
+_COUNTS_LIMIT = 64
+_BATCH_TEXTS = 50
+"""Commands of a batch whose text is built; what follows could only be cut off again."""
+
+PROCEDURE_COMMANDS = frozenset({"FCALL", "FCALL_RO", "EVALSHA", "EVALSHA_RO"})
+
+
+class Prepared:
+    """What all spans of one command on one endpoint share."""
+
+    __slots__ = ("attributes", "by_count", "name", "procedure")
+
+    def __init__(self, name: str, attributes: dict[str, Any], *, procedure: bool) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.by_count: dict[int, dict[str, Any]] = {}
+        self.procedure = procedure
+
+
+class Namer:
+    """Names and attributes as one set of settings wants them."""
+
+    def __init__(self, *, query_mode: str, query_limit: int, script_names: bool, old_names: bool) -> None:
+        self._mode = query_mode
+        self._limit = query_limit
+        self._script_names = script_names
+        self._old_names = old_names
+        self._prepared: dict[tuple[Endpoint, CommandInfo], Prepared] = {}
+
+    def of(self, operation: Operation) -> tuple[str, dict[str, Any]]:
+        """Span name, and the attributes known at its start. The dictionary may be shared: don't change it."""
+        info = operation.info
+        prepared = self._prepared.get((operation.endpoint, info)) or self._prepare(operation.endpoint, info)
+        if operation.batch is not None:
+            return prepared.name, self._with_old(self._batch_attributes(operation, prepared))
+        args = operation.args
+        if prepared.procedure:
+            return self._procedure(operation, prepared)
+        if self._mode == "hidden" and (found := prepared.by_count.get(len(args))) is not None:
+            return prepared.name, found
+        attributes = dict(prepared.attributes)
+        text = query_text(info, args, self._mode, self._limit)
+        if text is not None:
+            attributes[names.DB_QUERY_TEXT] = text
+        attributes = self._with_old(attributes)
+        if self._mode != "keys" and info.known and len(prepared.by_count) < _COUNTS_LIMIT and self._is_plain(info, args):
+            prepared.by_count[len(args)] = attributes
+        return prepared.name, attributes
+
+    def target(self, operation: Operation) -> tuple[str | None, dict[str, Any]]:
+        """Span name (None: unchanged) and server attributes once the answering server is known."""
+        endpoint = operation.endpoint
+        name: str | None = span_name(operation.info.name, endpoint.address, endpoint.port)
+        if self._script_names and operation.info.name.upper() in PROCEDURE_COMMANDS:
+            name = None
+        return name, self._with_old(_server_attributes(endpoint))
+
+    @staticmethod
+    def _is_plain(info: CommandInfo, args: Any) -> bool:
+        # The text depends on the number of arguments alone only if the name took exactly the first of them.
+        return isinstance(args[0], str) and args[0] == info.name
+
+    def _prepare(self, endpoint: Endpoint, info: CommandInfo) -> Prepared:
+        if len(self._prepared) >= _CACHE_LIMIT:
+            self._prepared.clear()
+        attributes: dict[str, Any] = {names.DB_SYSTEM_NAME: names.REDIS, names.DB_OPERATION_NAME: info.name}
+        if endpoint.db is not None:
+            attributes[names.DB_NAMESPACE] = endpoint.db
+        attributes.update(_server_attributes(endpoint))
+        prepared = Prepared(
+            span_name(info.name, endpoint.address, endpoint.port),
+            attributes,
+            procedure=info.name.upper() in PROCEDURE_COMMANDS,
+        )
+        self._prepared[endpoint, info] = prepared
+        return prepared
+
+    def _procedure(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:
+        attributes = dict(prepared.attributes)
+        name = prepared.name
+        procedure = _procedure_name(operation.args)
+        if procedure is not None:
+            attributes[names.DB_STORED_PROCEDURE_NAME] = procedure
+            if self._script_names:
+                name = f"{operation.info.name} {procedure}"
+        text = query_text(operation.info, operation.args, self._mode, self._limit)
+        if text is not None:
+            attributes[names.DB_QUERY_TEXT] = text
+        return name, self._with_old(attributes)
+
+    def _batch_attributes(self, operation: Operation, prepared: Prepared) -> dict[str, Any]:
+        batch = operation.batch
+        assert batch is not None
+        attributes = dict(prepared.attributes)
+        attributes[names.DB_OPERATION_BATCH_SIZE] = len(batch.commands)
+        if self._mode != "off":
+            attributes[names.DB_QUERY_TEXT] = self._batch_text(operation)
+        return attributes
+
+    def _batch_text(self, operation: Operation) -> str:
+        batch = operation.batch
+        assert batch is not None
+        commands = batch.commands
+        if self._mode == "hidden" and " " in operation.info.name:
+            count = len(commands[0])
+            if all(len(args) == count for args in commands):
+                info = identify(commands[0])
+                if self._is_plain(info, commands[0]):
+                    return hidden_text(info.name, count - 1)
+        return batch_text(
+            (query_text(identify(args), args, self._mode, self._limit) or "" for args in commands[:_BATCH_TEXTS]),
+            self._limit,
+        )
+
+    def _with_old(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        return {**attributes, **old_attributes(attributes)} if self._old_names else attributes
+
+
+def _server_attributes(endpoint: Endpoint) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if endpoint.address is not None:
+        found[names.SERVER_ADDRESS] = endpoint.address
+        if endpoint.port is not None:
+            found[names.SERVER_PORT] = endpoint.port
+    return found
+
+
+def _procedure_name(args: Any) -> str | None:
+    """Function name or sha1, if it looks like one: anything else may be a value put there by mistake."""
+    raw = args[1] if len(args) > 1 else None
+    if isinstance(raw, bytes):
+        raw = raw.decode("ascii", "replace")
+    if isinstance(raw, str) and 0 < len(raw) <= 64 and raw.replace("_", "a").isalnum() and raw.isascii():
+        return str(raw)
+    return None

@@ -1,0 +1,39 @@
+"""The instrumentation scope: tracer, meter and logger of redispan, and whether instrumentation is suppressed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry import _logs, context, metrics, trace
+from opentelemetry._logs import Logger
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.metrics import Meter
+from opentelemetry.trace import Tracer
+
+from redispan._semconv.attributes import SCHEMA_URL
+from redispan.version import __version__
+
+NAME = "redispan"
+
+
+def tracer_of(provider: Any) -> Tracer:
+    """redispan's tracer, from ``provider`` or the global one."""
+    return trace.get_tracer(NAME, __version__, tracer_provider=provider, schema_url=SCHEMA_URL)
+
+
+def meter_of(provider: Any) -> Meter:
+    """redispan's meter, from ``provider`` or the global one."""
+    return metrics.get_meter(NAME, __version__, meter_provider=provider, schema_url=SCHEMA_URL)
+
+
+def logger_of(provider: Any) -> Logger:
+    """redispan's OpenTelemetry logger, from ``provider`` or the global one."""
+    return _logs.get_logger(NAME, __version__, logger_provider=provider, schema_url=SCHEMA_URL)
+
+
+def is_enabled() -> bool:
+    """False inside ``suppress_instrumentation()``.
+
+    The helper of opentelemetry-instrumentation asks for two keys at twice the cost; the second is its old name.
+    """
+    return not context.get_value(_SUPPRESS_INSTRUMENTATION_KEY)

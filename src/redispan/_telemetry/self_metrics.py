@@ -1,0 +1,59 @@
+"""redispan's own books as observable counters: read when metrics are collected, free between."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from redispan._core.commands import identify
+from redispan._core.ledger import LEDGER, Ledger
+from redispan._core.operation import Operation
+
+COUNTERS = (
+    # instrument, ledger name, attribute of the kind, unit, description
+    ("redis.client.operations", "operations", "redis.client.command.group", "{operation}",
+     "Operations recorded, by group of commands; a batch counts its commands."),
+    ("redis.client.raw_commands", "raw", "redis.client.command.group", "{command}",
+     "Commands sent on a bare connection, outside any client call, by group of commands. They have no span."),
+    ("redis.client.operation.retries", "retries", None, "{retry}", "Attempts repeated inside the client."),
+    ("redis.client.redirects", "redirects", None, "{redirect}", "MOVED and ASK answers followed."),
+    ("redis.client.pubsub.received", "messages", "redis.client.pubsub.message.type", "{message}",
+     "Pub/sub messages received."),
+    ("redis.client.cache.hits", "cache_hits", None, "{hit}", "Calls answered by redis-py's client-side cache."),
+    ("redis.client.telemetry.errors", "telemetry_errors", "redis.client.telemetry.part", "{error}",
+     "Faults inside redispan; the program was not affected."),
+    ("redis.client.telemetry.dropped", "dropped", "redis.client.telemetry.kind", "{item}",
+     "What redispan did not report, by kind: excluded, rate-limited or for want of room."),
+)
+
+
+def create(meter: Meter, ledger: Ledger = LEDGER) -> None:
+    """Create the observable counters of ``ledger``."""
+    for name, entry, attribute, unit, description in COUNTERS:
+        meter.create_observable_counter(
+            name, callbacks=[_reader(ledger, entry, attribute)], unit=unit, description=description
+        )
+
+
+def _reader(ledger: Ledger, entry: str, attribute: str | None) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def read(_: CallbackOptions) -> Iterable[Observation]:
+        for kind, count in ledger.read(entry).items():
+            yield Observation(count, {attribute: kind} if attribute is not None else None)
+
+    return read
+
+
+class GroupCounter:
+    """Counts operations by command group: in the ledger, where the observable counter reads them."""
+
+    started = None  # nothing to do at the start
+
+    def finished(self, operation: Operation) -> None:
+        """Count the operation, or every command of a batch."""
+        if operation.batch is None:
+            LEDGER.add("operations", operation.info.group)
+            return
+        for group, count in Counter(identify(args).group for args in operation.batch.commands).items():
+            LEDGER.add("operations", group, count)

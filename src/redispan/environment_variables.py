@@ -1,0 +1,16 @@
+"""The environment variables of redispan, declared so that ``opentelemetry-instrument`` offers them as flags.
+
+The command line imports this module before the program starts, and an exception here would keep the program from
+starting at all: it imports nothing but redispan's own settings and cannot raise.
+"""
+
+try:
+    import dataclasses as _dataclasses
+
+    from redispan import setting_table as _table
+    from redispan.settings import Settings as _Settings
+
+    for _field in _dataclasses.fields(_Settings):
+        globals()[_table.variable_of(_field.name)] = _table.variable_of(_field.name)
+except Exception:  # noqa: BLE001, S110 - the program must start whatever is wrong with our installation
+    pass

@@ -1,0 +1,173 @@
+"""The composition root: settings become observers, observers get patches; undone in reverse order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from typing import Any
+
+from redispan import contrib_takeover
+from redispan._client.client_patches import ClientPatches
+from redispan._client.patches import Patches
+from redispan._client.recorder import Recorder
+from redispan._core.observing import Observer, Observers
+from redispan._semconv.opt_in import semconv_mode
+from redispan._telemetry import scope, self_metrics
+from redispan._telemetry.exceptions import ExceptionEvents
+from redispan._telemetry.metrics import DurationObserver
+from redispan._telemetry.naming import Namer
+from redispan._telemetry.spans import SpanObserver
+from redispan.package import instruments
+from redispan.settings import Settings
+from redispan.setting_table import Resolved
+
+_log = logging.getLogger("redispan")
+
+_OWN_ARGUMENTS = frozenset(
+    {"settings", "tracer_provider", "meter_provider", "logger_provider", "request_hook", "response_hook"}
+)
+
+Hook = Callable[..., Any]
+
+
+class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
+    """Instruments redis-py; a drop-in for contrib's ``RedisInstrumentor``.
+
+    ``instrument()`` without arguments is what ``opentelemetry-instrument`` does. It is idempotent and silent, and
+    nothing it does can raise into the program.
+    """
+
+    # Singleton state of its own: without these two lines, a contrib instrumentor made earlier would be returned here.
+    _instance = None
+    _is_instrumented_by_opentelemetry = False
+
+    _patches: Patches | None = None
+    _clients: ClientPatches = ClientPatches()
+    _lock = threading.RLock()
+    settings: Settings = Settings()
+    resolved: Resolved | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """What must be installed for redispan to have something to instrument."""
+        return instruments
+
+    def instrument(self, **kwargs: Any) -> None:
+        """Instrument every client of the process, those that exist already included.
+
+        Args:
+            **kwargs: ``settings`` (a ``Settings``), any single setting by its name, ``tracer_provider``,
+                ``meter_provider``, ``logger_provider``, ``request_hook``, ``response_hook``.
+        """
+        with self._lock:
+            if self._is_instrumented_by_opentelemetry:
+                return
+            try:
+                kwargs.setdefault("skip_dep_check", True)
+                super().instrument(**kwargs)
+            except Exception as fault:
+                _log.error("redispan: not instrumented: %s: %s", type(fault).__name__, fault)
+
+    def uninstrument(self, **kwargs: Any) -> None:
+        """Take every patch off again; quiet if there is none."""
+        with self._lock:
+            if self._is_instrumented_by_opentelemetry:
+                super().uninstrument(**kwargs)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        self.settings, self.resolved = _settle(kwargs)
+        for warning in self.resolved.warnings if self.resolved else ():
+            _log.warning("redispan: %s", warning)
+        if self.settings.contrib == "replace":
+            contrib_takeover.take_over()
+        patches = Patches()
+        patches.apply(_recorder(self.settings, kwargs))
+        type(self)._patches = patches
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        if self._patches is not None:
+            self._patches.undo()
+            type(self)._patches = None
+        contrib_takeover.give_back()
+
+    @staticmethod
+    def instrument_client(
+        client: Any,
+        tracer_provider: Any = None,
+        request_hook: Hook | None = None,
+        response_hook: Hook | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Instrument one client, and the pipelines and subscriptions made from it.
+
+        Args:
+            client: A client of any kind.
+            tracer_provider: Where its spans go.
+            request_hook: ``hook(span, instance, args, kwargs)``.
+            response_hook: ``hook(span, instance, response)``; for a failed call the response is the exception.
+            **kwargs: As for ``instrument()``.
+        """
+        try:
+            kwargs.update(tracer_provider=tracer_provider, request_hook=request_hook, response_hook=response_hook)
+            settings, _ = _settle(kwargs)
+            RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs))
+        except Exception as fault:
+            _log.error("redispan: client not instrumented: %s", type(fault).__name__)
+
+    @staticmethod
+    def uninstrument_client(client: Any) -> None:
+        """Take ``instrument_client`` off again; nothing happens to a client that isn't instrumented."""
+        RedispanInstrumentor._clients.uninstrument(client)
+
+
+def _settle(kwargs: dict[str, Any]) -> tuple[Settings, Resolved | None]:
+    given = kwargs.get("settings")
+    if isinstance(given, Settings):
+        return given, None
+    return Settings.from_environment({k: v for k, v in kwargs.items() if k not in _OWN_ARGUMENTS and v is not None})
+
+
+def _recorder(settings: Settings, kwargs: dict[str, Any]) -> Recorder:
+    observers = Observers(_observers(settings, kwargs), enabled=scope.is_enabled)
+    return Recorder(observers, settings.include_commands, settings.exclude_commands)
+
+
+def _observers(settings: Settings, kwargs: dict[str, Any]) -> list[Observer]:
+    """Outermost first: the span ends last, so that whatever the others find out can be written on it."""
+    old_names = semconv_mode() == "dup"
+    found: list[Observer] = []
+    if settings.contrib != "keep":
+        found.append(
+            SpanObserver(
+                scope.tracer_of(kwargs.get("tracer_provider")),
+                Namer(
+                    query_mode=settings.query_text,
+                    query_limit=settings.query_text_limit,
+                    script_names=settings.script_names,
+                    old_names=old_names,
+                ),
+                policy=settings.spans,
+                slow_threshold_ms=settings.slow_alert_ms,
+                request_hook=kwargs.get("request_hook"),
+                response_hook=kwargs.get("response_hook"),
+            )
+        )
+    if settings.exception_events:
+        found.append(
+            ExceptionEvents(
+                scope.logger_of(kwargs.get("logger_provider")), per_minute=settings.exception_events_per_minute
+            )
+        )
+    if settings.metrics:
+        meter = scope.meter_of(kwargs.get("meter_provider"))
+        found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets))
+        found.append(self_metrics.GroupCounter())
+        self_metrics.create(meter)
+    return found
+
+
+def take_over_after_loading() -> None:
+    """Do again what ``instrument()`` did, for a contrib instrumentor that was loaded after it."""
+    instrumentor = RedispanInstrumentor()
+    if instrumentor.is_instrumented_by_opentelemetry and instrumentor.settings.contrib == "replace":
+        contrib_takeover.take_over()

@@ -1,0 +1,185 @@
+"""How one setting is declared, read and refused: the machinery behind ``redispan.settings``.
+
+A setting is a dataclass field whose metadata holds its meaning, unit and limits. Values come, strongest first, from an
+argument, the environment variable ``OTEL_PYTHON_REDISPAN_<NAME>``, and the default. An unusable value is never an
+error: it becomes one warning that names the variable and the value in use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+ENV_PREFIX = "OTEL_PYTHON_REDISPAN_"
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+class UnusableValue(ValueError):
+    """A value that a setting can't take; the message says what it takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingInfo:
+    """What the reference page, ``redispan doctor`` and the parser know of one setting."""
+
+    doc: str
+    topic: str
+    unit: str = ""
+    parse: Callable[[Any], Any] = str
+    takes: str = "text"
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """The values in effect for every field, where each came from, and what was refused."""
+
+    values: dict[str, Any]
+    sources: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    topic: str,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    optional: bool = False,
+    commands: bool = False,
+) -> Any:
+    """Declare one setting; the kind of value follows from its default."""
+    if choices:
+        parse, takes = _choice(choices), "one of " + ", ".join(choices)
+    elif isinstance(default, bool):
+        parse, takes = _boolean, "true or false"
+    elif isinstance(default, tuple):
+        parse, takes = _names(upper=commands), "names separated by commas"
+    elif isinstance(default, (int, float)):
+        parse, takes = _number(type(default), low, high), _range_words(type(default), low, high)
+    elif low is not None or high is not None:
+        parse, takes = _number(float, low, high), _range_words(float, low, high)
+    else:
+        parse, takes = _text, "text"
+    if optional:
+        parse, takes = _or_none(parse), takes + ", or empty for none"
+    info = SettingInfo(doc=doc, topic=topic, unit=unit, parse=parse, takes=takes)
+    return dataclasses.field(default=default, metadata={"setting": info})
+
+
+def info_of(field: dataclasses.Field[Any]) -> SettingInfo:
+    """The declaration behind a settings field."""
+    found: SettingInfo = field.metadata["setting"]
+    return found
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of the setting ``name``."""
+    return ENV_PREFIX + name.upper()
+
+
+def resolve(
+    fields: tuple[dataclasses.Field[Any], ...], arguments: Mapping[str, Any], environ: Mapping[str, str]
+) -> Resolved:
+    """Merge arguments over the environment over the defaults, refusing what can't be used."""
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    warnings: list[str] = []
+    for field in fields:
+        info = info_of(field)
+        values[field.name], sources[field.name] = field.default, "default"
+        variable = variable_of(field.name)
+        candidates = (
+            (environ.get(variable), variable, "environment"),
+            (arguments.get(field.name), f"argument {field.name!r}", "argument"),
+        )
+        for given, origin, source in candidates:
+            if given is None or (source == "environment" and not given.strip()):
+                continue
+            try:
+                values[field.name], sources[field.name] = info.parse(given), source
+            except Exception:
+                in_use = values[field.name]
+                warnings.append(f"{origin}: unusable value {_shown(given)}; it takes {info.takes}. Using {in_use!r}.")
+    known = {field.name for field in fields}
+    warnings.extend(
+        f"argument {name!r}: no such setting; ignored." for name in arguments if name not in known
+    )
+    return Resolved(values, sources, tuple(warnings))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _text(value: Any) -> str:
+    return str(value).strip()
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise UnusableValue(word)
+
+
+def _choice(choices: tuple[str, ...]) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        word = str(value).strip().lower()
+        if word not in choices:
+            raise UnusableValue(word)
+        return word
+
+    return parse
+
+
+def _number(kind: type, low: float | None, high: float | None) -> Callable[[Any], Any]:
+    def parse(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise UnusableValue(str(value))
+        number = kind(value.strip() if isinstance(value, str) else value)
+        # `not (a <= b)` rather than `a > b`: a NaN must be refused too.
+        if (low is not None and not number >= low) or (high is not None and not number <= high):
+            raise UnusableValue(str(value))
+        if number != number or number in (float("inf"), float("-inf")):
+            raise UnusableValue(str(value))
+        return number
+
+    return parse
+
+
+def _range_words(kind: type, low: float | None, high: float | None) -> str:
+    noun = "a whole number" if kind is int else "a number"
+    if low is not None and high is not None:
+        return f"{noun} from {low:g} to {high:g}"
+    if low is not None:
+        return f"{noun} of at least {low:g}"
+    return noun
+
+
+def _names(*, upper: bool) -> Callable[[Any], tuple[str, ...]]:
+    def parse(value: Any) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else list(value)
+        cleaned = [" ".join(str(part).split()) for part in parts]
+        return tuple(part.upper() if upper else part for part in cleaned if part)
+
+    return parse
+
+
+def _or_none(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def parse_optional(value: Any) -> Any:
+        if isinstance(value, str) and value.strip().lower() in ("", "none"):
+            return None
+        return parse(value)
+
+    return parse_optional
