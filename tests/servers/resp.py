@@ -1,0 +1,67 @@
+"""A client of a few lines for setting up servers, so that no instrumented library takes part in it."""
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+class ReplyError(Exception):
+    """The server answered with an error."""
+
+
+@contextlib.contextmanager
+def _connected(address: tuple[str, int] | str, tls: ssl.SSLContext | None, timeout_s: float) -> Iterator[socket.socket]:
+    if isinstance(address, str):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout_s)
+        connection.connect(address)
+    else:
+        connection = socket.create_connection(address, timeout=timeout_s)
+    if tls is not None:
+        connection = tls.wrap_socket(connection, server_hostname="localhost")
+    with connection:
+        yield connection
+
+
+def call(
+    address: tuple[str, int] | str, *commands: tuple[Any, ...], tls: ssl.SSLContext | None = None, timeout_s: float = 10
+) -> list[Any]:
+    """Send ``commands`` on one new connection and return their replies; an error reply is returned, not raised."""
+    with _connected(address, tls, timeout_s) as connection, connection.makefile("rb") as stream:
+        connection.sendall(b"".join(_encoded(command) for command in commands))
+        return [_read_reply(stream) for _ in commands]
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30, pause_s: float = 0.02) -> None:
+    """Poll ``condition`` until it holds; raise ``TimeoutError`` naming ``what`` when it does not come true."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(pause_s)
+    message = f"waited {timeout_s} s in vain for {what}"
+    raise TimeoutError(message)
+
+
+def _encoded(command: tuple[Any, ...]) -> bytes:
+    parts = [part if isinstance(part, bytes) else str(part).encode() for part in command]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+def _read_reply(stream: Any) -> Any:
+    line = stream.readline()
+    if not line.endswith(b"\r\n"):
+        raise ConnectionError("the server closed the connection")
+    kind, rest = line[:1], line[1:-2].decode()
+    if kind == b"-":
+        return ReplyError(rest)
+    if kind == b":":
+        return int(rest)
+    if kind == b"$":
+        return None if rest == "-1" else stream.read(int(rest) + 2)[:-2].decode(errors="surrogateescape")
+    if kind == b"*":
+        return None if rest == "-1" else [_read_reply(stream) for _ in range(int(rest))]
+    return rest

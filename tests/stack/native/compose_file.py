@@ -1,0 +1,60 @@
+"""Reads docker-compose.yml for a native run: command lines, environments and mounts of its services."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+COMPOSE_FILE = REPOSITORY / "docker-compose.yml"
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+):-(?P<default>[^}]*)\}")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a container of the service would be started with."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    mounts: dict[str, Path]
+
+    def native(self, replace: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+        """Command line and environment with container paths and addresses changed to native ones.
+
+        Args:
+            replace: More texts to replace, such as "jaeger:4317" by a loopback address.
+        """
+        changes = {target: str(source) for target, source in self.mounts.items()} | dict(replace)
+        return (
+            [replace_all(part, changes) for part in self.command],
+            {name: replace_all(value, changes) for name, value in self.environment.items()},
+        )
+
+
+def replace_all(text: str, changes: Mapping[str, str]) -> str:
+    """Replaces every key by its value, longer keys first, so that no key cuts into another."""
+    for old in sorted(changes, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w.]){re.escape(old)}(?![\w])", lambda _, old=old: changes[old], text)
+    return text
+
+
+def service(name: str, variables: Mapping[str, str] | None = None) -> Service:
+    """One service of the compose file, its `${NAME:-default}` filled in."""
+    text = _VARIABLE.sub(lambda m: (variables or {}).get(m["name"], m["default"]), COMPOSE_FILE.read_text())
+    entry = yaml.safe_load(text)["services"][name]
+    return Service(
+        name=name,
+        command=[str(part) for part in entry.get("command", [])],
+        environment={key: str(value) for key, value in entry.get("environment", {}).items()},
+        mounts=dict(_mount(volume) for volume in entry.get("volumes", []) if volume.startswith(".")),
+    )
+
+
+def _mount(volume: str) -> tuple[str, Path]:
+    source, target = volume.split(":")[:2]
+    return target, (REPOSITORY / source).resolve()
