@@ -9,6 +9,7 @@ from typing import Any
 
 from redispan import contrib_takeover
 from redispan._client.client_patches import ClientPatches
+from redispan._client.native_metrics import NativeMetrics
 from redispan._client.patches import Patches
 from redispan._client.recorder import Recorder
 from redispan._core.observing import Observer, Observers
@@ -43,6 +44,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
     _is_instrumented_by_opentelemetry = False
 
     _patches: Patches | None = None
+    _native: NativeMetrics | None = None
     _clients: ClientPatches = ClientPatches()
     _lock = threading.RLock()
     settings: Settings = Settings()
@@ -80,14 +82,19 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
             _log.warning("redispan: %s", warning)
         if self.settings.contrib == "replace":
             contrib_takeover.take_over()
+        native = NativeMetrics(self.settings.native_metrics)
+        native.start()
         patches = Patches()
-        patches.apply(_recorder(self.settings, kwargs))
-        type(self)._patches = patches
+        patches.apply(_recorder(self.settings, kwargs, native))
+        type(self)._native, type(self)._patches = native, patches
 
     def _uninstrument(self, **kwargs: Any) -> None:
         if self._patches is not None:
             self._patches.undo()
             type(self)._patches = None
+        if self._native is not None:
+            self._native.stop()
+            type(self)._native = None
         contrib_takeover.give_back()
 
     @staticmethod
@@ -110,7 +117,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         try:
             kwargs.update(tracer_provider=tracer_provider, request_hook=request_hook, response_hook=response_hook)
             settings, _ = _settle(kwargs)
-            RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs))
+            RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs, None))
         except Exception as fault:
             _log.error("redispan: client not instrumented: %s", type(fault).__name__)
 
@@ -127,12 +134,12 @@ def _settle(kwargs: dict[str, Any]) -> tuple[Settings, Resolved | None]:
     return Settings.from_environment({k: v for k, v in kwargs.items() if k not in _OWN_ARGUMENTS and v is not None})
 
 
-def _recorder(settings: Settings, kwargs: dict[str, Any]) -> Recorder:
-    observers = Observers(_observers(settings, kwargs), enabled=scope.is_enabled)
+def _recorder(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics | None) -> Recorder:
+    observers = Observers(_observers(settings, kwargs, native), enabled=scope.is_enabled)
     return Recorder(observers, settings.include_commands, settings.exclude_commands)
 
 
-def _observers(settings: Settings, kwargs: dict[str, Any]) -> list[Observer]:
+def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics | None) -> list[Observer]:
     """Outermost first: the span ends last, so that whatever the others find out can be written on it."""
     old_names = semconv_mode() == "dup"
     found: list[Observer] = []
@@ -160,7 +167,8 @@ def _observers(settings: Settings, kwargs: dict[str, Any]) -> list[Observer]:
         )
     if settings.metrics:
         meter = scope.meter_of(kwargs.get("meter_provider"))
-        found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets))
+        elsewhere = (lambda: native.duration) if native is not None else (lambda: False)
+        found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=elsewhere))
         found.append(self_metrics.GroupCounter())
         self_metrics.create(meter)
     return found

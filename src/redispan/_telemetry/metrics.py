@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.metrics import Meter
@@ -23,14 +24,17 @@ class DurationObserver:
 
     started = None  # nothing to do at the start
 
-    def __init__(self, meter: Meter, *, fine_buckets: bool = False, old_names: bool = False) -> None:
+    def __init__(
+        self, meter: Meter, *, fine_buckets: bool = False, elsewhere: Callable[[], bool] = lambda: False
+    ) -> None:
         """Create the instrument.
 
         Args:
             meter: redispan's meter.
             fine_buckets: Bounds from 0.1 ms instead of the conventions' list.
-            old_names: Record under the attribute names of before the stable conventions too.
+            elsewhere: True while another emits the same metric, as redis-py itself can.
         """
+        self._elsewhere = elsewhere
         self._record = meter.create_histogram(
             names.METRIC_OPERATION_DURATION,
             unit="s",
@@ -43,7 +47,7 @@ class DurationObserver:
 
     def finished(self, operation: Operation) -> None:
         """Record the duration."""
-        if operation.cache_hit:
+        if operation.cache_hit or self._elsewhere():
             return
         failure = None
         error = operation.error or operation.healed_error
