@@ -27,7 +27,8 @@ START_TIMEOUT_S = 15.0
 PORTS = range(20_001, 32_000)
 
 # Ends the server's process group when our end of the pipe closes, which also happens when this process is killed.
-_WATCHDOG = 'cat >/dev/null; kill -9 "-$1" 2>/dev/null; rm -rf "$2"'
+# The shell's own `read` waits, so that a strange PATH cannot end it early.
+_WATCHDOG = 'read _; kill -9 "-$1" 2>/dev/null; rm -rf "$2"'
 
 
 class ServerNotFoundError(RuntimeError):
@@ -224,7 +225,11 @@ class EmbeddedServer:
         if self._unix_socket_only:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.settimeout(1.0)
-            connection.connect(str(self.unix_path))
+            try:
+                connection.connect(str(self.unix_path))
+            except OSError:
+                connection.close()
+                raise
             return connection
         connection = socket.create_connection((self.host, self.port), timeout=1.0)
         if self._probe_tls is None:

@@ -14,16 +14,15 @@ class ReplyError(Exception):
 
 @contextlib.contextmanager
 def _connected(address: tuple[str, int] | str, tls: ssl.SSLContext | None, timeout_s: float) -> Iterator[socket.socket]:
-    if isinstance(address, str):
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    unix = isinstance(address, str)
+    with socket.socket(socket.AF_UNIX if unix else socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         connection.connect(address)
-    else:
-        connection = socket.create_connection(address, timeout=timeout_s)
-    if tls is not None:
-        connection = tls.wrap_socket(connection, server_hostname="localhost")
-    with connection:
-        yield connection
+        if tls is None:
+            yield connection
+            return
+        with tls.wrap_socket(connection, server_hostname="localhost") as secured:
+            yield secured
 
 
 def call(

@@ -1,0 +1,215 @@
+"""Fixtures that every test may use: real servers, a failing network, telemetry in memory, an OTLP receiver.
+
+Servers start once per run, on first use, and are emptied before each test that uses them.
+"""
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from redispan.embedded_server import ServerNotFoundError, find_server_program
+from servers.certificates import make_certificates
+from servers.cluster import ClusterServer, start_cluster
+from servers.fault_proxy import FaultProxy
+from servers.otlp_receiver import OtlpReceiver
+from servers.redis_server import (
+    NoTlsError,
+    RedisServer,
+    start_acl_redis,
+    start_redis,
+    start_tls_redis,
+    start_unix_redis,
+)
+from servers.sentinel import SentinelServer, start_sentinel
+from telemetry_in_memory import TelemetryInMemory
+
+# A busy machine is no reason to fail: what an example finds counts, not how long it took.
+hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+def pytest_report_header() -> list[str]:
+    """Say what the run is made of: half of all surprises are a version."""
+    names = ("redis", "hiredis", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-instrumentation", "tenacity")
+    versions = ", ".join(f"{name} {_version(name)}" for name in names)
+    return [f"redispan on Python {sys.version.split()[0]}: {versions}", f"server: {_server_version()}"]
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _server_version() -> str:
+    try:
+        program = find_server_program()
+    except ServerNotFoundError as error:
+        return str(error)
+    return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_instrumented() -> Iterator[None]:
+    """Take the patches away after a test that left them, so that no test sees another's."""
+    yield
+    # Only if the test got so far: what it never imported, it cannot have left behind.
+    module = sys.modules.get("redispan.instrumentor")
+    if module is not None:
+        instrumentor = module.RedispanInstrumentor()
+        if instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.uninstrument()
+
+
+@pytest.fixture(autouse=True)
+def _faults_of_observers_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a fault of ours fail the test; one that tests the guard itself sets ``strict`` back to False."""
+    if importlib.util.find_spec("redispan._core") is not None:
+        monkeypatch.setattr("redispan._core.observing.strict", True)
+
+
+@pytest.fixture
+def telemetry() -> Iterator[TelemetryInMemory]:
+    """Tracer, meter and logger providers that keep everything in memory; not the global ones."""
+    with contextlib.closing(TelemetryInMemory()) as in_memory:
+        yield in_memory
+
+
+@pytest.fixture(scope="session")
+def _plain_server() -> Iterator[RedisServer]:
+    with _stopping(start_redis()) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_plain_server: RedisServer) -> RedisServer:
+    """An empty Redis server on a port."""
+    _plain_server.clean()
+    return _plain_server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of an empty Redis server."""
+    return redis_server.url
+
+
+@pytest.fixture
+def new_redis_server() -> Iterator[Callable[..., RedisServer]]:
+    """Start servers of the test's own, to kill, pause or configure: ``new_redis_server(maxmemory="2mb")``."""
+    with contextlib.ExitStack() as servers:
+
+        def start(**directives: str | int) -> RedisServer:
+            return servers.enter_context(_stopping(start_redis(**directives)))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def _cluster() -> Iterator[ClusterServer]:
+    with _stopping(start_cluster()) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster_server(_cluster: ClusterServer) -> ClusterServer:
+    """An empty cluster of three masters."""
+    _cluster.clean()
+    return _cluster
+
+
+@pytest.fixture(scope="session")
+def _sentinel() -> Iterator[SentinelServer]:
+    with _stopping(start_sentinel()) as trio:
+        yield trio
+
+
+@pytest.fixture
+def sentinel_server(_sentinel: SentinelServer) -> SentinelServer:
+    """A master and a replica under one Sentinel; the master is empty."""
+    _sentinel.clean()
+    return _sentinel
+
+
+@pytest.fixture(scope="session")
+def _unix() -> Iterator[RedisServer]:
+    with _stopping(start_unix_redis()) as server:
+        yield server
+
+
+@pytest.fixture
+def unix_server(_unix: RedisServer) -> RedisServer:
+    """An empty server on a UNIX socket."""
+    _unix.clean()
+    return _unix
+
+
+@pytest.fixture(scope="session")
+def _tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    certificates = make_certificates(tmp_path_factory.mktemp("certificates"))
+    try:
+        server = start_tls_redis(certificates)
+    except NoTlsError as error:
+        pytest.skip(str(error))
+    with _stopping(server):
+        yield server
+
+
+@pytest.fixture
+def tls_server(_tls: RedisServer) -> RedisServer:
+    """An empty server that speaks TLS only; ``certificates.authority`` is what to trust."""
+    _tls.clean()
+    return _tls
+
+
+@pytest.fixture(scope="session")
+def _acl() -> Iterator[RedisServer]:
+    with _stopping(start_acl_redis()) as server:
+        yield server
+
+
+@pytest.fixture
+def acl_server(_acl: RedisServer) -> RedisServer:
+    """An empty server with a password and an ACL user, who may touch ``app:*`` keys only."""
+    _acl.clean()
+    return _acl
+
+
+@pytest.fixture
+def fault_proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
+    """A TCP proxy in front of ``redis_server`` that fails on demand."""
+    with FaultProxy(redis_server.host, redis_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def otlp_receiver() -> Iterator[OtlpReceiver]:
+    """A place to export to, over HTTP and gRPC."""
+    with OtlpReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return Path(__file__).resolve().parent.parent
+
+
+@contextlib.contextmanager
+def _stopping(server: RedisServer | ClusterServer | SentinelServer) -> Iterator[Any]:
+    try:
+        yield server
+    finally:
+        server.stop()
