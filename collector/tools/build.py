@@ -149,7 +149,8 @@ def _build_module(pin: dict, work: Path, target: Path) -> None:
     (work / "go.mod").write_text("\n".join(lines) + "\n")
     shutil.copyfile(module_folder / "go.sum", work / "go.sum")
     (work / "go.sum").chmod(0o644)
-    _go(["get", pin["package"]], work)
+    # Without the version `get` would raise it to the newest.
+    _go(["get", f"{pin['package']}@{pin['version']}"], work)
     _go(["build", "-trimpath", "-ldflags=-s -w", "-o", str(target), pin["package"]], work)
 
 
