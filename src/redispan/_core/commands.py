@@ -104,7 +104,7 @@ def words_in_name(args: Sequence[object], info: CommandInfo) -> int:
 
 def words_after_name(args: Sequence[object], info: CommandInfo) -> int:
     """How many arguments are hidden in the first string: 2 for ``("SET key value",)``, normally 0."""
-    if not len(args) or (type(args[0]) is str and args[0] == info.name):
+    if not len(args) or _is_plain(args[0], info):
         return 0
     words = len(_words(args[0]))
     return max(0, words - (2 if " " in info.name else 1))
@@ -129,7 +129,7 @@ def block_budget_s(info: CommandInfo, args: Sequence[object]) -> float | None:
     if kind == "forever":
         return math.inf
     try:
-        if args[0] != info.name and len(_words(args[0])) > 1:
+        if not _is_plain(args[0], info) and len(_words(args[0])) > 1:
             args = [*_words(args[0]), *args[1:]]
         return _budget(kind, args, 1 if info.keys.streams else 3)
     except Exception:
@@ -151,6 +151,10 @@ def _budget(kind: str, args: Sequence[object], options_at: int) -> float | None:
             return _seconds(args[at + 1], 1000.0)
         at += 1 + READ_OPTIONS.get(word, 0)
     return None
+
+
+def _is_plain(first: object, info: CommandInfo) -> bool:
+    return type(first) is str and first == info.name  # never compares bytes with str, which `python -bb` forbids
 
 
 def _seconds(value: object, per_second: float = 1.0) -> float | None:

@@ -1,0 +1,100 @@
+"""``db.query.text``: a command as redis-cli would show it, with every literal replaced by ``?``.
+
+Three modes: ``hidden`` shows the command's name only (``SET ? ?``), ``keys`` keeps keys where the command table
+says for certain that an argument is one (``SET user:1 ?``), ``off`` gives no text at all. Commands marked secret
+(AUTH, CONFIG, EVAL, ...) and unknown commands are shown as in ``hidden``, whatever the mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from redispan._core.command_keys import key_positions
+from redispan._core.commands import CommandInfo, words_after_name, words_in_name
+
+DEFAULT_LIMIT = 1024
+"""Longer attributes are discouraged by the conventions."""
+
+_ARGUMENTS_SHOWN = 50
+_KEY_LENGTH_SHOWN = 64
+_CUT = "..."
+
+
+def query_text(info: CommandInfo, args: Sequence[object], mode: str, limit: int = DEFAULT_LIMIT) -> str | None:
+    """The text of one command, at most ``limit`` characters; None in mode ``off``. Never raises.
+
+    Args:
+        info: The command, as ``identify`` found it.
+        args: The arguments as the caller gave them, the command's name first.
+        mode: ``hidden``, ``keys`` or ``off``; anything else counts as ``hidden``.
+        limit: Longest text.
+    """
+    if mode == "off":
+        return None
+    try:
+        in_name, embedded = words_in_name(args, info), words_after_name(args, info)
+        count = len(args) - in_name + embedded
+        if mode == "keys" and not info.secret and not embedded:
+            return cut(_text_with_keys(info, args[in_name : in_name + _ARGUMENTS_SHOWN], args[in_name:]), limit)
+        return hidden_text(info.name, count, limit)
+    except Exception:
+        return cut(info.name, limit)
+
+
+def hidden_text(name: str, n_arguments: int, limit: int = DEFAULT_LIMIT) -> str:
+    """``SET ? ?``: what mode ``hidden`` shows, which depends on the number of arguments alone."""
+    return cut(name + " ?" * min(n_arguments, _ARGUMENTS_SHOWN) + _more(n_arguments), limit)
+
+
+def batch_text(texts: Iterable[str], limit: int = DEFAULT_LIMIT) -> str:
+    """The texts of a batch: once if they are all the same, else joined by ``; ``, at most ``limit`` characters."""
+    distinct: list[str] = []
+    length = 0
+    repeated = 0
+    for text in texts:
+        if not distinct or (len(distinct) == 1 and text == distinct[0]):
+            repeated += 1
+            distinct = [text]
+            continue
+        if len(distinct) == 1:
+            distinct *= min(repeated, limit)
+            length = len(distinct) * (len(text) + 2)
+        distinct.append(text)
+        length += len(text) + 2
+        if length > limit + 2:
+            break
+    return cut("; ".join(distinct), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """``text``, or its beginning and a mark that something is missing."""
+    if len(text) <= limit:
+        return text
+    return text[: max(0, limit - len(_CUT))] + _CUT
+
+
+def _text_with_keys(info: CommandInfo, shown: Sequence[object], arguments: Sequence[object]) -> str:
+    keys = key_positions(info.keys, arguments)
+    parts = [_key_text(argument) if at in keys else "?" for at, argument in enumerate(shown)]
+    return " ".join([info.name, *parts]) + _more(len(arguments))
+
+
+def _more(n_arguments: int) -> str:
+    return f" {_CUT} ({n_arguments - _ARGUMENTS_SHOWN} more)" if n_arguments > _ARGUMENTS_SHOWN else ""
+
+
+def _key_text(key: object) -> str:
+    """A key as one word of printable text, cut to a bounded length."""
+    if isinstance(key, str):
+        text = str.__str__(key)[: _KEY_LENGTH_SHOWN + 1]
+    elif isinstance(key, (bytes, bytearray, memoryview)):
+        text = bytes(key[: _KEY_LENGTH_SHOWN + 1]).decode("utf-8", "backslashreplace")
+    elif isinstance(key, int):
+        text = int.__repr__(key)
+    else:
+        return "?"
+    text = cut(text, _KEY_LENGTH_SHOWN)
+    if text.isprintable() and text.strip('"?') and not any(mark in text for mark in " \"'\\"):
+        return text
+    # Escaped text is ASCII: a lone surrogate, which no exporter can encode, never gets out.
+    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
