@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
@@ -141,7 +142,7 @@ def _recorder(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics 
 
 def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics | None) -> list[Observer]:
     """Outermost first: the span ends last, so that whatever the others find out can be written on it."""
-    old_names = semconv_mode() == "dup"
+    old_names = semconv_mode(os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN")) == "dup"
     found: list[Observer] = []
     if settings.contrib != "keep":
         found.append(

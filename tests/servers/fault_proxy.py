@@ -51,7 +51,7 @@ class ProxiedConnection:
     """One client connection and the server connection that belongs to it."""
 
     def __init__(self, client: socket.socket, server: socket.socket, rules: Rules) -> None:
-        """Start passing bytes both ways."""
+        """Pair two sockets; ``start`` begins to pass bytes."""
         self.client = client
         self.server = server
         self.requests = replace(rules.requests)
@@ -59,7 +59,13 @@ class ProxiedConnection:
         self.closed = threading.Event()
         self._lock = threading.Lock()
         self._ended_directions = 0
-        for source, target, faults in ((client, server, self.requests), (server, client, self.replies)):
+
+    def start(self) -> None:
+        """Pass bytes both ways from now on."""
+        for source, target, faults in (
+            (self.client, self.server, self.requests),
+            (self.server, self.client, self.replies),
+        ):
             threading.Thread(
                 target=self._pump, args=(source, target, faults), daemon=True, name="fault-proxy-pump"
             ).start()
@@ -98,7 +104,9 @@ class ProxiedConnection:
                 if cut:
                     self._close(reset=faults.cut_with_reset)
                     return
-            target.shutdown(socket.SHUT_WR)
+            # Not while closing: an orderly end would overtake the reset.
+            if self.is_open:
+                target.shutdown(socket.SHUT_WR)
         except OSError:
             # One side is gone with an error: so is the other.
             self._close(reset=True)
@@ -254,7 +262,10 @@ class FaultProxy:
                 return
             for side in (client, server):
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.connections.append(ProxiedConnection(client, server, self.default))
+            connection = ProxiedConnection(client, server, self.default)
+            # Listed before the first byte passes: who got an answer finds the connection here.
+            self.connections.append(connection)
+            connection.start()
         with self._changed:
             self.accepted += 1
             self._changed.notify_all()

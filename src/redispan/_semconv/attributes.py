@@ -55,7 +55,7 @@ REDIS_CLIENT_OPERATION_CONNECT_TIME = "redis.client.operation.connect.time"
 REDIS_CLIENT_OPERATION_DURATION = "redis.client.operation.duration"
 REDIS_CLIENT_OPERATION_POOL_WAIT = "redis.client.operation.pool_wait.time"
 REDIS_CLIENT_OPERATION_REDIRECTS = "redis.client.operation.redirect.count"
-REDIS_CLIENT_OPERATION_RETRIES = "redis.client.operation.retry.count"
+REDIS_CLIENT_OPERATION_RETRIES = "redis.client.operation.retries"
 REDIS_CLIENT_OPERATION_SLOW = "redis.client.operation.slow"
 REDIS_CLIENT_OPERATION_SLOW_THRESHOLD = "redis.client.operation.slow.threshold"
 
