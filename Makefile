@@ -1,0 +1,57 @@
+# Everything a developer does, each in one word. Needs Python 3.10+ with venv, and make; the rest lands in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+# The environment is built anew when what it is made from changes, not when a file's date does.
+STAMP := $(VENV)/.dev-$(shell cksum pyproject.toml | cut -d ' ' -f 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test check format e2e matrix bench demo build clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dev: $(STAMP) ## Set up .venv with everything for development
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "redispan needs Python 3.10 or later; say which: make dev PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@rm -f $(VENV)/.dev-*
+	@touch $@
+
+test: $(STAMP) ## Run the unit and behaviour tests (PYTEST_ARGS="-k name" for some)
+	$(PYTEST) tests/unit tests/behaviour $(PYTEST_ARGS)
+
+check: $(STAMP) ## Run linter, formatter, type checker, architecture contracts and the docs' code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/run_folders.py tests/docs
+
+format: $(STAMP) ## Let the linter and the formatter repair what they can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+e2e: $(STAMP) ## Run the end-to-end tests: real programs, the real command line, the Collector and its back ends
+	$(BIN)/python tests/run_folders.py tests/e2e tests/stack $(PYTEST_ARGS)
+
+matrix: $(STAMP) ## Run the behaviour tests on every supported Python and redis-py that this machine can have
+	$(BIN)/python tests/matrix.py
+
+bench: $(STAMP) ## Measure what redispan costs
+	$(BIN)/python tests/bench/run.py
+
+demo: $(STAMP) ## Run an ordinary program under redispan and show what it saw
+	$(BIN)/redispan demo
+
+build: $(STAMP) ## Build the wheel and the source archive into dist/
+	$(BIN)/uv build
+
+clean: ## Remove everything that make made
+	rm -rf $(VENV) dist .ci/work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,183 @@
+"""Runs the tests in other environments: older redis-py, without hiredis, other Pythons, and the oldest dependencies.
+
+Usage: python tests/matrix.py [--list] [--jobs N] [--python 3.11] [NAME ...]      (no name: all of them)
+
+Each environment is a throw-away virtual environment under .ci/work, filled by uv with what pyproject.toml says and the
+job's own pins. Jobs whose interpreter this machine lacks are named and left out.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".ci" / "work"
+UV = Path(sys.executable).with_name("uv")
+THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+JOB_TIMEOUT_S = 1800
+BEHAVIOUR = ("tests/behaviour",)
+ALL = ("tests/unit", "tests/behaviour")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One environment and what runs in it."""
+
+    name: str
+    pins: tuple[str, ...] = ()
+    python: str = THIS_PYTHON
+    folders: tuple[str, ...] = BEHAVIOUR
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended."""
+
+    job: Job
+    passed: bool
+    summary: str
+    seconds: float
+    log: Path
+
+
+def declared_floors() -> tuple[str, ...]:
+    """Read, from what redispan declares, the oldest version of everything it needs at run time."""
+    declared = map(Requirement, importlib.metadata.requires("redispan") or [])
+    run_time = [
+        requirement
+        for requirement in declared
+        if requirement.marker is None
+        or any(requirement.marker.evaluate({"extra": extra}) for extra in ("instruments", "otlp", "celery"))
+    ]
+    floors = {
+        f"{requirement.name}=={specifier.version}"
+        for requirement in run_time
+        for specifier in requirement.specifier
+        if specifier.operator == ">="
+    }
+    return tuple(sorted(floors))
+
+
+JOBS = (
+    # Longest first: with two at a time, the last one to start decides when the run ends.
+    Job("oldest-everything", declared_floors(), "3.10", ALL),
+    Job("python-3.10", python="3.10", folders=ALL),
+    Job("python-3.12", python="3.12", folders=ALL),
+    Job("python-3.13", python="3.13", folders=ALL),
+    Job("python-3.14", python="3.14", folders=ALL),
+    Job("redis-5.0", ("redis==5.0.8",)),
+    Job("redis-5.3", ("redis==5.3.1", "hiredis")),
+    Job("redis-6", ("redis==6.4.0",)),
+    Job("redis-7", ("redis==7.4.1", "hiredis")),
+    Job("redis-8-plain", ("redis>=8.1",)),
+    Job("redis-8-hiredis", ("redis>=8.1", "hiredis")),
+)
+
+
+def find_python(version: str) -> Path | None:
+    """Find an interpreter of this minor version that really starts."""
+    candidates = [sys.executable] if version == THIS_PYTHON else []
+    on_path = shutil.which(f"python{version}")
+    candidates += [on_path] if on_path else []
+    candidates += _from_pyenv(version)
+    for candidate in candidates:
+        # A shim of pyenv is on PATH even when its version is switched off.
+        shown = subprocess.run([candidate, "-c", "pass"], capture_output=True, check=False)
+        if shown.returncode == 0:
+            return Path(candidate)
+    return None
+
+
+def _from_pyenv(version: str) -> Iterator[str]:
+    if shutil.which("pyenv") is None:
+        return
+    root = subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False).stdout.strip()
+    yield from sorted(map(str, Path(root).glob(f"versions/{version}.*/bin/python")), reverse=True)
+
+
+def run(job: Job, interpreter: Path) -> Outcome:
+    """Build the job's environment and run its tests; everything said goes to its log."""
+    folder = WORK / job.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    log = folder / "output.log"
+    started = time.monotonic()
+    python = folder / "venv" / "bin" / "python"
+    steps: list[list[object]] = [
+        [UV, "venv", "--quiet", "--python", interpreter, folder / "venv"],
+        [UV, "pip", "install", "--quiet", "--python", python, "--editable", f"{ROOT}[test]", *job.pins],
+    ]
+    present = [name for name in job.folders if any((ROOT / name).rglob("test_*.py"))]
+    cache = ["-o", f"cache_dir={folder / 'pytest_cache'}"]
+    steps.append([python, "-m", "pytest", "-q", *cache, *present])
+    environment = {
+        **os.environ,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
+    }
+    environment.pop("VIRTUAL_ENV", None)
+    with log.open("w", encoding="utf-8") as output:
+        passed = all(_succeeds(step, environment, output) for step in steps)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    summary = re.findall(r"^=*\s*(\d+ \w+.* in [\d.]+s.*?)=*$", text, re.MULTILINE)
+    if passed:
+        shutil.rmtree(folder / "venv", ignore_errors=True)
+    return Outcome(job, passed, summary[-1].strip() if summary else "no tests ran", time.monotonic() - started, log)
+
+
+def _succeeds(step: list[object], environment: dict[str, str], output: IO[str]) -> bool:
+    command = [str(part) for part in step]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False, timeout=JOB_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        print(f"\nended after {JOB_TIMEOUT_S} s", file=output)
+        return False
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Run the chosen jobs and print one line for each, and the log of each that failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *[job.name for job in JOBS]])
+    parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
+    parser.add_argument("--list", action="store_true", help="only name the jobs")
+    options = parser.parse_args()
+    chosen = [job for job in JOBS if job.name in options.names or not options.names]
+    if options.list:
+        print("\n".join(f"{job.name:18} Python {job.python:5} {' '.join(job.pins)}" for job in chosen))
+        return 0
+    found = [(job, find_python(job.python)) for job in chosen]
+    for job, interpreter in found:
+        if interpreter is None:
+            print(f"left out   {job.name}: no Python {job.python} on this machine", flush=True)
+    failures = []
+    with ThreadPoolExecutor(options.jobs) as pool:
+        runs = [pool.submit(run, job, interpreter) for job, interpreter in found if interpreter is not None]
+        for future in runs:
+            outcome = future.result()
+            verdict = "passed" if outcome.passed else "FAILED"
+            print(f"{verdict:10} {outcome.job.name}: {outcome.summary} ({outcome.seconds:.0f} s in all)", flush=True)
+            if not outcome.passed:
+                failures.append(outcome)
+    for outcome in failures:
+        print(f"\n--- {outcome.job.name} ---\n{outcome.log.read_text(encoding='utf-8', errors='replace')[-15_000:]}")
+    print(f"\nmatrix: {len(runs) - len(failures)} of {len(runs)} environments passed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
