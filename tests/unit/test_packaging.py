@@ -1,0 +1,90 @@
+"""What pip and opentelemetry-instrument read of us: metadata, entry points, and what is not there on purpose."""
+
+import importlib.metadata
+import importlib.resources
+import subprocess
+import sys
+
+import pytest
+from packaging.requirements import Requirement
+
+import redispan
+from redispan.version import __version__
+
+DISTRIBUTION = importlib.metadata.distribution("redispan")
+REQUIREMENTS = [Requirement(text) for text in DISTRIBUTION.requires or []]
+hard_dependencies = {requirement.name for requirement in REQUIREMENTS if requirement.marker is None}
+
+
+def of_extra(extra: str) -> set[str]:
+    """Name what an extra adds on this machine."""
+    return {
+        requirement.name
+        for requirement in REQUIREMENTS
+        if requirement.marker is not None
+        and requirement.marker.evaluate({"extra": extra})
+        and not requirement.marker.evaluate({"extra": ""})
+    }
+
+
+def test_version_is_the_same_everywhere():
+    """The installed metadata, the package and its version module agree."""
+    assert DISTRIBUTION.version == __version__ == redispan.__version__
+
+
+def test_redis_is_no_hard_dependency():
+    """Installing redispan never installs a redis that could shadow the program's own."""
+    assert hard_dependencies == {
+        "opentelemetry-api",
+        "opentelemetry-instrumentation",
+        "opentelemetry-instrumentation-redis",
+        "tenacity",
+    }
+
+
+def test_instruments_extra_names_redis_alone_and_without_an_upper_bound():
+    """opentelemetry-instrument skips us silently outside this range, so there is no upper end to it."""
+    (instruments,) = [one for one in REQUIREMENTS if one.marker and 'extra == "instruments"' in str(one.marker)]
+    assert instruments.name == "redis"
+    assert [specifier.operator for specifier in instruments.specifier] == [">="]
+
+
+def test_otlp_extra_is_all_that_sending_needs():
+    """`pip install redispan[otlp]` brings SDK, distribution and exporter."""
+    assert of_extra("otlp") == {"opentelemetry-sdk", "opentelemetry-distro", "opentelemetry-exporter-otlp"}
+
+
+@pytest.mark.parametrize("requirement", [one for one in REQUIREMENTS if one.name in hard_dependencies], ids=str)
+def test_no_tight_pin(requirement: Requirement):
+    """A distribution that pins its OpenTelemetry can still be installed with us."""
+    assert {specifier.operator for specifier in requirement.specifier} <= {">=", "<"}
+
+
+@pytest.mark.parametrize(
+    ("group", "value"),
+    [
+        ("opentelemetry_instrumentor", "redispan.instrumentor:RedispanInstrumentor"),
+        ("opentelemetry_environment_variables", "redispan.environment_variables"),
+        ("opentelemetry_post_instrument", "redispan.hooks:after_instrument"),
+        ("console_scripts", "redispan.cli:main"),
+    ],
+)
+def test_entry_points_are_declared_under_our_own_name(group: str, value: str):
+    """Each entry point is called redispan, so that it can be disabled apart from contrib's redis."""
+    (entry_point,) = [one for one in DISTRIBUTION.entry_points if one.group == group]
+    assert (entry_point.name, entry_point.value) == ("redispan", value)
+
+
+def test_types_are_shipped():
+    """The marker file tells type checkers to read our annotations."""
+    assert importlib.resources.files("redispan").joinpath("py.typed").is_file()
+
+
+def test_importing_redispan_imports_nothing_else():
+    """The package itself pulls in neither redis nor OpenTelemetry, so that it cannot fail because of them."""
+    program = (
+        "import sys, redispan, redispan.environment_variables, redispan.hooks; "
+        "print([name for name in ('redis', 'opentelemetry', 'tenacity') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
