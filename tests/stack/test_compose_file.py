@@ -1,0 +1,81 @@
+"""docker-compose.yml, as far as it can be held to without an engine: the specification's loader, pins, ports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stack.native.compose_file import COMPOSE_FILE, REPOSITORY, service
+from stack.native.stack import Tools
+
+
+def compose() -> dict[str, Any]:
+    """The compose file as it stands."""
+    return dict(yaml.safe_load(COMPOSE_FILE.read_text()))
+
+
+@pytest.mark.stack
+def test_the_specifications_loader_takes_it(tools: Tools, tmp_path: Path) -> None:
+    """No key is misspelt and no reference dangles, and a misspelt key would be noticed."""
+    done = subprocess.run([tools["compose-check"], COMPOSE_FILE], text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    broken = tmp_path / "broken.yml"
+    broken.write_text(COMPOSE_FILE.read_text().replace("healthcheck:", "healthchek:", 1))
+    assert subprocess.run([tools["compose-check"], broken], capture_output=True, timeout=60).returncode != 0
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("name", ["otelcol", "redis", "jaeger", "prometheus", "alertmanager", "shop"])
+def test_the_native_run_reads_what_the_loader_reads(name: str, tools: Tools) -> None:
+    """Our reader of the compose file, which the native run relies on, agrees with the specification's."""
+    done = subprocess.run(
+        [tools["compose-check"], COMPOSE_FILE],
+        text=True, capture_output=True, timeout=60, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    wanted = yaml.safe_load(done.stdout)["services"][name]
+    found = service(name)
+    assert found.command == [str(part) for part in wanted["command"]]
+    assert found.environment == {key: str(value) for key, value in (wanted.get("environment") or {}).items()}
+
+
+def test_every_image_is_pinned() -> None:
+    """No image is `latest`: what worked yesterday works tomorrow."""
+    for name, entry in compose()["services"].items():
+        if "image" in entry:
+            tag = entry["image"].rpartition(":")[2]
+            assert tag.lstrip("v")[0].isdigit(), f"{name}: {entry['image']}"
+
+
+def test_ports_are_published_on_loopback_only() -> None:
+    """Nobody else in the network reaches a stack that was started for a look."""
+    for name, entry in compose()["services"].items():
+        for port in entry.get("ports", []):
+            assert port.startswith("127.0.0.1:"), f"{name} publishes {port}"
+
+
+def test_every_mounted_file_exists() -> None:
+    """A missing path would be mounted as an empty folder, and the program would start without its settings."""
+    for name in compose()["services"]:
+        for source in service(name).mounts.values():
+            assert source.exists(), f"{name} mounts {source.relative_to(REPOSITORY)}"
+
+
+def test_every_named_collector_file_exists() -> None:
+    """The Collector's files exist for the default and for every profile that names a backend."""
+    for backend in ("debug", *(profile for entry in compose()["services"].values() for profile in entry.get("profiles", []))):
+        for overlay in ("none", "tail-sampling"):
+            command, _ = service("otelcol", {"EXTRA_BACKEND": backend, "OVERLAY": overlay}).native({})
+            for part in command:
+                assert Path(part.removeprefix("--config=")).exists(), part
+
+
+def test_the_collectors_volume_is_made_writable() -> None:
+    """The Collector's image has no shell and no root: another container hands the volume over before it starts."""
+    services = compose()["services"]
+    assert services["otelcol-volume"]["entrypoint"][:3] == ["chown", "-R", "10001:10001"]
+    assert services["otelcol"]["depends_on"]["otelcol-volume"] == {"condition": "service_completed_successfully"}
