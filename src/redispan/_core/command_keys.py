@@ -7,7 +7,7 @@ Positions count from 1 at the first argument after the command's name, as the se
 - ``n2``, ``n1:2``: argument 2 says how many keys follow it (``:2``: each is followed by a value).
 - ``1+n2``: the first argument is a key too (a destination).
 - ``streams``: the first half of what follows the word STREAMS.
-- ``store:STORE,STOREDIST``: the first argument, and what follows one of these words.
+- ``store:STORE,STOREDIST@5``: the first argument, and what follows one of these words from argument 5 on.
 
 When the arguments don't fit the rule no key is found: better to name none than to take a value for one.
 """
@@ -19,6 +19,9 @@ from dataclasses import dataclass
 
 READ_OPTIONS = {"COUNT": 1, "BLOCK": 1, "GROUP": 2, "NOACK": 0, "CLAIM": 1, "MAXCOUNT": 1, "MAXSIZE": 1}
 """Options of XREAD and XREADGROUP with how many values follow each."""
+
+_SORT_OPTIONS = {"BY": 1, "GET": 1, "LIMIT": 2}
+"""Options beside STORE whose values could be mistaken for the word STORE."""
 
 _LONGEST_WORD = 32
 
@@ -34,6 +37,7 @@ class KeyRule:
         numkeys_at: Position of the argument that says how many keys follow it; 0: there is none.
         streams: Keys follow the word STREAMS.
         store_words: Words that a destination key follows.
+        store_from: Position of the first argument that may be such a word.
     """
 
     first: int = 0
@@ -42,6 +46,7 @@ class KeyRule:
     numkeys_at: int = 0
     streams: bool = False
     store_words: frozenset[str] = frozenset()
+    store_from: int = 0
 
 
 NO_KEYS = KeyRule()
@@ -53,10 +58,10 @@ def parse_key_rule(text: str) -> KeyRule:
         return NO_KEYS
     if text == "streams":
         return KeyRule(streams=True)
-    kind, _, words = text.partition("store:")
-    if words:
-        return KeyRule(first=1, last=1, store_words=frozenset(words.split(",")))
-    fixed, _, counted = kind.partition("n")
+    if text.startswith("store:"):
+        words, _, start = text[len("store:") :].partition("@")
+        return KeyRule(first=1, last=1, store_words=frozenset(words.split(",")), store_from=int(start))
+    fixed, _, counted = text.partition("n")
     if counted:
         numkeys_at, _, step = counted.partition(":")
         first = int(fixed.rstrip("+") or 0)
@@ -82,7 +87,7 @@ def key_positions(rule: KeyRule, arguments: Sequence[object]) -> Sequence[int]:
         return ()
     fixed = range(rule.first - 1, last, rule.step)
     if rule.store_words:
-        return (*fixed, *_after_words(rule.store_words, arguments, last))
+        return (*fixed, *_after_words(rule, arguments))
     return fixed
 
 
@@ -107,8 +112,16 @@ def _after_streams(arguments: Sequence[object]) -> Sequence[int]:
     return ()
 
 
-def _after_words(words: frozenset[str], arguments: Sequence[object], start: int) -> Sequence[int]:
-    return [at + 1 for at in range(start, len(arguments) - 1) if as_word(arguments[at]) in words]
+def _after_words(rule: KeyRule, arguments: Sequence[object]) -> Sequence[int]:
+    found = []
+    at = rule.store_from - 1
+    while at < len(arguments) - 1:
+        word = as_word(arguments[at])
+        if word in rule.store_words:
+            found.append(at + 1)
+            at += 1
+        at += 1 + _SORT_OPTIONS.get(word, 0)
+    return found
 
 
 def as_word(value: object) -> str:

@@ -34,7 +34,7 @@ TABLE = {
         RESTORE w 1 long
         RESTORE-ASKING w 1 long
         SCAN r -
-        SORT w store:STORE long
+        SORT w store:STORE@2 long
         SORT_RO r 1 long
         TOUCH r 1:-1
         TTL r 1

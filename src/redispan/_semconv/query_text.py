@@ -70,7 +70,7 @@ def cut(text: str, limit: int) -> str:
     """``text``, or its beginning and a mark that something is missing."""
     if len(text) <= limit:
         return text
-    return text[: max(0, limit - len(_CUT))] + _CUT
+    return text[: max(0, limit - len(_CUT))] + _CUT[:limit]
 
 
 def _text_with_keys(info: CommandInfo, shown: Sequence[object], arguments: Sequence[object]) -> str:
@@ -94,7 +94,9 @@ def _key_text(key: object) -> str:
     else:
         return "?"
     text = cut(text, _KEY_LENGTH_SHOWN)
-    if text.isprintable() and text.strip('"?') and not any(mark in text for mark in " \"'\\"):
+    if not text.isprintable():
+        # Escaped text is ASCII: a lone surrogate, which no exporter can encode, never gets out.
+        return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
+    if text.strip("?") and not any(mark in text for mark in " \"'\\;"):
         return text
-    # Escaped text is ASCII: a lone surrogate, which no exporter can encode, never gets out.
-    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
