@@ -1,0 +1,7 @@
+"""``python -m redispan.cli`` is the same as ``redispan``."""
+
+import sys
+
+from redispan.cli import main
+
+sys.exit(main())

@@ -1,0 +1,62 @@
+"""What can be typed: one subcommand, its options, and nothing read beyond that."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from redispan.version import __version__
+
+EXIT_OK = 0
+EXIT_PROBLEM = 1
+EXIT_USAGE = 2
+
+SUBCOMMANDS = ("demo", "doctor", "report")
+"""Modules of this package, in the order of the help text; one that isn't there is left out."""
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Parse ``argv`` (the process's own by default), run the subcommand, and return the exit code."""
+    parser = build_parser()
+    arguments = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
+    if arguments.run is None:
+        parser.print_help()
+        return EXIT_USAGE
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # `redispan doctor | head` is no fault. Python would complain again when it flushes at exit.
+        sys.stdout = None
+        return EXIT_OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every subcommand that is installed."""
+    parser = argparse.ArgumentParser(
+        prog="redispan",
+        description="OpenTelemetry for redis-py. To instrument a program: opentelemetry-instrument python app.py",
+    )
+    parser.add_argument("--version", action="version", version=f"redispan {__version__}")
+    parser.set_defaults(run=None)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name in SUBCOMMANDS:
+        module = _module(name)
+        if module is None:
+            continue
+        subparser = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def _module(name: str) -> ModuleType | None:
+    qualified = f"redispan.cli.{name}"
+    if importlib.util.find_spec(qualified) is None:
+        return None
+    return importlib.import_module(qualified)

@@ -1,0 +1,181 @@
+"""Run a small shop under opentelemetry-instrument, with a Redis of its own, and show the telemetry it sends."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redispan.embedded_server import EmbeddedServer, ServerNotFoundError, ServerNotStartedError
+
+if TYPE_CHECKING:
+    from redispan.cli.otlp_inbox import Inbox
+
+HELP = "see it work: an ordinary program, its spans, metrics and alerts, in ten seconds"
+
+PROGRAM = "redispan.cli.demo_program"
+PROGRAM_TIMEOUT_S = 60.0
+
+_NEEDED = {"rich": "rich", "redis": "redis", "opentelemetry.sdk": "SDK", "opentelemetry.proto": "OTLP exporter"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step that the program logged, and when it began."""
+
+    name: str
+    start_ns: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the program ended, and what it logged meanwhile."""
+
+    exit_code: int
+    steps: tuple[Step, ...]
+    output: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``redispan demo``."""
+    parser.add_argument(
+        "--redis-url", help="use this Redis instead of a throw-away one (touches keys below shop: only)"
+    )
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="also save what is shown as a picture")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the demo; 0 if the program ran and its telemetry arrived."""
+    missing = [name for module, name in _NEEDED.items() if not _is_there(module)]
+    if missing:
+        message = f'redispan demo: missing: {", ".join(missing)}. Install: pip install "redispan[demo]"'
+        print(message, file=sys.stderr)
+        return 1
+    from redispan.cli.demo_screen import Screen
+
+    screen = Screen()
+    try:
+        with _server(arguments.redis_url) as url:
+            return _show(screen, url, arguments)
+    except (ServerNotFoundError, ServerNotStartedError) as error:
+        print(f"redispan demo: {error}", file=sys.stderr)
+        return 1
+
+
+def _show(screen: object, url: str, arguments: argparse.Namespace) -> int:
+    from redispan.cli.demo_screen import Screen
+    from redispan.cli.otlp_inbox import Inbox
+
+    assert isinstance(screen, Screen)
+    began = time.monotonic()
+    with Inbox() as inbox:
+        with screen.waiting(f"opentelemetry-instrument python -m {PROGRAM}"):
+            outcome = run_program(url, inbox, os.environ)
+        if outcome.exit_code != 0:
+            print(f"redispan demo: the program failed:\n{outcome.output}", file=sys.stderr)
+            return 1
+        screen.show(outcome.steps, inbox, seconds=time.monotonic() - began, sent_on=_send_on(inbox, os.environ))
+    if arguments.svg is not None:
+        screen.save_svg(arguments.svg)
+    return 0 if inbox.raw else 1
+
+
+def run_program(url: str, inbox: Inbox, environ: Mapping[str, str]) -> Outcome:
+    """Run the program to its end under the real ``opentelemetry-instrument``, sending to ``inbox``."""
+    with tempfile.TemporaryDirectory(prefix="redispan-demo-") as folder:
+        done = subprocess.run(  # noqa: S603 - our own program, without a shell
+            [*_instrument_command(), sys.executable, "-m", PROGRAM, url],
+            # An empty folder: -m would import a redis.py of the user's from the current one.
+            cwd=folder,
+            env=program_environment(environ, inbox.endpoint),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PROGRAM_TIMEOUT_S,
+            check=False,
+        )
+    return Outcome(done.returncode, read_steps(done.stdout), done.stdout)
+
+
+def program_environment(environ: Mapping[str, str], endpoint: str) -> dict[str, str]:
+    """The caller's environment with redispan's settings kept, and everything sent to us once, at the end."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("OTEL_") or name.startswith("OTEL_PYTHON_REDISPAN_")
+    }
+    return kept | {
+        "OTEL_SERVICE_NAME": environ.get("OTEL_SERVICE_NAME", "redispan-demo"),
+        "OTEL_RESOURCE_ATTRIBUTES": environ.get("OTEL_RESOURCE_ATTRIBUTES", ""),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "otlp",
+        # Contrib's own is taken over anyway; without it, its "already instrumented" warning is not logged either.
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis",
+    }
+
+
+def read_steps(output: str) -> tuple[Step, ...]:
+    """Find the steps in the program's log, whose lines begin with the time in seconds."""
+    found = []
+    for line in output.splitlines():
+        stamp, _, rest = line.partition(" shop: ")
+        if rest and stamp.replace(".", "", 1).isdigit():
+            found.append(Step(rest.strip(), int(float(stamp) * 1e9)))
+    return tuple(found)
+
+
+def _send_on(inbox: Inbox, environ: Mapping[str, str]) -> str:
+    """Pass everything on when the environment says where to; say in words what became of it."""
+    if not environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip():
+        return ""
+    from redispan.cli.otlp_relay import RelayError, protocol_of, relay
+
+    try:
+        relay(inbox.raw, environ)
+    except RelayError as error:
+        return f"not taken by OTEL_EXPORTER_OTLP_ENDPOINT over {protocol_of(environ)}: {error}"
+    return f"sent to OTEL_EXPORTER_OTLP_ENDPOINT over {protocol_of(environ)} too"
+
+
+def _instrument_command() -> list[str]:
+    beside = Path(sys.executable).with_name("opentelemetry-instrument")
+    if beside.exists():
+        return [str(beside)]
+    call = "import sys; from opentelemetry.instrumentation.auto_instrumentation import run; sys.exit(run())"
+    return [sys.executable, "-c", call]
+
+
+class _server:  # noqa: N801 - used as a function: with _server(url) as url
+    """The given server, or a throw-away one."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+        self._own = None if url else EmbeddedServer()
+
+    def __enter__(self) -> str:
+        if self._own is None:
+            return self._url or ""
+        self._own.start()
+        return self._own.url
+
+    def __exit__(self, *_: object) -> None:
+        if self._own is not None:
+            self._own.stop()
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

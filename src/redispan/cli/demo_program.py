@@ -1,0 +1,137 @@
+"""A small, ordinary program: a shop that keeps its data in Redis. It knows nothing of telemetry.
+
+``redispan demo`` starts it under ``opentelemetry-instrument``. Start it yourself the same way, with a URL of your own:
+``opentelemetry-instrument python -m redispan.cli.demo_program redis://localhost:6379/0``. It touches keys below
+``shop:`` only, and removes them at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Callable
+
+import redis
+import redis.asyncio
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+PRODUCTS = ("tea", "cup", "pot")
+# A plain loop: scripts have no clock that runs while they do.
+SLOW_REPORT = "for i = 1, 25000000 do end return redis.call('LLEN', KEYS[1])"
+
+log = logging.getLogger("shop")
+
+
+def open_the_shop(shop: redis.Redis) -> None:
+    """Write a few values one by one."""
+    for price, product in enumerate(PRODUCTS, start=3):
+        shop.hset(f"shop:product:{product}", mapping={"name": product, "price": price})
+    shop.set("shop:greeting", "welcome", ex=60)
+
+
+def serve_a_visitor(shop: redis.Redis) -> None:
+    """Read and count."""
+    shop.get("shop:greeting")
+    shop.hgetall("shop:product:tea")
+    shop.incr("shop:visits")
+
+
+def fill_the_stock(shop: redis.Redis) -> None:
+    """Send many commands in one trip."""
+    pipeline = shop.pipeline(transaction=False)
+    for product in PRODUCTS * 10:
+        pipeline.incrby(f"shop:stock:{product}", 5)
+    pipeline.execute()
+
+
+def sell_a_cup(shop: redis.Redis) -> None:
+    """Change two keys together, or none."""
+    with shop.pipeline() as transaction:
+        transaction.watch("shop:stock:cup")
+        transaction.multi()
+        transaction.decr("shop:stock:cup")
+        transaction.rpush("shop:orders", "cup")
+        transaction.execute()
+
+
+def tell_the_warehouse(shop: redis.Redis) -> None:
+    """Publish a message and receive it."""
+    with shop.pubsub() as warehouse:
+        warehouse.subscribe("shop:sold")
+        warehouse.get_message(timeout=1)
+        shop.publish("shop:sold", "cup")
+        warehouse.get_message(timeout=1)
+
+
+def count_the_orders(shop: redis.Redis) -> None:
+    """Run a script that keeps the server busy for a while."""
+    shop.register_script(SLOW_REPORT)(keys=["shop:orders"])
+
+
+def confuse_two_keys(shop: redis.Redis) -> None:
+    """Treat a string as a list, which Redis refuses."""
+    with contextlib.suppress(redis.ResponseError):
+        shop.lpush("shop:greeting", "hello")
+
+
+def lose_the_connection(shop: redis.Redis) -> None:
+    """Go on with a connection that the server closes meanwhile; the client retries by itself."""
+    with shop.client() as on_one_connection:
+        on_one_connection.client_kill_filter(_type="normal", skipme=False)
+        on_one_connection.get("shop:greeting")
+
+
+async def serve_many_visitors(url: str) -> None:
+    """Do several things at once, and wait for work as a queue's worker does."""
+    async with redis.asyncio.from_url(url) as shop:
+        worker = asyncio.create_task(_wait_for_work(shop))
+        await asyncio.gather(*(shop.hget(f"shop:product:{product}", "price") for product in PRODUCTS))
+        async with shop.pipeline() as transaction:
+            transaction.set("shop:last", "pot")
+            transaction.expire("shop:last", 60)
+            await transaction.execute()
+        await shop.rpush("shop:queue", "wrap")
+        await worker
+
+
+async def _wait_for_work(shop: redis.asyncio.Redis) -> None:
+    await shop.blpop(["shop:queue"], timeout=2)
+
+
+def close_the_shop(shop: redis.Redis) -> None:
+    """Take everything away again."""
+    shop.delete(*shop.scan_iter("shop:*", count=100))
+
+
+STEPS: tuple[Callable[[redis.Redis], None], ...] = (
+    open_the_shop,
+    serve_a_visitor,
+    fill_the_stock,
+    sell_a_cup,
+    tell_the_warehouse,
+    count_the_orders,
+    confuse_two_keys,
+    lose_the_connection,
+)
+
+
+def main(url: str) -> None:
+    """Run every step once, and log its name."""
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(created).6f %(name)s: %(message)s")
+    retry = Retry(ExponentialBackoff(base=0.01, cap=0.1), 3)
+    shop = redis.Redis.from_url(url, retry=retry, retry_on_error=[redis.ConnectionError])
+    for step in STEPS:
+        log.info(step.__name__.replace("_", " "))
+        step(shop)
+    log.info("serve many visitors (asyncio)")
+    asyncio.run(serve_many_visitors(url))
+    log.info("close the shop")
+    close_the_shop(shop)
+    shop.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "redis://localhost:6379/0")
