@@ -155,6 +155,7 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
                     old_names=old_names,
                 ),
                 policy=settings.spans,
+                late_provider=kwargs.get("tracer_provider") is None,
                 slow_threshold_ms=settings.slow_alert_ms,
                 request_hook=kwargs.get("request_hook"),
                 response_hook=kwargs.get("response_hook"),
@@ -168,7 +169,7 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
         )
     if settings.metrics:
         meter = scope.meter_of(kwargs.get("meter_provider"))
-        elsewhere = (lambda: native.duration) if native is not None else (lambda: False)
+        elsewhere = (lambda: native.duration) if native is not None and native.exists else None
         found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=elsewhere))
         found.append(self_metrics.GroupCounter())
         self_metrics.create(meter)

@@ -45,24 +45,22 @@ def note_send(connection: Any, args: tuple[Any, ...]) -> None:
     operation = current.get()
     if operation is None or operation.done:
         LEDGER.add("raw", identify(args).group)
-    elif operation.internal:
-        return
     elif operation.sends == 0:
         operation.sends = 1
         operation.connection = connection
-    elif args[0] != "ASKING":
+    elif not operation.internal and args[0] != "ASKING":
         _note_further_send(operation, connection)
 
 
 def note_batch(connection: Any) -> None:
     """A whole batch is about to be written to ``connection``."""
     operation = current.get()
-    if operation is None or operation.done or operation.internal:
-        return
-    if operation.sends == 0:
+    if operation is None or operation.done:
+        LEDGER.add("raw", "batch")
+    elif operation.sends == 0:
         operation.sends = 1
         operation.connection = connection
-    else:
+    elif not operation.internal:
         _note_further_send(operation, connection)
 
 
@@ -122,7 +120,7 @@ def connect_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if seam.is_open(self):
+        if getattr(self, "_sock", None) is not None:  # asked before every command: no call more than needed
             return original(self, *args, **kwargs)
         waiting, token, start_ns = _connecting()
         try:
@@ -197,6 +195,7 @@ def redirect_shell(original: Method) -> Method:
         operation = observing.running()
         if operation is not None:
             operation.redirects += 1
+            operation.remarkable = True
             LEDGER.add("redirects")
         original(self, *args, **kwargs)
 

@@ -20,6 +20,7 @@ class NativeMetrics:
     """Knows which ``db.client.*`` metrics redis-py emits itself, and settles who does.
 
     Attributes:
+        exists: This redis-py can emit metrics.
         duration: redis-py emits ``db.client.operation.duration``; redispan leaves it alone.
         connections: redis-py emits ``db.client.connection.*``; redispan leaves them alone.
     """
@@ -33,6 +34,7 @@ class NativeMetrics:
         self._policy = policy
         self._patches: list[Patch] = []
         self._said = False
+        self.exists = False
         self.duration = False
         self.connections = False
 
@@ -41,6 +43,7 @@ class NativeMetrics:
         providers = seam.load("redis", "observability.providers")
         if providers is None:
             return
+        self.exists = True
         try:
             self._patches.append(Patch(providers.ObservabilityInstance, "init", self._init_shell))
             self._patches.append(Patch(providers.ObservabilityInstance, "shutdown", self._shutdown_shell))

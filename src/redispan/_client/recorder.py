@@ -34,6 +34,7 @@ class Recorder:
             exclude: Names of commands not recorded.
         """
         self._observers = observers
+        self._enabled = observers.enabled
         self._include = frozenset(include)
         self._exclude = frozenset(exclude)
         self._filters = bool(include or exclude)
@@ -43,9 +44,8 @@ class Recorder:
         try:
             outer = current.get()
             if outer is not None and not outer.done:
-                outer.expected_sends += 1
-                return None
-            if not self._observers.enabled():
+                return _part_of(outer)
+            if not self._enabled():
                 return None
             info = identify(args)
             if self._filters and not self._wanted(info):
@@ -78,9 +78,8 @@ class Recorder:
                 return None
             outer = current.get()
             if outer is not None and not outer.done:
-                outer.expected_sends += 1
-                return None
-            if not self._observers.enabled():
+                return _part_of(outer)
+            if not self._enabled():
                 return None
             info = batches.common_info(kind, commands)
             operation = Operation(info, (), find_endpoint(pipeline), 0)
@@ -100,18 +99,21 @@ class Recorder:
         """Finish recording. Called exactly once for every operation that ``begin`` returned."""
         operation.duration_ns = perf_counter_ns() - operation.start_ns
         try:
-            operation.error = error
             operation.response = response
             connection = operation.connection
             if connection is not None:
                 operation.peer = peer(connection)
                 if operation.endpoint.late:
                     operation.endpoint = endpoints.of_connection(connection, operation.endpoint)
-                    operation.resolved = True
+                    operation.resolved = operation.remarkable = True
+            if error is not None:
+                operation.error = error
+                operation.remarkable = True
+            elif operation.batch is not None:
+                operation.healed_error = batches.first_error(response)
+                operation.remarkable = operation.remarkable or operation.healed_error is not None
             if operation.sends != operation.expected_sends:
                 _account_for_sends(operation)
-            if error is None and operation.batch is not None:
-                operation.healed_error = batches.first_error(response)
             self._observers.finish(operation)
         except Exception as fault:
             _faulted(fault)
@@ -119,11 +121,14 @@ class Recorder:
             operation.done = True
             observing.leave(operation.token)
             # The error's traceback refers to the shell's frame and that to the operation: without this every failed
-            # call would be a reference cycle, holding the caller's arguments until the collector runs.
-            operation.error = operation.response = operation.healed_error = None
-            operation.connection = operation.client = None
+            # call would be a reference cycle. A task started meanwhile keeps a context that holds the operation: it
+            # must not keep the caller's arguments alive too.
+            operation.response = operation.connection = operation.client = None
             operation.args = ()
-            operation.batch = None
+            if operation.remarkable:
+                operation.error = operation.healed_error = None
+            if operation.batch is not None:
+                operation.batch = None
 
     def _wanted(self, info: CommandInfo) -> bool:
         name = info.name.upper()
@@ -133,14 +138,21 @@ class Recorder:
         return True
 
 
+def _part_of(outer: Operation) -> None:
+    """A call made inside another is no operation of its own: a script's EVALSHA, a command a cluster client repeats."""
+    if not outer.internal:
+        outer.expected_sends += 1
+
+
 def _account_for_sends(operation: Operation) -> None:
     """Tell retries, redirects and client-side cache hits apart by how often the command was written."""
     expected = max(operation.expected_sends, len(operation.nodes) if operation.nodes else 1)
     operation.retries = max(0, operation.sends - expected)
     if operation.retries:
+        operation.remarkable = True
         LEDGER.add("retries", amount=operation.retries)
     if operation.sends == 0 and operation.defer_span and operation.error is None:
-        operation.cache_hit = True
+        operation.cache_hit = operation.remarkable = True
         LEDGER.add("cache_hits")
 
 

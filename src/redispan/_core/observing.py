@@ -35,6 +35,7 @@ class Observer(Protocol):
 INTERNAL = Operation(UNKNOWN, (), Endpoint(None, None, None), 0)
 """Stands for the client's own housekeeping (handshakes, health checks, topology): nothing in it is an operation."""
 INTERNAL.internal = True
+INTERNAL.sends = -1  # never the first send of anything
 
 current: ContextVar[Operation | None] = ContextVar("redispan_operation", default=None)
 """The operation that runs in this thread or task, or ``INTERNAL``."""

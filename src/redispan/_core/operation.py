@@ -71,8 +71,9 @@ class Batch:
 class Operation:
     """One call into Redis, from the caller's first line to the caller's result: retries, waits and all.
 
-    It holds the caller's arguments, so no observer may keep it once ``finished`` returned. Attributes with a class
-    default are set only when they differ: building an operation costs three assignments.
+    It holds the caller's arguments, so no observer may keep it once ``finished`` returned. What every operation has is
+    set when it is built; the rest are class defaults, set only where they differ, and ``remarkable`` tells at once
+    whether there is anything to read there: an unremarkable operation costs its observers one attribute.
 
     Attributes:
         info: The command, or the common one of a batch.
@@ -100,6 +101,8 @@ class Operation:
         defer_span: Whether it used the network is known only at its end.
         internal: Housekeeping of the client, not an operation.
         cache_hit: Answered by the client-side cache, without the network.
+        remarkable: Any of error, healed_error, retries, redirects, cache_hit, resolved or slow is set. Whoever sets
+            one of these sets this too.
         slow: It took as long as the alert threshold, or longer.
         done: It ended; what happens later on its context isn't part of it.
     """
@@ -109,26 +112,19 @@ class Operation:
     error: BaseException | None = None
     healed_error: BaseException | None = None
     response: Any = None
-    sends = 0
-    expected_sends = 1
     redirects = 0
     retries = 0
     pool_wait_ns = 0
     connect_ns = 0
     backoff_ns = 0
-    peer: tuple[str, int | None] | None = None
     blocking = False
     cache_hit = False
     defer_span = False
     internal = False
     slow = False
-    done = False
-    client: Any = None
-    connection: Any = None
     resolved = False
     nodes: set[int] | None = None
     # What the recorder and the observers keep on a running operation.
-    token: Any = None
     span: Any = None
     scope: Any = None
 
@@ -137,6 +133,14 @@ class Operation:
         self.args = args
         self.endpoint = endpoint
         self.start_ns = start_ns
+        self.sends = 0
+        self.expected_sends = 1
+        self.remarkable = False
+        self.done = False
+        self.client: Any = None
+        self.connection: Any = None
+        self.peer: tuple[str, int | None] | None = None
+        self.token: Any = None
 
     @property
     def failed(self) -> bool:

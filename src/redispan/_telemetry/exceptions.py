@@ -39,6 +39,8 @@ class ExceptionEvents:
 
     def finished(self, operation: Operation) -> None:
         """Emit the event if the operation failed."""
+        if not operation.remarkable:
+            return
         error = operation.error or operation.healed_error
         if error is None:
             return

@@ -25,14 +25,14 @@ class DurationObserver:
     started = None  # nothing to do at the start
 
     def __init__(
-        self, meter: Meter, *, fine_buckets: bool = False, elsewhere: Callable[[], bool] = lambda: False
+        self, meter: Meter, *, fine_buckets: bool = False, elsewhere: Callable[[], bool] | None = None
     ) -> None:
         """Create the instrument.
 
         Args:
             meter: redispan's meter.
             fine_buckets: Bounds from 0.1 ms instead of the conventions' list.
-            elsewhere: True while another emits the same metric, as redis-py itself can.
+            elsewhere: True while another emits the same metric, as redis-py itself can; None if nobody can.
         """
         self._elsewhere = elsewhere
         self._record = meter.create_histogram(
@@ -47,14 +47,13 @@ class DurationObserver:
 
     def finished(self, operation: Operation) -> None:
         """Record the duration."""
-        if operation.cache_hit or self._elsewhere():
+        if self._elsewhere is not None and self._elsewhere():
             return
         failure = None
-        error = operation.error or operation.healed_error
-        if error is not None:
-            failure = classify(error)
-            if failure.flow_control:
-                failure = None
+        if operation.remarkable:
+            if operation.cache_hit:
+                return
+            failure = _failure_of(operation)
         key = (operation.endpoint, operation.info, failure)
         self._record(operation.duration_ns / 1e9, self._attributes.get(key) or self._prepare(*key))
 
@@ -74,3 +73,9 @@ class DurationObserver:
                 found[names.DB_RESPONSE_STATUS_CODE] = failure.status_code
         self._attributes[endpoint, info, failure] = found
         return found
+
+
+def _failure_of(operation: Operation) -> Failure | None:
+    error = operation.error or operation.healed_error
+    failure = classify(error) if error is not None else None
+    return None if failure is None or failure.flow_control else failure

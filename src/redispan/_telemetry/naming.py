@@ -12,11 +12,15 @@ from redispan._semconv.opt_in import old_attributes
 from redispan._semconv.query_text import batch_text, hidden_text, query_text
 
 _CACHE_LIMIT = 5000
+_PEERS_LIMIT = 1000
+_PEER_CHANGES_LIMIT = 50
 _COUNTS_LIMIT = 64
 _BATCH_TEXTS = 50
 """Commands of a batch whose text is built; what follows could only be cut off again."""
 
 PROCEDURE_COMMANDS = frozenset({"FCALL", "FCALL_RO", "EVALSHA", "EVALSHA_RO"})
+
+Peer = tuple[str, "int | None"]
 
 
 class Prepared:
@@ -40,6 +44,29 @@ class Namer:
         self._script_names = script_names
         self._old_names = old_names
         self._prepared: dict[tuple[Endpoint, CommandInfo], Prepared] = {}
+        self._peers: dict[Endpoint, Peer] = {}
+        self._peer_changes: dict[Endpoint, int] = {}
+
+    def expected_peer(self, endpoint: Endpoint) -> Peer | None:
+        """The peer that spans of ``endpoint`` start with."""
+        return self._peers.get(endpoint)
+
+    def expect_peer(self, endpoint: Endpoint, peer: Peer | None) -> None:
+        """From now on, spans of ``endpoint`` start with ``peer``.
+
+        Attributes given at the start cost half of those set later, and samplers see them; so a span starts with the
+        peer of its endpoint's last operation, and is corrected at its end where that was wrong.
+        """
+        changes = self._peer_changes.get(endpoint, 0)
+        if changes > _PEER_CHANGES_LIMIT or len(self._peer_changes) >= _PEERS_LIMIT:
+            return  # behind a name with many addresses every guess would be wrong, and guessing anew isn't free
+        self._peer_changes[endpoint] = changes + 1
+        if peer is None or changes == _PEER_CHANGES_LIMIT:
+            self._peers.pop(endpoint, None)
+        else:
+            self._peers[endpoint] = peer
+        for key in [key for key in list(self._prepared) if key[0] is endpoint]:
+            self._prepared.pop(key, None)
 
     def of(self, operation: Operation) -> tuple[str, dict[str, Any]]:
         """Span name, and the attributes known at its start. The dictionary may be shared: don't change it."""
@@ -81,6 +108,9 @@ class Namer:
         if endpoint.db is not None:
             attributes[names.DB_NAMESPACE] = endpoint.db
         attributes.update(_server_attributes(endpoint))
+        peer = self._peers.get(endpoint)
+        if peer is not None:
+            attributes.update(peer_attributes(peer))
         prepared = Prepared(
             span_name(info.name, endpoint.address, endpoint.port),
             attributes,
@@ -137,6 +167,13 @@ def _server_attributes(endpoint: Endpoint) -> dict[str, Any]:
         if endpoint.port is not None:
             found[names.SERVER_PORT] = endpoint.port
     return found
+
+
+def peer_attributes(peer: Peer) -> dict[str, Any]:
+    """``network.peer.*`` of a TCP peer or a UNIX socket."""
+    if peer[1] is None:
+        return {names.NETWORK_PEER_ADDRESS: peer[0]}
+    return {names.NETWORK_PEER_ADDRESS: peer[0], names.NETWORK_PEER_PORT: peer[1]}
 
 
 def _procedure_name(args: Any) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from opentelemetry import _logs, context, metrics, trace
+from opentelemetry import _logs, metrics, trace
 from opentelemetry._logs import Logger
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.context import _RUNTIME_CONTEXT, _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
 
@@ -36,4 +36,4 @@ def is_enabled() -> bool:
 
     The helper of opentelemetry-instrumentation asks for two keys at twice the cost; the second is its old name.
     """
-    return not context.get_value(_SUPPRESS_INSTRUMENTATION_KEY)
+    return not _RUNTIME_CONTEXT.get_current().get(_SUPPRESS_INSTRUMENTATION_KEY)

@@ -53,7 +53,7 @@ class GroupCounter:
     def finished(self, operation: Operation) -> None:
         """Count the operation, or every command of a batch."""
         if operation.batch is None:
-            LEDGER.add("operations", operation.info.group)
+            LEDGER.operation(operation.info.group)
             return
         for group, count in Counter(identify(args).group for args in operation.batch.commands).items():
             LEDGER.add("operations", group, count)

@@ -13,19 +13,14 @@ from opentelemetry.context import _RUNTIME_CONTEXT
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
 from redispan._core.ledger import LEDGER
-from redispan._core.operation import Endpoint, Operation
+from redispan._core.operation import Operation
 from redispan._semconv import attributes as names
 from redispan._semconv.errors import Failure, classify, safe_message
-from redispan._telemetry.naming import Namer
+from redispan._telemetry.naming import Namer, peer_attributes
 
 _log = logging.getLogger("redispan")
 
 Hook = Callable[..., Any]
-
-_PREDICTIONS = 1000
-"""Most endpoints whose peer is remembered. Attributes given at creation are half the price of those set later, and
-samplers see them, so a span starts with the peer of its endpoint's last operation and is corrected where that is wrong.
-"""
 
 
 class SpanObserver:
@@ -37,6 +32,7 @@ class SpanObserver:
         namer: Namer,
         *,
         policy: str = "all",
+        late_provider: bool = False,
         slow_threshold_ms: float = 0.0,
         request_hook: Hook | None = None,
         response_hook: Hook | None = None,
@@ -47,6 +43,7 @@ class SpanObserver:
             tracer: Where spans are started.
             namer: Names and attributes.
             policy: ``all``, ``parented`` or ``notable``.
+            late_provider: The tracer comes from the global provider, which may not be set yet, or never.
             slow_threshold_ms: Named on slow spans.
             request_hook: Called as ``hook(span, instance, args, kwargs)`` is in contrib: see ``hooks``.
             response_hook: Called with the span, the instance and the response, on errors too.
@@ -57,21 +54,23 @@ class SpanObserver:
         self._slow_threshold_ms = slow_threshold_ms
         self._request_hook = request_hook
         self._response_hook = response_hook
-        self._predicted: dict[Endpoint, tuple[str, int | None]] = {}
+        self._always = policy == "all"
+        self._waits_for_provider = late_provider
         self._broken_hooks: set[str] = set()
 
     def started(self, operation: Operation) -> None:
         """Start the span, unless the policy writes it afterwards or not at all."""
-        if operation.defer_span or self._policy != "all":
+        if self._waits_for_provider:
+            if getattr(trace, "_TRACER_PROVIDER", trace) is None:
+                return  # nobody has set up tracing: nothing could come of a span
+            self._waits_for_provider = False
+        if operation.defer_span or not self._always:
             if self._policy == "notable" or operation.defer_span:
                 operation.scope = otel_context.get_current()  # the parent it will have had
                 return
             if not trace.get_current_span().get_span_context().is_valid:
                 return
         name, attributes = self._namer.of(operation)
-        peer = self._predicted.get(operation.endpoint)
-        if peer is not None:
-            attributes = {**attributes, **_peer_attributes(peer)}
         span = self._start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
         if span.is_recording():
             operation.span = span
@@ -88,8 +87,13 @@ class SpanObserver:
                 self._write_afterwards(operation)
             return
         try:
-            self._mark(span, operation, peer_known=True)
-            span.end(span.start_time + operation.duration_ns if hasattr(span, "start_time") else None)
+            if operation.remarkable or operation.peer != self._namer.expected_peer(operation.endpoint):
+                self._mark(span, operation)
+            if self._response_hook is not None:
+                payload = operation.response if operation.error is None else operation.error
+                self._call_hook("response_hook", self._response_hook, operation, payload)
+            start_ns = getattr(span, "start_time", None)
+            span.end(None if start_ns is None else start_ns + operation.duration_ns)
         finally:
             operation.span = None
             _detach(operation.scope)
@@ -113,26 +117,12 @@ class SpanObserver:
         )
         if span.is_recording():
             operation.span = span
-            self._mark(span, operation, peer_known=False)
+            self._mark(span, operation)
             span.end(end_ns)
             operation.span = None
 
-    def _mark(self, span: trace.Span, operation: Operation, *, peer_known: bool) -> None:
-        found: dict[str, Any] = {}
-        endpoint = operation.endpoint
-        peer = operation.peer
-        if operation.resolved:
-            name, found = self._namer.target(operation)
-            if name is not None:
-                span.update_name(name)
-            found.update(_peer_attributes(peer) if peer is not None else {})
-            peer = None
-        if peer is not None and (not peer_known or self._predicted.get(endpoint) != peer):
-            found.update(_peer_attributes(peer))
-            if operation.error is None and len(self._predicted) < _PREDICTIONS:
-                self._predicted[endpoint] = peer
-        if operation.error is not None and operation.connection is None:
-            self._predicted.pop(endpoint, None)
+    def _mark(self, span: trace.Span, operation: Operation) -> None:
+        found = self._correct_target(span, operation)
         if operation.retries:
             found[names.REDIS_CLIENT_OPERATION_RETRIES] = operation.retries
         if operation.redirects:
@@ -146,9 +136,19 @@ class SpanObserver:
             _mark_failure(span, found, classify(error), error)
         if found:
             span.set_attributes(found)
-        if self._response_hook is not None:
-            payload = operation.response if operation.error is None else operation.error
-            self._call_hook("response_hook", self._response_hook, operation, payload)
+
+    def _correct_target(self, span: trace.Span, operation: Operation) -> dict[str, Any]:
+        """The attributes of where the operation really went, where its start had to guess."""
+        endpoint, peer = operation.endpoint, operation.peer
+        if operation.resolved:
+            name, found = self._namer.target(operation)
+            if name is not None:
+                span.update_name(name)
+            return {**found, **peer_attributes(peer)} if peer is not None else found
+        if peer == self._namer.expected_peer(endpoint):
+            return {}
+        self._namer.expect_peer(endpoint, peer)
+        return {} if peer is None else peer_attributes(peer)
 
     def _call_hook(self, which: str, hook: Hook, operation: Operation, payload: Any) -> None:
         try:
@@ -180,12 +180,6 @@ def _add_phases(found: dict[str, Any], operation: Operation) -> None:
     ):
         if value_ns:
             found[key] = value_ns / 1e9
-
-
-def _peer_attributes(peer: tuple[str, int | None]) -> dict[str, Any]:
-    if peer[1] is None:
-        return {names.NETWORK_PEER_ADDRESS: peer[0]}
-    return {names.NETWORK_PEER_ADDRESS: peer[0], names.NETWORK_PEER_PORT: peer[1]}
 
 
 def _detach(token: Any) -> None:

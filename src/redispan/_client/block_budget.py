@@ -1,0 +1,178 @@
+"""The read timeout follows the command: a blocking one gets its own block time and a grace, or no timeout at all.
+
+How long the server may take is noted where a command is packed, the one place that every client kind passes, and stays
+with the connection until the next command, its release or its end. Opening the connection and its health check in
+between keep their own, short timeout. Only a timeout that redispan chose is ever replaced: one that the program set is
+its word, and it may rely on getting TimeoutError.
+
+An extended read that expires is an ordinary read timeout to redis-py: it raises and closes the connection. (Passing
+``timeout=`` to the async ``read_response`` instead would leave the late reply for the next command.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
+
+from redispan._client import pool_seam
+from redispan._client.pool_values import TunedSeconds
+from redispan._core.commands import COMMANDS, UNKNOWN, CommandInfo, block_budget_s, identify
+
+SUBSCRIPTIONS = frozenset(COMMANDS[name] for name in ("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"))
+"""Commands after which the connection is a listener's for good."""
+
+_SPECIAL = frozenset(
+    {UNKNOWN, *(info for info in COMMANDS.values() if info.blocking is not None or info.long_running)}
+)
+
+SAFE_BATCH = replace(UNKNOWN, name="SAFE_BATCH", replay_safe=True, long_running=False)
+"""Stands for a batch of commands that may all be repeated."""
+UNSAFE_BATCH = replace(UNKNOWN, name="UNSAFE_BATCH", long_running=False)
+"""Stands for any other batch."""
+
+grace_s = 5.0
+"""Set from the settings: how long a blocking command's reply may be late."""
+
+in_cluster_batch: ContextVar[bool] = ContextVar("redispan_in_cluster_batch", default=False)
+"""A cluster pipeline repeats its commands after a timeout whatever they are, so its timeout must not be cut."""
+
+
+class Hold:
+    """A read timeout that differs from the connection's own for a while.
+
+    Attributes:
+        base: The connection's own timeout.
+        timeout_s: The one in force; None for none.
+        parked: The connection sits in a blocking read or subscription, rather than working.
+        sticky: It lasts until the connection ends or is given back.
+    """
+
+    __slots__ = ("base", "parked", "sticky", "timeout_s")
+
+    def __init__(self, base: Any, timeout_s: float | None, *, parked: bool, sticky: bool) -> None:
+        self.base = base
+        self.timeout_s = timeout_s
+        self.parked = parked
+        self.sticky = sticky
+
+
+def note(connection: Any, args: Sequence[Any]) -> None:
+    """A command is being packed for ``connection``."""
+    info = identify(args)
+    connection.redispan_sent = info
+    if info in _SPECIAL:
+        _hold_for(connection, (info,), (args,))
+    elif connection.redispan_hold is not None:
+        end_unless_sticky(connection)
+
+
+def note_batch(connection: Any, commands: Iterable[Sequence[Any]]) -> None:
+    """A batch is being packed for ``connection``: the most patient of its commands decides."""
+    special: list[CommandInfo] = []
+    calls: list[Sequence[Any]] = []
+    safe = True
+    for args in commands:
+        info = identify(args)
+        if info in _SPECIAL:
+            special.append(info)
+            calls.append(args)
+        if not info.replay_safe:
+            safe = False
+    connection.redispan_sent = SAFE_BATCH if safe else UNSAFE_BATCH
+    if special or (not safe and in_cluster_batch.get()):
+        _hold_for(connection, special, calls, at_least_library=not safe and in_cluster_batch.get())
+    elif connection.redispan_hold is not None:
+        end_unless_sticky(connection)
+
+
+def _hold_for(
+    connection: Any,
+    infos: Sequence[CommandInfo],
+    calls: Sequence[Sequence[Any]],
+    *,
+    at_least_library: bool = False,
+) -> None:
+    hold = connection.redispan_hold
+    if hold is not None:
+        if hold.sticky:
+            return
+        end(connection)
+    base = connection.socket_timeout
+    wanted, parked = patience_s(connection, infos, calls, at_least_library=at_least_library)
+    ours = type(base) is TunedSeconds
+    if not parked and not (ours and wanted > base):
+        return
+    timeout = base if not ours else None if wanted == math.inf else max(float(base), wanted)
+    sticky = any(info in SUBSCRIPTIONS for info in infos)
+    begin(connection, Hold(base, timeout, parked=parked, sticky=sticky))
+
+
+def patience_s(
+    connection: Any,
+    infos: Sequence[CommandInfo],
+    calls: Sequence[Sequence[Any]],
+    *,
+    at_least_library: bool = False,
+) -> tuple[float, bool]:
+    """How long the reply may take (``inf``: for ever), and whether the server was asked to hold it back."""
+    wanted, parked = 0.0, False
+    if at_least_library or any(info.long_running for info in infos):
+        default = pool_seam.library_read_timeout_s(pool_seam.package_of(connection))
+        wanted = math.inf if default is None else default
+    for info, args in zip(infos, calls, strict=True):
+        budget = block_budget_s(info, args)
+        if budget is not None:
+            parked = True
+            wanted = max(wanted, budget + grace_s)
+    return wanted, parked
+
+
+def begin(connection: Any, hold: Hold) -> None:
+    """Put ``hold`` in force."""
+    connection.redispan_hold = hold
+    if hold.timeout_s != hold.base:
+        _set(connection, hold.timeout_s)
+
+
+def end_unless_sticky(connection: Any) -> None:
+    """Go back to the connection's own timeout, but for a listener's connection."""
+    if not connection.redispan_hold.sticky:
+        end(connection)
+
+
+def end(connection: Any) -> None:
+    """Go back to the connection's own timeout."""
+    hold = connection.redispan_hold
+    connection.redispan_hold = None
+    if hold is not None and hold.timeout_s != hold.base:
+        _set(connection, hold.base)
+
+
+def _set(connection: Any, timeout_s: Any) -> None:
+    if connection.redispan_is_async:
+        # Asked for at each read.
+        connection.socket_timeout = timeout_s
+    else:
+        pool_seam.set_socket_timeout(connection, timeout_s)
+
+
+class Suspended:
+    """Housekeeping on a connection (opening it, its health check) runs on its own timeout; then the hold goes on."""
+
+    __slots__ = ("connection", "hold", "sent")
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.hold = connection.redispan_hold
+        self.sent = connection.redispan_sent
+        if self.hold is not None:
+            end(connection)
+
+    def resume(self) -> None:
+        """Put back what was in force; a subscription made meanwhile (on reconnecting) stays."""
+        self.connection.redispan_sent = self.sent
+        if self.hold is not None and self.connection.redispan_hold is None:
+            begin(self.connection, self.hold)

@@ -1,0 +1,153 @@
+"""What the pool layer knows of redis-py's private attributes: pools, sockets and parsers. The seam's second half.
+
+The same rules as in ``seam``: a harmless answer for whatever is not understood, and a canary test per version.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from redispan._client import seam
+
+UNLIMITED = 2**31
+
+
+@functools.lru_cache(maxsize=None)
+def library_limit(package: str) -> int:
+    """How many connections a pool may have where nobody says otherwise."""
+    module = seam.load(package, "connection")
+    try:
+        source = inspect.signature(module.ConnectionPool.__init__)  # type: ignore[union-attr]
+        default = source.parameters["max_connections"].default
+        if isinstance(default, int):
+            return default
+    except Exception:
+        return UNLIMITED
+    return 100 if package == "redis" and seam.version_of(seam.load(package, "")) >= (8,) else UNLIMITED
+
+
+@functools.lru_cache(maxsize=None)
+def library_read_timeout_s(package: str) -> float | None:
+    """The read timeout that connections have where nobody says otherwise; None for none."""
+    module = seam.load(package, "connection")
+    try:
+        found = inspect.signature(module.AbstractConnection.__init__).parameters[  # type: ignore[union-attr]
+            "socket_timeout"
+        ].default
+    except Exception:
+        return None
+    return float(found) if isinstance(found, (int, float)) else None
+
+
+def package_of(thing: Any) -> str:
+    """The package whose classes ``thing`` is made of: ``redis`` or ``valkey``."""
+    for cls in type(thing).__mro__:
+        top = cls.__module__.partition(".")[0]
+        if top in ("redis", "valkey"):
+            return top
+    return "redis"
+
+
+@functools.lru_cache(maxsize=256)
+def accepted_keys(connection_class: Any) -> frozenset[str]:
+    """The keyword arguments that some ``__init__`` of the class names; none for what is not a class."""
+    names: set[str] = set()
+    for cls in getattr(connection_class, "__mro__", ()):
+        init = vars(cls).get("__init__")
+        if init is None:
+            continue
+        try:
+            names.update(inspect.signature(init).parameters)
+        except (TypeError, ValueError):
+            continue
+    return frozenset(names)
+
+
+def set_socket_timeout(connection: Any, timeout_s: float | None) -> None:
+    """Set the read timeout of an open sync connection, and what its parser goes back to after a timed read."""
+    sock = getattr(connection, "_sock", None)
+    if sock is None:
+        return
+    sock.settimeout(timeout_s)
+    parser = getattr(connection, "_parser", None)
+    buffer = getattr(parser, "_buffer", None)
+    if hasattr(buffer, "socket_timeout"):
+        buffer.socket_timeout = timeout_s
+    elif hasattr(parser, "_socket_timeout"):
+        parser._socket_timeout = timeout_s
+
+
+def leased(pool: Any) -> list[Any]:
+    """The connections that are lent out, of pools that keep a set of them."""
+    # list() of a set is one step for the interpreter: no lock is needed while other threads add and remove.
+    return list(getattr(pool, "_in_use_connections", ()))
+
+
+def is_full(pool: Any) -> bool:
+    """Whether a sync pool has made all the connections that it may."""
+    return bool(pool._created_connections >= pool.max_connections)
+
+
+def created(pool: Any) -> int:
+    """How many connections a sync pool has made and still has."""
+    return int(pool._created_connections)
+
+
+def total(pool: Any) -> int:
+    """How many connections an async pool has, lent out and free."""
+    return len(pool._in_use_connections) + len(pool._available_connections)
+
+
+def has_free(pool: Any) -> bool:
+    """Whether a connection could be lent out at once, free or new."""
+    if pool._available_connections:
+        return True
+    if hasattr(pool, "_created_connections"):
+        return not is_full(pool)
+    return bool(len(pool._in_use_connections) < pool.max_connections)
+
+
+def take_surplus(pool: Any, connection: Any, allowed: int) -> bool:
+    """Take a free connection out of a sync pool that has more than ``allowed``; the caller closes it."""
+    with pool._lock:
+        if pool._created_connections <= allowed or connection not in pool._available_connections:
+            return False
+        pool._available_connections.remove(connection)
+        pool._created_connections -= 1
+    return True
+
+
+def take_surplus_async(pool: Any, connection: Any, allowed: int) -> bool:
+    """Likewise for an async pool, in one step of the event loop."""
+    if total(pool) <= allowed or connection not in pool._available_connections:
+        return False
+    pool._available_connections.remove(connection)
+    return True
+
+
+def retry_of(connection: Any) -> Any:
+    """The retry object of a connection."""
+    return getattr(connection, "retry", None)
+
+
+def retries_of(retry: Any) -> int:
+    """How often a retry object repeats; negative for ever."""
+    return int(getattr(retry, "_retries", 0))
+
+
+def errors_of(retry: Any) -> tuple[type[BaseException], ...]:
+    """The errors that a retry object acts on."""
+    return tuple(getattr(retry, "_supported_errors", ()))
+
+
+def backoff_of(retry: Any) -> Any:
+    """The backoff of a retry object."""
+    return getattr(retry, "_backoff", None)
+
+
+def connected(connections: Iterable[Any]) -> int:
+    """How many of ``connections`` have a socket."""
+    return sum(1 for connection in connections if connection is not None and seam.is_open(connection))
