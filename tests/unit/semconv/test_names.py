@@ -1,0 +1,115 @@
+"""Names of spans, operations, attributes and metrics."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.semconv import attributes as stable_modules
+from opentelemetry.semconv._incubating.metrics import db_metrics
+from opentelemetry.semconv.attributes import db_attributes, error_attributes, network_attributes, server_attributes
+
+from redispan._semconv import attributes as names
+from redispan._semconv.names import batch_operation, procedure_span_name, span_name
+
+LITERALS = {key: value for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}
+
+
+@pytest.mark.parametrize(
+    ("operation", "address", "port", "name"),
+    [
+        ("GET", "cache.example.com", 6379, "GET cache.example.com:6379"),
+        ("CONFIG GET", "h", 6380, "CONFIG GET h:6380"),
+        ("PIPELINE SET", "h", 6380, "PIPELINE SET h:6380"),
+        ("GET", "::1", 6379, "GET [::1]:6379"),
+        ("HMSET", "/run/redis.sock", None, "HMSET"),
+        ("GET", None, None, "GET"),
+        ("GET", None, 6379, "GET"),
+    ],
+)
+def test_a_span_is_named_after_operation_and_server(
+    operation: str, address: str | None, port: int | None, name: str
+) -> None:
+    """The conventions' ``{operation} {host}:{port}``, without a target where there is no port."""
+    assert span_name(operation, address, port) == name
+
+
+def test_a_procedure_takes_the_place_of_the_server() -> None:
+    """``FCALL myfn``, as the conventions order the possible targets."""
+    assert procedure_span_name("FCALL", "myfn") == "FCALL myfn"
+
+
+@pytest.mark.parametrize(
+    ("commands", "name"),
+    [
+        (["SET", "SET"], "PIPELINE SET"),
+        (["CONFIG GET"] * 3, "PIPELINE CONFIG GET"),
+        (["SET", "GET"], "PIPELINE"),
+        ([], "PIPELINE"),
+        (["_OTHER", "_OTHER"], "PIPELINE"),
+    ],
+)
+def test_a_batch_is_named_after_its_common_command(commands: list[str], name: str) -> None:
+    """One common command is named, several are not, so that the set of names stays small."""
+    assert batch_operation("PIPELINE", commands) == name
+
+
+def test_a_mixed_batch_is_read_no_further_than_its_second_command() -> None:
+    """A pipeline of a million commands costs two looks."""
+    seen = []
+
+    def stream() -> object:
+        for name in ("SET", "GET", "SET"):
+            seen.append(name)
+            yield name
+
+    assert batch_operation("MULTI", stream()) == "MULTI"  # type: ignore[arg-type]
+    assert seen == ["SET", "GET"]
+
+
+@given(st.lists(st.sampled_from(["GET", "SET", "_OTHER"])))
+def test_names_of_batches_are_few(commands: list[str]) -> None:
+    """However long the batch, its name is one of kinds times commands."""
+    assert batch_operation("MULTI", commands) in {"MULTI", "MULTI GET", "MULTI SET"}
+
+
+def test_stable_names_are_the_conventions_own() -> None:
+    """Copied literals must not drift from the installed package of the conventions."""
+    assert stable_modules is not None
+    official = {
+        value
+        for module in (db_attributes, error_attributes, network_attributes, server_attributes)
+        for key, value in vars(module).items()
+        if key.isupper() and isinstance(value, str)
+    }
+    ours = {value for key, value in LITERALS.items() if key.startswith(("DB_", "NETWORK_", "SERVER_", "ERROR_"))}
+    in_development = {"db.client.connection.pool.name", "db.client.connection.state"}
+    # The newest of the stable ones; packages of the conventions made before don't hold it yet.
+    assert ours - in_development - {"db.stored_procedure.name"} <= official
+
+
+def test_metrics_under_db_are_the_conventions_own() -> None:
+    """Nothing of ours may live in the conventions' namespace."""
+    official = {value for key, value in vars(db_metrics).items() if isinstance(value, str)}
+    assert {value for key, value in LITERALS.items() if key.startswith("METRIC_")} <= official
+
+
+def test_our_own_names_are_ours_and_well_formed() -> None:
+    """Our names live under ``redis.client.`` and have the form that the conventions ask for."""
+    ours = {value for key, value in LITERALS.items() if key.startswith("REDIS_")}
+    assert ours
+    for name in ours:
+        assert re.fullmatch(r"redis\.(client|server)(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+", name), name
+    assert names.EVENT_ALERT_PREFIX == "redis.client.alert."
+
+
+@pytest.mark.parametrize("bounds", [names.DURATION_BUCKETS_S, names.FINE_BUCKETS_S])
+def test_bucket_bounds_ascend(bounds: tuple[float, ...]) -> None:
+    """The SDK refuses a histogram whose bounds don't ascend."""
+    assert list(bounds) == sorted(set(bounds))
+
+
+def test_the_advised_bounds_are_the_conventions() -> None:
+    """The SHOULD list of ``db.client.operation.duration``, to the letter."""
+    assert names.DURATION_BUCKETS_S == (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+    assert sum(bound < 0.001 for bound in names.FINE_BUCKETS_S) >= 4
