@@ -1,0 +1,37 @@
+"""Fixtures of the behaviours: a client of some kind, and redispan active with telemetry in memory."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from behaviour.every_client import World, open_world
+from redispan import RedispanInstrumentor
+from redispan._core.ledger import LEDGER
+from telemetry_in_memory import TelemetryInMemory
+
+
+@pytest_asyncio.fixture
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """A kind of client with its server: parametrise it with ``every_client.of_kinds``."""
+    async for opened in open_world(request):
+        yield opened
+
+
+@pytest.fixture
+def instrument(telemetry: TelemetryInMemory) -> Callable[..., TelemetryInMemory]:
+    """Switch redispan on with the given arguments."""
+
+    def switch_on(**arguments: Any) -> TelemetryInMemory:
+        LEDGER.clear()
+        RedispanInstrumentor().instrument(**{**telemetry.providers, **arguments})
+        return telemetry
+
+    return switch_on
+
+
+@pytest.fixture
+def told(instrument: Callable[..., TelemetryInMemory]) -> TelemetryInMemory:
+    """Redispan is on with default settings; this is what it told."""
+    return instrument()

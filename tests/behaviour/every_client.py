@@ -1,0 +1,158 @@
+"""Clients of every kind, driven by one set of behaviours: what a test says holds for sync and async alike.
+
+A test is a coroutine and passes what a client returns through ``settle``, which awaits it where the client is async.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+import redis.asyncio.sentinel
+import redis.sentinel
+
+KINDS = (
+    "sync", "async", "cluster", "async-cluster", "sentinel", "async-sentinel", "unix", "async-unix", "tls", "async-tls",
+)
+STANDALONE = ("sync", "async")
+CLUSTERS = ("cluster", "async-cluster")
+SYNC_AND_ASYNC = (*STANDALONE, *CLUSTERS)
+
+REDIS_VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
+
+_SERVERS = {
+    "cluster": "cluster_server", "sentinel": "sentinel_server", "unix": "unix_server", "tls": "tls_server",
+}
+
+
+async def settle(value: Any) -> Any:
+    """The result of a call, whether the client is sync or async."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def drain(iterator: Any) -> list[Any]:
+    """Everything that an iterator or async iterator yields."""
+    if hasattr(iterator, "__aiter__"):
+        return [item async for item in iterator]
+    return list(iterator)
+
+
+async def take_connection(pool: Any) -> Any:
+    """A connection of the pool, in the way of the installed version."""
+    return await settle(pool.get_connection() if REDIS_VERSION >= (5, 3) else pool.get_connection("_"))
+
+
+async def close(thing: Any) -> None:
+    """Close a client, pipeline or subscription of any version."""
+    closer = getattr(thing, "aclose", None) or thing.close
+    await settle(closer())
+
+
+async def outcome_of(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """Result and exception of a call."""
+    try:
+        return await settle(call()), None
+    except Exception as error:
+        return None, error
+
+
+@dataclass
+class World:
+    """One kind of client, the server it talks to, and how it must name it."""
+
+    kind: str
+    server: Any
+    _made: list[Any] = field(default_factory=list)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether calls have to be awaited."""
+        return self.kind.startswith("async")
+
+    @property
+    def place(self) -> str:
+        """What kind of server it is."""
+        return self.kind.removeprefix("async-") if self.kind not in STANDALONE else "plain"
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys are spread over nodes."""
+        return self.place == "cluster"
+
+    @property
+    def package(self) -> Any:
+        """``redis`` or ``redis.asyncio``."""
+        return redis.asyncio if self.is_async else redis
+
+    def client(self, **options: Any) -> Any:
+        """Make a client that is closed when the test ends."""
+        options.setdefault("decode_responses", True)
+        made = self._make(options)
+        self._made.append(made)
+        return made
+
+    def _make(self, options: dict[str, Any]) -> Any:
+        if self.place == "cluster":
+            return self.package.RedisCluster(host=self.server.host, port=self.server.port, **options)
+        if self.place == "sentinel":
+            sentinel = self.package.sentinel.Sentinel(self.server.sentinels)
+            self._made.extend(sentinel.sentinels)
+            return sentinel.master_for(self.server.service_name, **options)
+        return self.package.Redis.from_url(self.server.url, **options)
+
+    @property
+    def address_of(self) -> Callable[[str], tuple[str, int | None]]:
+        """The server address and port that a span of a command on this key must carry."""
+
+        def address(key: str) -> tuple[str, int | None]:
+            if self.place == "cluster":
+                return self.server.host, self.server.owner_of(key).port
+            if self.place == "sentinel":
+                return self.server.master.host, self.server.master.port
+            if self.place == "unix":
+                return self.server.unix_path, None
+            return ("localhost" if self.place == "tls" else self.server.host), self.server.port
+
+        return address
+
+    def target(self, key: str) -> str:
+        """What follows the operation in a span's name."""
+        address, port = self.address_of(key)
+        return "" if port is None else f" {address}:{port}"
+
+    async def close(self) -> None:
+        """Close every client that was made."""
+        for made in self._made:
+            with contextlib.suppress(Exception):
+                await close(made)
+            pool = getattr(made, "connection_pool", None)
+            if pool is not None:
+                with contextlib.suppress(Exception):
+                    await settle(pool.disconnect())
+
+
+async def open_world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Body of the fixture ``world``."""
+    kind: str = request.param
+    place = kind.removeprefix("async-") if kind not in STANDALONE else "plain"
+    world = World(kind, request.getfixturevalue(_SERVERS.get(place, "redis_server")))
+    yield world
+    await world.close()
+
+
+def of_kinds(*kinds: str) -> Any:
+    """Parametrise a test's ``world``."""
+    return pytest.mark.parametrize("world", kinds, indirect=True)
+
+
+every_kind = of_kinds(*KINDS)
+sync_and_async = of_kinds(*STANDALONE)
+with_clusters = of_kinds(*SYNC_AND_ASYNC)
+clusters = of_kinds(*CLUSTERS)
