@@ -121,7 +121,7 @@ def run(job: Job, interpreter: Path) -> Outcome:
     ]
     present = [name for name in job.folders if any((ROOT / name).rglob("test_*.py"))]
     cache = ["-o", f"cache_dir={folder / 'pytest_cache'}"]
-    steps.append([python, "-m", "pytest", "-q", *cache, *present])
+    steps.append([python, "-m", "pytest", *cache, *present])
     environment = {
         **os.environ,
         "UV_PYTHON_DOWNLOADS": "never",
