@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from pathlib import Path
+
+import tomllib
 
 HERE = Path(__file__).resolve().parent
 PINS_FILE = HERE / "versions.toml"
@@ -125,7 +126,7 @@ def _unpack_debian(pin: dict, work: Path, target: Path) -> None:
         raise MissingToolError(f"it comes from Debian's package {pin['package']}, and this machine has no apt-get")
     download = ["apt-get", "download", "--quiet", pin["package"]]
     # apt drops to an unprivileged user that may not write to our folder; it then says so and goes on as root.
-    if subprocess.run(download, cwd=work, capture_output=True, timeout=300).returncode != 0:
+    if subprocess.run(download, check=False, cwd=work, capture_output=True, timeout=300).returncode != 0:
         subprocess.run(["apt-get", "update", "--quiet"], check=True, capture_output=True, timeout=300)
         subprocess.run(download, cwd=work, check=True, capture_output=True, timeout=300)
     (package,) = work.glob("*.deb")
@@ -180,7 +181,13 @@ def _run(command: list[str], work: Path, **extra_environment: str) -> str:
         raise MissingToolError(f"Go is not installed (needed: {pins()['go']['minimum']} or newer, on PATH)")
     niced = ["nice", "-n", "10", *command] if shutil.which("nice") else command
     done = subprocess.run(
-        niced, cwd=work, env=_go_environment() | extra_environment, text=True, capture_output=True, timeout=BUILD_TIMEOUT_S
+        niced,
+        check=False,
+        cwd=work,
+        env=_go_environment() | extra_environment,
+        text=True,
+        capture_output=True,
+        timeout=BUILD_TIMEOUT_S,
     )
     if done.returncode != 0:
         print(done.stdout[-2000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
@@ -194,9 +201,12 @@ def _go_environment() -> dict[str, str]:
     Without `,direct` a module that the proxy lacks is a quick, clear error. The checksum service
     is left out: it is not reachable everywhere, and the pinned hashes do its work.
     """
-    proxies = os.environ.get("GOPROXY") or subprocess.run(
-        ["go", "env", "GOPROXY"], text=True, capture_output=True, timeout=60
-    ).stdout.strip()
+    proxies = (
+        os.environ.get("GOPROXY")
+        or subprocess.run(
+            ["go", "env", "GOPROXY"], check=False, text=True, capture_output=True, timeout=60
+        ).stdout.strip()
+    )
     return os.environ | {
         "GOPROXY": proxies.removesuffix(",direct"),
         "GONOSUMDB": "*",

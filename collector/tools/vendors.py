@@ -38,7 +38,10 @@ VENDORS = [
         "honeycomb",
         "Honeycomb",
         {"endpoint": "${env:HONEYCOMB_ENDPOINT:-https://api.honeycomb.io}"},
-        {"x-honeycomb-team": "${env:HONEYCOMB_API_KEY}", "x-honeycomb-dataset": "${env:HONEYCOMB_METRICS_DATASET:-redis}"},
+        {
+            "x-honeycomb-team": "${env:HONEYCOMB_API_KEY}",
+            "x-honeycomb-dataset": "${env:HONEYCOMB_METRICS_DATASET:-redis}",
+        },
         notes=["The dataset header matters for metrics only; traces and logs are sorted by service.name."],
     ),
     Vendor(
@@ -85,7 +88,9 @@ VENDORS = [
         },
         {"X-SF-Token": "${env:SPLUNK_ACCESS_TOKEN}"},
         signals=("traces", "metrics"),
-        notes=["Logs go to Splunk by HEC, which is not OTLP: alert events arrive there as the counter redis.client.alert.events."],
+        notes=[
+            "Logs go to Splunk by HEC, which is not OTLP: alert events arrive as the counter redis.client.alert.events."
+        ],
     ),
     Vendor(
         "signoz",

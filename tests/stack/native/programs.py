@@ -75,7 +75,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  (one call into libc, safe beside threads)
             )
         if ready_url is not None:
             self.wait_ready(ready_url)

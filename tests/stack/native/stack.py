@@ -134,7 +134,9 @@ class Stack:
         command, shipped = service("otelcol", self.variables).native(self._addresses())
         command += [f"--config={path}" for path in more]
         program = self._keep(
-            "otelcol", [self.tools["otelcol"], *command], shipped | self.collector_environment() | dict(environment or {})
+            "otelcol",
+            [self.tools["otelcol"], *command],
+            shipped | self.collector_environment() | dict(environment or {}),
         )
         return program.start(f"http://127.0.0.1:{self.ports['otelcol_health']}/")
 

@@ -1,0 +1,76 @@
+"""What a dashboard is made of, and the queries that several share. Plain data: no Grafana in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+CLIENT = 'db_system_name="redis",job=~"$job",server_address=~"$server"'
+DURATION = "db_client_operation_duration_seconds"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: a graph, a single figure, or a table."""
+
+    title: str
+    unit: str
+    description: str
+    queries: list[tuple[str, str]]
+    kind: str = "graph"
+    exemplars: bool = False
+    highest: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Panels side by side."""
+
+    title: str
+    panels: list[Panel]
+
+
+@dataclass(frozen=True)
+class Board:
+    """One dashboard."""
+
+    uid: str
+    title: str
+    description: str
+    rows: list[Row]
+    variables: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+JOBS = {
+    "job": ("Service", f"label_values({DURATION}_count, job)"),
+    "server": ("Redis server", f"label_values({DURATION}_count, server_address)"),
+}
+
+
+def rate(selector: str, by: str = "") -> str:
+    """Operations per second."""
+    return f"sum {by}(rate({DURATION}_count{{{selector}}}[$__rate_interval]))"
+
+
+def errors(selector: str, by: str = "") -> str:
+    """Failed operations per second, 0 where nothing failed."""
+    failed = rate(selector + ',error_type!=""', by)
+    return f"({failed} or {rate(selector, by)} * 0)"
+
+
+def quantile(share: float, metric: str, selector: str, by: str = "") -> str:
+    """A quantile of a histogram."""
+    labels = f"{by}, le" if by else "le"
+    return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{{selector}}}[$__rate_interval])))"
+
+
+def within(limit: str, selector: str) -> str:
+    """Share of operations that stayed below a limit which is a bucket of the histogram."""
+    return (
+        f'sum(rate({DURATION}_bucket{{{selector},le="{limit}"}}[$__rate_interval]))'
+        f" / sum(rate({DURATION}_count{{{selector}}}[$__rate_interval]))"
+    )
+
+
+def or_zero(expression: str) -> str:
+    """For counters that appear with their first event: no event is 0, not an empty panel."""
+    return f"{expression} or vector(0)"

@@ -1,0 +1,115 @@
+"""The first page: rate, errors, duration, and where to look next."""
+
+from boards.model import CLIENT, DURATION, JOBS, Board, Panel, Row, errors, or_zero, quantile, rate, within
+
+ALERTS_BY_NAME = or_zero(
+    'sum by (redis_client_alert_name) (increase(redis_client_alerts_total{job=~"$job"}[$__rate_interval]))'
+)
+
+FIRING = or_zero('sum by (alertname) (ALERTS{alertstate="firing",alertname=~"Redis.*"})')
+
+OVERVIEW = Board(
+    "overview",
+    "Redis: overview",
+    "Is it Redis, the network, the pool or the code? Rate, errors, duration, pool, alerts.",
+    [
+        Row(
+            "Now",
+            [
+                Panel("Operations", "ops", "Redis operations per second, all programs.", [(rate(CLIENT), "")], "stat"),
+                Panel(
+                    "Errors",
+                    "percentunit",
+                    "Share of operations that failed; above 5 % an alert fires.",
+                    [(f"{errors(CLIENT)} / {rate(CLIENT)}", "")],
+                    "stat",
+                ),
+                Panel("p95", "s", "95 % of operations are quicker.", [(quantile(0.95, DURATION, CLIENT), "")], "stat"),
+                Panel(
+                    "Within 100 ms",
+                    "percentunit",
+                    "Share of operations within the target.",
+                    [(within("0.1", CLIENT), "")],
+                    "stat",
+                ),
+                Panel(
+                    "Fullest pool",
+                    "percentunit",
+                    "Highest share of a pool in use; above 90 % an alert fires.",
+                    [('max(instance_pool:db_client_connection:used_ratio{job=~"$job"})', "")],
+                    "stat",
+                ),
+                Panel("Alerts firing", "short", "Redis alerts firing in Prometheus.", [(f"sum({FIRING})", "")], "stat"),
+            ],
+        ),
+        Row(
+            "Operations",
+            [
+                Panel("Rate by service", "ops", "Operations per second.", [(rate(CLIENT, "by (job) "), "{{job}}")]),
+                Panel(
+                    "Errors by type",
+                    "ops",
+                    "Failed operations by error.type: the server's error prefix, else the exception's class.",
+                    [(or_zero(rate(CLIENT + ',error_type!=""', "by (job, error_type) ")), "{{job}} {{error_type}}")],
+                ),
+                Panel(
+                    "Duration",
+                    "s",
+                    "What the caller waited. A dot is one traced operation: click it to see the trace.",
+                    [(quantile(share, DURATION, CLIENT), f"p{share * 100:g}") for share in (0.5, 0.95, 0.99)],
+                    exemplars=True,
+                ),
+            ],
+        ),
+        Row(
+            "Why",
+            [
+                Panel(
+                    "Slowest commands (p95)",
+                    "s",
+                    "One slow command is the code; all of them are server or network.",
+                    [(f"topk(5, {quantile(0.95, DURATION, CLIENT, 'db_operation_name')})", "{{db_operation_name}}")],
+                    exemplars=True,
+                ),
+                Panel(
+                    "Wait for a connection (p95)",
+                    "s",
+                    "Time before the operation could begin: this is the pool.",
+                    [(quantile(0.95, "db_client_connection_wait_time_seconds", 'job=~"$job"', "job"), "{{job}}")],
+                ),
+                Panel(
+                    "Pool in use",
+                    "percentunit",
+                    "Per process and pool.",
+                    [
+                        (
+                            'instance_pool:db_client_connection:used_ratio{job=~"$job"}',
+                            "{{job}} {{db_client_connection_pool_name}}",
+                        )
+                    ],
+                    highest=1,
+                ),
+                Panel(
+                    "Server memory",
+                    "percentunit",
+                    "Used memory as a share of maxmemory; above 80 % an alert fires.",
+                    [("instance:redis_memory:used_ratio", "{{instance}}")],
+                    highest=1,
+                ),
+            ],
+        ),
+        Row(
+            "Alerts",
+            [
+                Panel(
+                    "Detections by redispan",
+                    "short",
+                    "Alerts counted by the programs.",
+                    [(ALERTS_BY_NAME, "{{redis_client_alert_name}}")],
+                ),
+                Panel("Firing in Prometheus", "short", "Alert rules that fire.", [(FIRING, "{{alertname}}")]),
+            ],
+        ),
+    ],
+    JOBS,
+)
