@@ -1,0 +1,101 @@
+"""What is installed here: the packages that matter, and others that instrument redis-py too."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+
+from redispan.cli.findings import Section
+from redispan.version import __version__
+
+OLDEST_REDIS = (5, 0)
+
+# Distribution, whether its absence is a problem, and what its absence means.
+_PACKAGES = (
+    ("redis", True, "nothing to instrument: pip install redis"),
+    ("hiredis", False, "redis-py parses answers in Python"),
+    ("valkey", False, ""),
+    ("opentelemetry-api", True, "redispan cannot work: pip install redispan again"),
+    ("opentelemetry-sdk", True, 'telemetry goes nowhere: pip install "redispan[otlp]"'),
+    ("opentelemetry-instrumentation", True, "no opentelemetry-instrument: pip install redispan again"),
+    ("opentelemetry-instrumentation-redis", False, "redispan works without it"),
+    ("opentelemetry-distro", False, "exporters must be named in OTEL_TRACES_EXPORTER and its siblings"),
+    ("opentelemetry-exporter-otlp", False, ""),
+    ("opentelemetry-exporter-otlp-proto-grpc", False, ""),
+    ("opentelemetry-exporter-otlp-proto-http", False, ""),
+    ("tenacity", False, "the tuned pool retries without it"),
+)
+
+# Module, product, and the switch that keeps it away from redis-py.
+_OTHERS = (
+    ("ddtrace", "Datadog", "DD_TRACE_REDIS_ENABLED=false"),
+    ("sentry_sdk", "Sentry", "disabled_integrations=[RedisIntegration()]"),
+    ("newrelic", "New Relic", "its instrumentation settings for redis"),
+    ("elasticapm", "Elastic APM", "its instrumentation settings for redis"),
+    ("scout_apm", "Scout", "disabled_instruments=redis"),
+    ("logfire", "Logfire", "leave out logfire.instrument_redis()"),
+)
+
+
+def versions(_environ: Mapping[str, str]) -> Section:
+    """Versions of Python and of every package that matters."""
+    section = Section("Versions")
+    section.ok("python", f"{platform.python_version()} ({sys.executable})")
+    section.ok("redispan", __version__)
+    for name, needed, consequence in _PACKAGES:
+        version = version_of(name)
+        if version is None:
+            if needed:
+                section.problem(name, f"not installed; {consequence}")
+            elif consequence:
+                section.note(name, f"not installed; {consequence}")
+        elif name == "redis" and _numbers(version) < OLDEST_REDIS:
+            section.problem(name, f"{version} is too old and is left alone; 5.0 or newer is needed")
+        else:
+            section.ok(name, version)
+    return section
+
+
+def others(environ: Mapping[str, str]) -> Section:
+    """Other instrumentations of redis-py that are installed."""
+    section = Section("Who else instruments redis-py")
+    if version_of("opentelemetry-instrumentation-redis") is not None:
+        kept = environ.get("OTEL_PYTHON_REDISPAN_CONTRIB", "").strip().lower() == "keep"
+        fate = "kept, as set: redispan writes no spans" if kept else "taken over: one span per command"
+        section.ok("opentelemetry-instrumentation-redis", fate)
+    if is_there("redis.observability"):
+        policy = environ.get("OTEL_PYTHON_REDISPAN_NATIVE_METRICS", "").strip().lower() or "leave"
+        text = f"redis-py's own metrics, off until the program turns them on; then native_metrics={policy} settles it"
+        section.ok("redis.observability", text)
+    for module, product, switch in _OTHERS:
+        if is_there(module):
+            section.note(
+                module, f"{product} is installed; where it is active too, each command is traced twice ({switch})"
+            )
+    if not section.findings:
+        section.ok("nobody", "nothing else was found")
+    return section
+
+
+def version_of(distribution: str) -> str | None:
+    """The installed version, or None."""
+    try:
+        return metadata.version(distribution)
+    except Exception:
+        # Broken metadata of somebody's package is as good as none.
+        return None
+
+
+def is_there(module: str) -> bool:
+    """Whether ``module`` can be found; broken parents count as absent."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except Exception:
+        return False
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

@@ -1,0 +1,74 @@
+"""Whether Redis and the OTLP endpoints can be reached: one TCP connection each, for one second, nothing sent."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from redispan.cli.doctor_environment import otlp_targets
+from redispan.cli.findings import Section
+
+TIMEOUT_S = 1.0
+
+_SCHEME_PORTS = {"http": 80, "https": 443}
+
+
+def reachability(environ: Mapping[str, str], redis_url: str) -> Section:
+    """Try Redis and every OTLP endpoint in effect."""
+    section = Section("Reachability")
+    if redis_url:
+        _try(section, "Redis", redis_url, default_port=6379)
+    else:
+        section.note("Redis", "not tried: give --redis-url, or set REDIS_URL")
+    tried: dict[str, str] = {}
+    for target in otlp_targets(environ):
+        tried.setdefault(target.endpoint, target.protocol)
+    for endpoint, protocol in tried.items():
+        _try(section, f"OTLP ({protocol})", endpoint, default_port=None)
+    return section
+
+
+def _try(section: Section, what: str, url: str, *, default_port: int | None) -> None:
+    # What is shown is put together from the parts: user, password, path and query stay out of it.
+    try:
+        parts = urlsplit(url if "://" in url else f"//{url}")
+        if parts.scheme == "unix":
+            place, fault = "the UNIX socket", _fault_of_unix(parts.path)
+        else:
+            host, port = (
+                parts.hostname or "localhost",
+                parts.port or default_port or _SCHEME_PORTS.get(parts.scheme, 443),
+            )
+            place, fault = f"{host}:{port}", _fault_of_tcp(host, port)
+    except ValueError:
+        section.problem(what, "its URL can't be read")
+        return
+    if fault:
+        section.problem(what, f"{place} can't be reached: {fault}")
+    else:
+        section.ok(what, f"{place} accepts connections")
+
+
+def _fault_of_tcp(host: str, port: int) -> str:
+    try:
+        with socket.create_connection((host, port), timeout=TIMEOUT_S):
+            return ""
+    except OSError as error:
+        return _words(error)
+
+
+def _fault_of_unix(path: str) -> str:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(TIMEOUT_S)
+            connection.connect(path)
+            return ""
+    except OSError as error:
+        return _words(error)
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT_S:g} s"
+    return error.strerror or type(error).__name__
