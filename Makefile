@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 STAMP := $(VENV)/.dev-$(shell cksum pyproject.toml | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check format e2e matrix bench demo build clean
+.PHONY: help dev test check lint types layers docs format e2e matrix bench demo build clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +27,19 @@ $(STAMP): pyproject.toml
 test: $(STAMP) ## Run the unit and behaviour tests (PYTEST_ARGS="-k name" for some)
 	$(PYTEST) tests/unit tests/behaviour $(PYTEST_ARGS)
 
-check: $(STAMP) ## Run linter, formatter, type checker, architecture contracts and the docs' code
+check: lint types layers docs ## Run linter, type checker, architecture contracts and the docs' code (-k: all, whatever fails)
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(STAMP)
 	$(BIN)/mypy
+
+layers: $(STAMP)
 	$(BIN)/lint-imports
+
+docs: $(STAMP)
 	$(BIN)/python tests/run_folders.py tests/docs
 
 format: $(STAMP) ## Let the linter and the formatter repair what they can
