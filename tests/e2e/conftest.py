@@ -1,0 +1,25 @@
+"""Fixtures of the end-to-end tests."""
+
+import sys
+
+import pytest
+
+from e2e.launcher import FRAMEWORKS, Launcher
+from servers.otlp_receiver import OtlpReceiver
+from servers.redis_server import RedisServer
+
+if sys.platform == "win32":
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture
+def launcher(otlp_receiver: OtlpReceiver, redis_server: RedisServer) -> Launcher:
+    """Run programs that talk to ``redis_server`` and export to ``otlp_receiver``."""
+    return Launcher({**otlp_receiver.environment(), "REDIS_URL": redis_server.url})
+
+
+@pytest.fixture
+def framework_launcher(launcher: Launcher) -> Launcher:
+    """The same, with the instrumentations of the frameworks at work."""
+    launcher.disabled = [name for name in FRAMEWORKS if name in ("asgi", "wsgi")]
+    return launcher
