@@ -20,6 +20,7 @@ from redispan._telemetry.exceptions import ExceptionEvents
 from redispan._telemetry.metrics import DurationObserver
 from redispan._telemetry.naming import Namer
 from redispan._telemetry.spans import SpanObserver
+from redispan.insight import INSIGHT
 from redispan.package import instruments
 from redispan.settings import Settings
 from redispan.setting_table import Resolved
@@ -85,6 +86,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
             contrib_takeover.take_over()
         native = NativeMetrics(self.settings.native_metrics)
         native.start()
+        INSIGHT.configure(self.settings, kwargs.get("logger_provider"))
         patches = Patches()
         patches.apply(_recorder(self.settings, kwargs, native))
         type(self)._native, type(self)._patches = native, patches
@@ -93,6 +95,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         if self._patches is not None:
             self._patches.undo()
             type(self)._patches = None
+        INSIGHT.stop()
         if self._native is not None:
             self._native.stop()
             type(self)._native = None
@@ -173,6 +176,16 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
         found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=elsewhere))
         found.append(self_metrics.GroupCounter())
         self_metrics.create(meter)
+    if settings.insight:
+        # Last, so first at the end of an operation: the others find `slow` set.
+        found.append(
+            INSIGHT.observer(
+                settings,
+                tracer_provider=kwargs.get("tracer_provider"),
+                meter=scope.meter_of(kwargs.get("meter_provider")) if settings.metrics else None,
+                logger_provider=kwargs.get("logger_provider"),
+            )
+        )
     return found
 
 

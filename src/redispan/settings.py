@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from redispan import setting_table
+from redispan.insight_settings import InsightSettings
+from redispan.pool_settings import PoolSettings
 from redispan.setting_table import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(PoolSettings, InsightSettings):
     """A frozen set of values; build it with ``Settings(...)`` or ``Settings.from_environment(...)``."""
 
     # --- spans -------------------------------------------------------------------------------------------------
@@ -76,15 +78,6 @@ class Settings:
         "What to do with opentelemetry-instrumentation-redis when it is active too: `replace` it, or `keep` it "
         "(redispan then writes no spans of its own).",
         topic="metrics", choices=("replace", "keep"),
-    )
-    # --- slow operations ---------------------------------------------------------------------------------------
-    slow_log_ms: float = setting(
-        10.0, "Operations from this duration on are logged (Python logging, `redispan.slow`); 0 turns it off.",
-        topic="slow operations", unit="ms", low=0,
-    )
-    slow_alert_ms: float = setting(
-        50.0, "Operations from this duration on are slow: marked on the span, counted, alerted; 0 turns it off.",
-        topic="slow operations", unit="ms", low=0,
     )
 
     @classmethod

@@ -1,0 +1,53 @@
+"""One detection of a slow operation: counted always, told unless one of its kind was told a moment ago.
+
+Shared by the two that detect: insight, for our own operations, and the span processor, for everyone's spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from redispan._core.alert_book import AlertBook
+from redispan._core.ledger import LEDGER
+from redispan._core.records import DETECTED, SLOW_OPERATION, Alert, SlowOperation
+
+
+def detect(book: AlertBook, record: SlowOperation, threshold_ns: int, tell: Callable[[Alert], None]) -> None:
+    """Count one detection, and tell it unless it is to be held back."""
+    held_back = book.detect(SLOW_OPERATION, record.endpoint, record.command, record.address, record.port)
+    if held_back is None:
+        LEDGER.dropped("alerts")
+    else:
+        tell(slow_alert(record, threshold_ns, held_back))
+
+
+def slow_alert(record: SlowOperation, threshold_ns: int, held_back: int) -> Alert:
+    """The alert of a slow operation."""
+    evidence: dict[str, float | int | str] = {"redis.client.operation.duration": record.duration_ms / 1000}
+    for name, value_ms in (
+        ("redis.client.operation.pool_wait.time", record.pool_wait_ms),
+        ("redis.client.operation.connect.time", record.connect_ms),
+        ("redis.client.operation.backoff.time", record.backoff_ms),
+    ):
+        if value_ms:
+            evidence[name] = value_ms / 1000
+    if record.retries:
+        evidence["redis.client.operation.retries"] = record.retries
+    if record.error is not None:
+        evidence["error.type"] = record.error
+    return Alert(
+        name=SLOW_OPERATION,
+        state=DETECTED,
+        message=f"{record.command} on {record.endpoint} took {record.duration_ms:.1f} ms ({record.where()})",
+        endpoint=record.endpoint,
+        value=record.duration_ms / 1000,
+        threshold=threshold_ns / 1e9,
+        unit="s",
+        at_unix_ns=record.at_unix_ns,
+        address=record.address,
+        port=record.port,
+        db=record.db,
+        command=record.command,
+        held_back=held_back,
+        evidence=evidence,
+    )

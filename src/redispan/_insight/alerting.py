@@ -1,0 +1,158 @@
+"""Alerts that last: they fire once, hold, and clear once, however the figure trembles around its threshold."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from redispan._core.records import CLEARED, FIRED, Alert
+from redispan._insight.alert_rules import Rule
+
+SUBJECTS_LIMIT = 500
+FORGET_AFTER_S = 300.0
+"""Without any sample for so long, what fires is cleared: nothing supports it any more."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A figure that a rule judges.
+
+    Attributes:
+        rule: Name of the rule.
+        subject: What it is about: an endpoint or a pool.
+        value: The figure; None if there is nothing to compute it from.
+        samples: How much is behind it.
+        address: Host of the server.
+        port: Port of the server.
+        db: Index of the database.
+        evidence: Further figures, by attribute name.
+    """
+
+    rule: str
+    subject: str
+    value: float | None
+    samples: int = 1
+    address: str | None = None
+    port: int | None = None
+    db: str | None = None
+    evidence: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+class Trigger:
+    """Fire, hold, clear: the state of one rule for one subject."""
+
+    __slots__ = ("_good_since_s", "_rule", "_seen_s", "firing")
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self.firing = False
+        self._good_since_s: float | None = None
+        self._seen_s: float | None = None
+
+    def observe(self, value: float | None, samples: int, now_s: float) -> str | None:
+        """Take a figure in; ``fired`` or ``cleared`` if that changed the state."""
+        if value is not None:
+            self._seen_s = now_s
+        if not self.firing:
+            if value is None or samples < self._rule.minimum or not value > self._rule.threshold:
+                return None
+            self.firing = True
+            self._good_since_s = None
+            return FIRED
+        return CLEARED if self._clears(value, now_s) else None
+
+    def _clears(self, value: float | None, now_s: float) -> bool:
+        if value is None:
+            seen_s = now_s if self._seen_s is None else self._seen_s
+            over = now_s - seen_s >= FORGET_AFTER_S
+        elif value > self._rule.clear_at:
+            self._good_since_s = None
+            return False
+        else:
+            if self._good_since_s is None:
+                self._good_since_s = now_s
+            over = now_s - self._good_since_s >= self._rule.clear_after_s
+        if over:
+            self.firing = False
+        return over
+
+
+class AlertEngine:
+    """Holds a trigger per rule and subject, and tells what changed."""
+
+    def __init__(self, rules: Mapping[str, Rule], tell: Callable[[Alert], None]) -> None:
+        """Start with nothing firing.
+
+        Args:
+            rules: The rules in effect, by name.
+            tell: Given every alert that fires or clears.
+        """
+        self.rules = rules
+        self._tell = tell
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all states."""
+        self._lock = threading.Lock()
+        self._triggers: dict[tuple[str, str], Trigger] = {}
+        self._last: dict[tuple[str, str], Reading] = {}
+
+    def evaluate(self, readings: Iterable[Reading], now_s: float, now_unix_ns: int) -> list[Alert]:
+        """Judge the figures of this moment; a subject that is firing and not among them counts as unheard of."""
+        changed: list[Alert] = []
+        with self._lock:
+            heard = set()
+            for reading in readings:
+                heard.add((reading.rule, reading.subject))
+                self._judge(reading, now_s, now_unix_ns, changed)
+            for key, reading in list(self._last.items()):
+                if key not in heard:
+                    unheard = Reading(reading.rule, reading.subject, None, 0, reading.address, reading.port, reading.db)
+                    self._judge(unheard, now_s, now_unix_ns, changed)
+        for alert in changed:
+            self._tell(alert)
+        return changed
+
+    def _judge(self, reading: Reading, now_s: float, now_unix_ns: int, changed: list[Alert]) -> None:
+        rule = self.rules.get(reading.rule)
+        if rule is None:
+            return
+        key = (reading.rule, reading.subject)
+        trigger = self._triggers.get(key)
+        if trigger is None:
+            if len(self._triggers) >= SUBJECTS_LIMIT:
+                self._triggers = {known: kept for known, kept in self._triggers.items() if kept.firing}
+                if len(self._triggers) >= SUBJECTS_LIMIT:
+                    return
+            trigger = self._triggers[key] = Trigger(rule)
+        state = trigger.observe(reading.value, reading.samples, now_s)
+        if state == FIRED:
+            self._last[key] = reading
+        elif state == CLEARED:
+            self._last.pop(key, None)
+        if state is not None:
+            changed.append(_alert(rule, reading, state, now_unix_ns))
+
+
+def _alert(rule: Rule, reading: Reading, state: str, now_unix_ns: int) -> Alert:
+    figure = "no more data" if reading.value is None else f"{reading.value:.1%}"
+    if state == FIRED:
+        message = f"{reading.subject}: {rule.what} is {figure}, above {rule.threshold:.0%}"
+    else:
+        message = f"{reading.subject}: {rule.what} is fine again ({figure})"
+    return Alert(
+        name=rule.name,
+        state=state,
+        message=message,
+        endpoint=reading.subject,
+        value=reading.value or 0.0,
+        threshold=rule.threshold,
+        unit="1",
+        at_unix_ns=now_unix_ns,
+        severity=rule.severity if state == FIRED else "info",
+        address=reading.address,
+        port=reading.port,
+        db=reading.db,
+        evidence=reading.evidence,
+    )

@@ -1,0 +1,171 @@
+"""How a program uses Redis as a cache: reads and writes, hits and misses, bytes, and keys set to stay for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from redispan._core.commands import CommandInfo, key_arguments
+from redispan._insight.key_patterns import PatternTable
+
+FAMILIES_LIMIT = 64
+
+_READS_ONE = frozenset({"GET", "HGET", "GETEX", "LINDEX", "ZSCORE", "JSON.GET", "DUMP"})
+_READS_MANY = frozenset({"MGET", "HMGET", "JSON.MGET", "ZMSCORE"})
+_READS_COLLECTION = frozenset({"HGETALL", "SMEMBERS", "LRANGE", "ZRANGE", "HVALS", "HKEYS", "XRANGE"})
+_WITH_TTL = frozenset({"SETEX", "PSETEX", "GETEX"})
+_SETS = frozenset({"SET", "SETNX", "MSET", "GETSET", "MSETNX"})
+_TTL_WORDS = frozenset({"EX", "PX", "EXAT", "PXAT", "KEEPTTL"})
+_EXPIRES = frozenset({"EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT"})
+_ITEMS_MEASURED = 100
+_KEYS_MEASURED = 10
+
+
+@dataclass
+class Usage:
+    """Figures of one family of commands, or of one pattern of keys: estimates, once operations are sampled.
+
+    Attributes:
+        reads: Commands that read.
+        writes: Commands that write.
+        others: Commands that do neither.
+        hits: Values that were there.
+        misses: Values that were not.
+        bytes_read: Size of what was read.
+        bytes_written: Size of what was written.
+        lasting_sets: SETs without a time to live.
+        expiring_sets: SETs with one, and EXPIREs.
+        early_misses: Misses among the first operations of a process, which warming would have avoided.
+    """
+
+    reads: float = 0.0
+    writes: float = 0.0
+    others: float = 0.0
+    hits: float = 0.0
+    misses: float = 0.0
+    bytes_read: float = 0.0
+    bytes_written: float = 0.0
+    lasting_sets: float = 0.0
+    expiring_sets: float = 0.0
+    early_misses: float = 0.0
+
+    def absorb(self, other: Usage) -> None:
+        """Add the other's figures to these."""
+        for field in _FIELDS:
+            setattr(self, field, getattr(self, field) + getattr(other, field))
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """Share of values that were there; None if nothing was looked up."""
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else None
+
+
+_FIELDS = tuple(field.name for field in fields(Usage))
+
+
+class CachePatterns:
+    """Usage by command family and, where keys may be shown, by pattern of keys."""
+
+    def __init__(self, *, patterns: bool) -> None:
+        """Start empty.
+
+        Args:
+            patterns: Whether patterns of keys may be learned at all.
+        """
+        self.patterns = patterns
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._lock = threading.Lock()
+        self.sampled = 0
+        self.families: dict[str, Usage] = {}
+        self.table: PatternTable[Usage] = PatternTable(Usage)
+
+    def add(self, info: CommandInfo, args: Sequence[Any], response: Any, weight: float, *, early: bool) -> None:
+        """Take one command in.
+
+        Args:
+            info: The command.
+            args: Its arguments, name first; nothing of them is kept but the pattern of its first keys.
+            response: Its result; an exception for a failed command of a batch.
+            weight: For how many commands it stands.
+            early: It is one of the first operations of the process.
+        """
+        usage = usage_of(info, args, response, weight, early=early)
+        keys = list(key_arguments(info, args))[:_KEYS_MEASURED] if self.patterns and not info.secret else []
+        with self._lock:
+            self.sampled += 1
+            if info.group not in self.families and len(self.families) >= FAMILIES_LIMIT:
+                return
+            self.families.setdefault(info.group, Usage()).absorb(usage)
+            for figures in {id(found): found for found in map(self.table.of, keys)}.values():
+                figures.absorb(usage)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        with self._lock:
+            patterns = {"".join(pattern): asdict(usage) for pattern, usage in self.table.figures.items()}
+            families = {family: asdict(usage) for family, usage in self.families.items()}
+            return {"sampled": self.sampled, "families": families, "patterns": patterns}
+
+
+def usage_of(info: CommandInfo, args: Sequence[Any], response: Any, weight: float, *, early: bool) -> Usage:
+    """What one command adds."""
+    usage = Usage()
+    if info.access == "read":
+        usage.reads = weight
+    elif info.access == "write":
+        usage.writes = weight
+    else:
+        usage.others = weight
+    if isinstance(response, BaseException):
+        return usage
+    name = info.name.upper()
+    hits, misses = hits_and_misses(name, response)
+    usage.hits, usage.misses = hits * weight, misses * weight
+    usage.early_misses = usage.misses if early else 0.0
+    if info.access == "read":
+        usage.bytes_read = size_of(response) * weight
+    elif info.access == "write":
+        usage.bytes_written = sum(size_of(value) for value in args[2 : 2 + _ITEMS_MEASURED]) * weight
+    if name in _EXPIRES or name in _WITH_TTL:
+        usage.expiring_sets = weight
+    elif name in _SETS:
+        expires = any(isinstance(word, (str, bytes)) and _word(word) in _TTL_WORDS for word in args[3:])
+        usage.expiring_sets, usage.lasting_sets = (weight, 0.0) if expires and name == "SET" else (0.0, weight)
+    return usage
+
+
+def hits_and_misses(name: str, response: Any) -> tuple[int, int]:
+    """How many of the values asked for were there, and how many were not."""
+    if name in _READS_ONE:
+        return (0, 1) if response is None else (1, 0)
+    if name in _READS_MANY and isinstance(response, (list, tuple)):
+        misses = sum(1 for value in response if value is None)
+        return len(response) - misses, misses
+    if name in _READS_COLLECTION and hasattr(response, "__len__"):
+        return (1, 0) if len(response) else (0, 1)
+    return 0, 0
+
+
+def size_of(value: Any) -> int:
+    """About how many bytes a value takes on the wire; only the first items of a collection are looked at."""
+    if isinstance(value, (bytes, str, bytearray, memoryview)):
+        return len(value)
+    if isinstance(value, dict):
+        return size_of(list(value.keys())[:_ITEMS_MEASURED]) + size_of(list(value.values())[:_ITEMS_MEASURED])
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [item for item, _ in zip(value, range(_ITEMS_MEASURED), strict=False)]
+        measured = sum(len(item) if isinstance(item, (bytes, str)) else 8 for item in items)
+        return round(measured * len(value) / len(items)) if items else 0
+    return 0 if value is None else 8
+
+
+def _word(word: str | bytes) -> str:
+    if len(word) > 8:
+        return ""
+    return (word.decode("latin-1") if isinstance(word, bytes) else word).upper()

@@ -1,0 +1,104 @@
+"""Slow operations: which are, where their time went, and how often that is said."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from time import monotonic, time_ns
+from typing import Protocol
+
+from redispan._core.alert_book import AlertBook
+from redispan._core.operation import Operation
+from redispan._core.rate_limit import RateLimit
+from redispan._core.records import Alert, SlowOperation
+from redispan._core.slow_alerts import detect
+
+KEPT = 100
+"""Slow operations kept for reports."""
+
+
+class SpanSide(Protocol):
+    """What detection needs to know of spans, from the package that knows them."""
+
+    def alert_ns(self, operation: Operation, own_ns: int) -> int:
+        """The threshold for this operation: a processor of the program's own overrides ours."""
+
+    def judge(self, operation: Operation) -> tuple[str, str]:
+        """Remember that this operation's span was judged here; its trace and span id as text, empty without."""
+
+
+class SlowDetector:
+    """Judges the operations that took longer than ``floor_ns``."""
+
+    def __init__(
+        self,
+        *,
+        log_ms: float,
+        alert_ms: float,
+        book: AlertBook,
+        spans: SpanSide,
+        tell: Callable[[Alert], None],
+        log: Callable[[SlowOperation, int], None],
+        log_interval_s: float = 10.0,
+        clock_s: Callable[[], float] = monotonic,
+        wall_ns: Callable[[], int] = time_ns,
+    ) -> None:
+        """Wire a detector.
+
+        Args:
+            log_ms: Operations from here on are logged; 0: none.
+            alert_ms: Operations from here on are slow; 0: none.
+            book: Counts detections and says which are told.
+            spans: The other side of detection.
+            tell: Given the alerts to be told.
+            log: Given the operations to be logged, and how many like it were not.
+            log_interval_s: Operations of one kind are logged at most this often.
+            clock_s: A monotonic clock.
+            wall_ns: The time of day.
+        """
+        self.log_ns = int(log_ms * 1e6)
+        self.alert_ns = int(alert_ms * 1e6)
+        self._book = book
+        self._spans = spans
+        self._tell = tell
+        self._log = log
+        self._log_limit = RateLimit(log_interval_s, clock_s)
+        self._wall_ns = wall_ns
+        self.recent: deque[SlowOperation] = deque(maxlen=KEPT)
+
+    def judge(self, operation: Operation, error: str | None) -> None:
+        """Judge an operation that took at least ``floor_ns``."""
+        trace_id, span_id = self._spans.judge(operation)
+        if operation.blocking:
+            return
+        duration_ns = operation.duration_ns
+        alert_ns = self._spans.alert_ns(operation, self.alert_ns)
+        slow = 0 < alert_ns <= duration_ns
+        if not slow and not 0 < self.log_ns <= duration_ns:
+            return
+        if slow:
+            operation.slow = operation.remarkable = True
+        endpoint = operation.endpoint
+        record = SlowOperation(
+            command=operation.info.name,
+            endpoint=endpoint.label,
+            address=endpoint.address,
+            port=endpoint.port,
+            db=endpoint.db,
+            duration_ms=duration_ns / 1e6,
+            pool_wait_ms=operation.pool_wait_ns / 1e6,
+            connect_ms=operation.connect_ns / 1e6,
+            backoff_ms=operation.backoff_ns / 1e6,
+            retries=operation.retries,
+            error=error,
+            at_unix_ns=self._wall_ns(),
+            trace_id=trace_id,
+            span_id=span_id,
+        )
+        self.recent.append(record)
+        if slow:
+            detect(self._book, record, alert_ns, self._tell)
+        else:
+            held_back = self._log_limit.admit((record.endpoint, record.command))
+            if held_back is not None:
+                self._log(record, held_back)

@@ -1,0 +1,115 @@
+"""The rolling statistics of this process: one pair of windows per endpoint, answers and blocking commands apart."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import perf_counter_ns, time_ns
+from typing import Any
+
+from redispan._core.operation import Endpoint
+from redispan._insight.window import Window
+
+ENDPOINTS_LIMIT = 64
+OVERFLOW_LABEL = "others"
+_ALIASES_LIMIT = 2000
+WINDOW_SIZE = 1000
+
+
+class Series:
+    """The operations of one endpoint.
+
+    Attributes:
+        label: ``host:port/db``, for people.
+        endpoint: The endpoint that it was opened for.
+        answers: Operations that the server answers at once: what latency means.
+        blocking: Commands that ask the server to hold its answer: they are no measure of anything but themselves.
+    """
+
+    __slots__ = ("answers", "blocking", "endpoint", "label")
+
+    def __init__(self, label: str, endpoint: Endpoint, size: int) -> None:
+        self.label = label
+        self.endpoint = endpoint
+        self.answers = Window(size)
+        self.blocking = Window(size)
+
+
+class Statistics:
+    """Windows by endpoint, at most ``ENDPOINTS_LIMIT`` of them; the rest shares one."""
+
+    def __init__(
+        self,
+        size: int = WINDOW_SIZE,
+        clock_ns: Callable[[], int] = perf_counter_ns,
+        wall_ns: Callable[[], int] = time_ns,
+    ) -> None:
+        """Start from nothing.
+
+        Args:
+            size: Operations per window.
+            clock_ns: The clock of the operations' times.
+            wall_ns: The time of day, for what leaves the process.
+        """
+        self.size = size
+        self.clock_ns = clock_ns
+        self.wall_ns = wall_ns
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: in a forked child, which would report its parent's operations, and in tests."""
+        self._lock = threading.Lock()
+        self._labels: dict[str, Series] = {}
+        self.started_unix_ns = self.wall_ns()
+        self.by_endpoint: dict[Endpoint, Series] = {}
+        """Read by the observer; ``open`` adds to it."""
+
+    def resize(self, size: int) -> None:
+        """Show another number of operations from now on."""
+        with self._lock:
+            self.size = size
+            for series in self._labels.values():
+                series.answers.resize(size)
+                series.blocking.resize(size)
+
+    def open(self, endpoint: Endpoint) -> Series:
+        """The series of ``endpoint``, whose first operation this is."""
+        label = endpoint.label
+        with self._lock:
+            series = self._labels.get(label)
+            if series is None:
+                shown = endpoint
+                if len(self._labels) >= ENDPOINTS_LIMIT:
+                    label, shown = OVERFLOW_LABEL, Endpoint(None, None, None)
+                series = self._labels.setdefault(label, Series(label, shown, self.size))
+            if len(self.by_endpoint) < _ALIASES_LIMIT:
+                self.by_endpoint[endpoint] = series
+        return series
+
+    def all(self) -> list[Series]:
+        """Every series."""
+        with self._lock:
+            return list(self._labels.values())
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything as plain data with times of day, ready to be sent to another process and merged there."""
+        to_unix_ns = self.wall_ns() - self.clock_ns()
+        return {
+            series.label: {
+                "address": series.endpoint.address,
+                "port": series.endpoint.port,
+                "db": series.endpoint.db,
+                "answers": _window_data(series.answers, to_unix_ns),
+                "blocking": _window_data(series.blocking, to_unix_ns),
+            }
+            for series in self.all()
+        }
+
+
+def _window_data(window: Window, to_unix_ns: int) -> dict[str, Any]:
+    entries, totals, error_types = window.read()
+    return {
+        "window": [[end_ns + to_unix_ns, *rest] for end_ns, *rest in entries],
+        "totals": totals,
+        "error_types": error_types,
+    }

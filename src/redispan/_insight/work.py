@@ -1,0 +1,158 @@
+"""Named pieces of work: what Redis did while one of them ran, for ``redispan.monitor``."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import Any
+
+from redispan._core.operation import Operation
+from redispan._insight.window import Entry, Totals, Window, add_totals
+
+NAMES_LIMIT = 100
+OTHER = "_OTHER"
+RUNS_KEPT = 200
+SLOWEST_KEPT = 10
+REPEATS_THAT_TELL = 10
+"""So many single calls of one command in a row are one pipeline or MGET that somebody didn't write."""
+
+
+class Run:
+    """One piece of work while it runs. Operations are added from any thread or task that it started."""
+
+    def __init__(self, name: str, size: int, outer: Run | None) -> None:
+        self.name = name
+        self.outer = outer
+        self.done = False
+        self.window = Window(size)
+        self.slowest: list[tuple[int, str, str]] = []
+        self.longest_repeat: tuple[int, str] = (0, "")
+        self._repeat = 0
+        self._last_command = ""
+        self._lock = threading.Lock()
+
+    def add(self, entry: Entry, label: str, *, single: bool) -> None:
+        """Take one operation in."""
+        _, duration_ns, command, _, _ = entry
+        self.window.add(entry)
+        with self._lock:
+            self._repeat = self._repeat + 1 if single and command == self._last_command else 1
+            self._last_command = command if single else ""
+            if single and self._repeat > self.longest_repeat[0]:
+                self.longest_repeat = (self._repeat, command)
+            if len(self.slowest) < SLOWEST_KEPT or duration_ns > self.slowest[-1][0]:
+                self.slowest.append((duration_ns, command, label))
+                self.slowest.sort(reverse=True)
+                del self.slowest[SLOWEST_KEPT:]
+
+
+@dataclass
+class Work:
+    """All runs of one name together."""
+
+    runs: int = 0
+    failed_runs: int = 0
+    total_ns: int = 0
+    longest_ns: int = 0
+    longest_repeat: tuple[int, str] = (0, "")
+
+    def __post_init__(self) -> None:
+        self.totals: Totals = {}
+        self.error_types: dict[str, int] = {}
+        self.durations_ns: deque[int] = deque(maxlen=RUNS_KEPT)
+        self.slowest: list[tuple[int, str, str]] = []
+
+    def absorb(self, run: Run, duration_ns: int, *, failed: bool) -> None:
+        """Add a run that ended."""
+        self.runs += 1
+        self.failed_runs += failed
+        self.total_ns += duration_ns
+        self.longest_ns = max(self.longest_ns, duration_ns)
+        self.durations_ns.append(duration_ns)
+        _, totals, error_types = run.window.read()
+        add_totals(self.totals, totals)
+        for kind, count in error_types.items():
+            self.error_types[kind] = self.error_types.get(kind, 0) + count
+        self.slowest = sorted(self.slowest + run.slowest, reverse=True)[:SLOWEST_KEPT]
+        self.longest_repeat = max(self.longest_repeat, run.longest_repeat)
+
+
+class Works:
+    """The named pieces of work of this process.
+
+    Attributes:
+        running: How many run now: while there is none, an operation pays one comparison.
+    """
+
+    def __init__(self, size: int = 1000) -> None:
+        """Start with none.
+
+        Args:
+            size: Operations kept per run.
+        """
+        self._size = size
+        self._current: ContextVar[Run | None] = ContextVar("redispan_work", default=None)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._lock = threading.Lock()
+        self.running = 0
+        self._works: dict[str, Work] = {}
+
+    def begin(self, name: str) -> tuple[Run, Token[Run | None]]:
+        """A run of ``name`` starts in this context."""
+        run = Run(name, self._size, self._current.get())
+        with self._lock:
+            self.running += 1
+        return run, self._current.set(run)
+
+    def end(self, run: Run, token: Token[Run | None], duration_ns: int, *, failed: bool) -> None:
+        """The run is over."""
+        try:
+            self._current.reset(token)
+        except ValueError:
+            pass  # ended in another context than it began in: there is nothing to restore
+        run.done = True
+        with self._lock:
+            self.running = max(0, self.running - 1)
+            name = run.name if run.name in self._works or len(self._works) < NAMES_LIMIT else OTHER
+            self._works.setdefault(name, Work()).absorb(run, duration_ns, failed=failed)
+
+    def add(self, operation: Operation, error: str | None) -> None:
+        """Add an operation to the runs that it belongs to."""
+        run = self._current.get()
+        if run is None or operation.blocking:
+            return
+        entry = (
+            operation.start_ns + operation.duration_ns,
+            operation.duration_ns,
+            operation.info.name,
+            error,
+            operation.pool_wait_ns,
+        )
+        label = operation.endpoint.label
+        while run is not None:
+            if not run.done:
+                run.add(entry, label, single=operation.batch is None)
+            run = run.outer
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        with self._lock:
+            return {
+                name: {
+                    "runs": work.runs,
+                    "failed_runs": work.failed_runs,
+                    "total_ns": work.total_ns,
+                    "longest_ns": work.longest_ns,
+                    "durations_ns": list(work.durations_ns),
+                    "totals": {command: list(figures) for command, figures in work.totals.items()},
+                    "error_types": dict(work.error_types),
+                    "slowest": [list(found) for found in work.slowest],
+                    "longest_repeat": list(work.longest_repeat),
+                }
+                for name, work in self._works.items()
+            }

@@ -1,0 +1,220 @@
+"""The insight of this process: one set of windows, one book of alerts, one engine, whatever the number of clients.
+
+The instrumentor wires it to telemetry; the reports read it. Everything in it is empty again in a forked child.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable
+from time import perf_counter_ns, time_ns
+from typing import Any
+
+from redispan._core.alert_book import ALERTS
+from redispan._core.ledger import LEDGER
+from redispan._core.records import PoolReading, ServerReading, SlowOperation
+from redispan._insight import alert_rules, readings
+from redispan._insight.alerting import AlertEngine
+from redispan._insight.cache_patterns import CachePatterns
+from redispan._insight.cache_sampling import CacheSampler
+from redispan._insight.observer import TICK_NS, InsightObserver
+from redispan._insight.slow import SlowDetector
+from redispan._insight.statistics import Statistics
+from redispan._insight.work import Works
+from redispan._semconv.errors import classify
+from redispan._telemetry import alert_events, detecting, scope
+from redispan._telemetry.alert_events import AlertTeller
+from redispan.settings import Settings
+
+_log = logging.getLogger("redispan")
+
+SNAPSHOT_VERSION = 1
+
+
+class Insight:
+    """What this process knows of its Redis operations.
+
+    Attributes:
+        statistics: The windows.
+        works: The named pieces of work.
+        cache: How Redis is used as a cache.
+        settings: The settings in effect.
+        pools: Asked for the pools' figures; whoever knows pools sets it.
+        servers: Asked for the servers' figures; whoever probes servers sets it.
+        on_tick: Called about once a second while operations run.
+    """
+
+    def __init__(self) -> None:
+        self.statistics = Statistics()
+        self.works = Works()
+        self.cache = CachePatterns(patterns=False)
+        self.sampler = CacheSampler(self.cache)
+        self.settings = Settings()
+        self.pools: Callable[[], Iterable[PoolReading]] = tuple
+        self.servers: Callable[[], Iterable[ServerReading]] = tuple
+        self.on_tick: list[Callable[[], None]] = []
+        self._engine: AlertEngine | None = None
+        self._detectors: list[SlowDetector] = []
+        self._processor: Any = None
+        self._reset_cells()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.reset)
+
+    def _reset_cells(self) -> None:
+        self._lock = threading.Lock()
+        self._evaluated_ns = 0
+
+    def reset(self) -> None:
+        """Forget every figure: in a forked child, and in tests. Settings, callbacks and observers stay."""
+        self._reset_cells()
+        self.statistics.reset()
+        self.works.reset()
+        self.cache.reset()
+        self.sampler.reset()
+        ALERTS.reset()
+        for detector in self._detectors:
+            detector.recent.clear()
+        if self._engine is not None:
+            self._engine.reset()
+
+    def configure(self, settings: Settings, logger_provider: Any = None) -> None:
+        """Work by the settings of ``instrument()``."""
+        self.settings = settings
+        if self.statistics.size != settings.window_size:
+            self.statistics.resize(settings.window_size)
+        self.cache.patterns = settings.query_text == "keys"
+        ALERTS.limit.interval_s = settings.slow_interval_s
+        self._engine = AlertEngine(
+            alert_rules.rules(
+                error_rate=settings.error_rate_alert,
+                memory_usage=settings.memory_alert,
+                pool_usage=settings.pool_alert,
+                minimum_operations=settings.error_rate_minimum,
+                clear_after_s=settings.alert_clear_after_s,
+            ),
+            self._teller(settings, logger_provider).tell,
+        )
+
+    def observer(
+        self, settings: Settings, *, tracer_provider: Any, meter: Any, logger_provider: Any
+    ) -> InsightObserver:
+        """An observer that feeds this insight and tells by the given providers.
+
+        Args:
+            settings: The thresholds.
+            tracer_provider: The provider whose other Redis spans are to be watched; None for the global one.
+            meter: redispan's meter, None without metrics.
+            logger_provider: Where alert events go; None for the global one.
+        """
+        if self._engine is None:
+            self.configure(settings, logger_provider)
+        teller = self._teller(settings, logger_provider)
+        detector = SlowDetector(
+            log_ms=settings.slow_log_ms,
+            alert_ms=settings.slow_alert_ms,
+            book=ALERTS,
+            spans=detecting.SpansOfOperations(),
+            tell=teller.tell,
+            log=alert_events.log_slow,
+            log_interval_s=settings.slow_interval_s,
+        )
+        # The last few: a program that instruments clients one by one must not make this grow.
+        self._detectors = [*self._detectors[-19:], detector]
+        attach = self._attacher(settings, teller, tracer_provider)
+        attach()
+        observer = InsightObserver(
+            self.statistics,
+            detector,
+            error_type=error_type,
+            tick=self._tick,
+            first_span=attach,
+            works=self.works,
+            sampler=self.sampler if settings.cache_patterns else None,
+        )
+        detecting.follow_floor(observer)
+        if meter is not None:
+            alert_events.create_instruments(meter, ALERTS, self.evaluate)
+        return observer
+
+    def stop(self) -> None:
+        """The instrumentation ends: spans of others aren't watched any more. The figures stay."""
+        if self._processor is not None:
+            self._processor.enabled = False
+            self._processor = None
+        self._engine = None
+        self._detectors = []
+
+    def _attacher(self, settings: Settings, teller: AlertTeller, tracer_provider: Any) -> Callable[[], None]:
+        def make(provider: Any) -> Any:
+            from redispan._telemetry.slow_spans import SlowOperationSpanProcessor
+
+            return SlowOperationSpanProcessor(settings.slow_alert_ms, _teller=teller, _automatic_for=provider)
+
+        def attach() -> None:
+            if settings.slow_alert_ms <= 0:
+                return
+            processor = detecting.attach(tracer_provider, make)
+            if processor is not None:
+                processor.configure(settings.slow_alert_ms, teller)
+                self._processor = processor
+
+        return attach
+
+    @staticmethod
+    def _teller(settings: Settings, logger_provider: Any) -> AlertTeller:
+        return AlertTeller(scope.logger_of(logger_provider), ALERTS, events=settings.alert_events)
+
+    def _tick(self, now_ns: int) -> None:
+        self.evaluate(now_ns)
+        for call in list(self.on_tick):
+            try:
+                call()
+            except Exception as fault:
+                LEDGER.telemetry_error("tick")
+                _log.debug("redispan: a periodic task failed: %s", type(fault).__name__)
+
+    def evaluate(self, now_ns: int | None = None) -> None:
+        """Judge the alerts that last, unless that was done less than a second ago."""
+        now_ns = perf_counter_ns() if now_ns is None else now_ns
+        engine = self._engine
+        if engine is None:
+            return
+        with self._lock:
+            if self._evaluated_ns and now_ns - self._evaluated_ns < TICK_NS:
+                return
+            self._evaluated_ns = now_ns
+        found = [
+            *readings.error_rates(self.statistics, now_ns, self.settings.error_rate_minimum),
+            *readings.pool_usages(asked(self.pools)),
+            *readings.memory_usages(asked(self.servers)),
+        ]
+        engine.evaluate(found, now_ns / 1e9, time_ns())
+
+    def slowest(self) -> list[SlowOperation]:
+        """The slow operations seen last, by all observers, slowest first."""
+        found = [record for detector in self._detectors for record in list(detector.recent)]
+        return sorted(found, key=lambda record: record.duration_ms, reverse=True)
+
+
+def asked(source: Callable[[], Iterable[Any]]) -> list[Any]:
+    """What a source of figures says; nothing, if it can't."""
+    try:
+        return list(source())
+    except Exception as fault:
+        LEDGER.telemetry_error("source")
+        _log.debug("redispan: a source of figures failed: %s", type(fault).__name__)
+        return []
+
+
+def error_type(error: BaseException) -> str | None:
+    """The label of a failure that counts against Redis, None for flow control and for calls that were cancelled."""
+    if not isinstance(error, Exception):
+        return None
+    failure = classify(error)
+    return None if failure.flow_control else failure.error_type
+
+
+INSIGHT = Insight()
+"""The one insight of this process."""
