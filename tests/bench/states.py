@@ -87,10 +87,10 @@ class Floor:
 
 
 @contextmanager
-def redispan_on(tracers: Any, meters: Any = METERS, **settings: Any) -> Iterator[None]:
-    RedispanInstrumentor().instrument(
-        settings=Settings(**settings), tracer_provider=tracers, meter_provider=meters
-    )
+def redispan_on(tracers: Any, meters: Any = None, **settings: Any) -> Iterator[None]:
+    # A meter provider of its own each time: in one for all rounds, every round would register its instruments again.
+    meters = MeterProvider([InMemoryMetricReader()]) if meters is None else meters
+    RedispanInstrumentor().instrument(settings=Settings(**settings), tracer_provider=tracers, meter_provider=meters)
     try:
         yield
     finally:

@@ -83,7 +83,12 @@ def send_command_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     def send_command(self: Any, *args: Any, **kwargs: Any) -> Any:
-        note_send(self, args)
+        operation = current.get()
+        if operation is not None and operation.sends == 0 and not operation.done:
+            operation.sends = 1
+            operation.connection = self
+        else:
+            note_send(self, args)
         return original(self, *args, **kwargs)
 
     return send_command
@@ -120,8 +125,8 @@ def connect_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(self, "_sock", None) is not None:  # asked before every command: no call more than needed
-            return original(self, *args, **kwargs)
+        if getattr(self, "_sock", None):
+            return None  # what the original does first of all; it is asked before every command
         waiting, token, start_ns = _connecting()
         try:
             return original(self, *args, **kwargs)
@@ -136,8 +141,8 @@ def async_connect_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if seam.is_open(self):
-            return await original(self, *args, **kwargs)
+        if self.is_connected:
+            return None  # as above
         waiting, token, start_ns = _connecting()
         try:
             return await original(self, *args, **kwargs)

@@ -13,11 +13,13 @@ from redispan._core import observing
 from redispan._core.commands import CommandInfo, block_budget_s, identify
 from redispan._core.ledger import LEDGER
 from redispan._core.observing import Observers, current
-from redispan._core.operation import Batch, Endpoint, Operation
+from redispan._core.operation import Batch, Endpoint, Operation, Series
 
 _log = logging.getLogger("redispan")
 
 EndpointFinder = Callable[[Any], Endpoint]
+
+_SERIES_LIMIT = 10_000
 
 
 class Recorder:
@@ -33,8 +35,10 @@ class Recorder:
             include: Names of the only commands recorded; empty for all.
             exclude: Names of commands not recorded.
         """
-        self._observers = observers
         self._enabled = observers.enabled
+        self._tell_start = observers.start
+        self._tell_finish = observers.finish
+        self._series: dict[tuple[Endpoint, CommandInfo], Series] = {}
         self._include = frozenset(include)
         self._exclude = frozenset(exclude)
         self._filters = bool(include or exclude)
@@ -51,12 +55,15 @@ class Recorder:
             if self._filters and not self._wanted(info):
                 return None
             endpoint = find_endpoint(client)
-            operation = Operation(info, args, endpoint, 0)
-            if endpoint.cached:
-                operation.defer_span = True
-            if info.blocking is not None:
+            series = self._series.get((endpoint, info)) or self._new_series(endpoint, info)
+            operation = Operation(series, args, client)
+            if info.blocking is not None or endpoint.cached:
                 operation.blocking = block_budget_s(info, args) is not None
-            return self._start(operation, client)
+                operation.defer_span = endpoint.cached
+            operation.token = current.set(operation)
+            self._tell_start(operation)
+            operation.start_ns = perf_counter_ns()
+            return operation
         except Exception as fault:
             return _faulted(fault)
 
@@ -82,18 +89,21 @@ class Recorder:
             if not self._enabled():
                 return None
             info = batches.common_info(kind, commands)
-            operation = Operation(info, (), find_endpoint(pipeline), 0)
+            endpoint = find_endpoint(pipeline)
+            series = self._series.get((endpoint, info)) or self._new_series(endpoint, info)
+            operation = Operation(series, (), pipeline)
             operation.batch = Batch(kind, commands)
-            return self._start(operation, pipeline)
+            operation.token = current.set(operation)
+            self._tell_start(operation)
+            operation.start_ns = perf_counter_ns()
+            return operation
         except Exception as fault:
             return _faulted(fault)
 
-    def _start(self, operation: Operation, client: Any) -> Operation:
-        operation.client = client
-        operation.token = current.set(operation)
-        self._observers.start(operation)
-        operation.start_ns = perf_counter_ns()
-        return operation
+    def _new_series(self, endpoint: Endpoint, info: CommandInfo) -> Series:
+        if len(self._series) >= _SERIES_LIMIT:
+            self._series.clear()  # every series is made again when it is needed
+        return self._series.setdefault((endpoint, info), Series(endpoint, info))
 
     def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:
         """Finish recording. Called exactly once for every operation that ``begin`` returned."""
@@ -104,8 +114,7 @@ class Recorder:
             if connection is not None:
                 operation.peer = peer(connection)
                 if operation.endpoint.late:
-                    operation.endpoint = endpoints.of_connection(connection, operation.endpoint)
-                    operation.resolved = operation.remarkable = True
+                    self._resolve(operation, connection)
             if error is not None:
                 operation.error = error
                 operation.remarkable = True
@@ -114,12 +123,15 @@ class Recorder:
                 operation.remarkable = operation.remarkable or operation.healed_error is not None
             if operation.sends != operation.expected_sends:
                 _account_for_sends(operation)
-            self._observers.finish(operation)
+            self._tell_finish(operation)
         except Exception as fault:
             _faulted(fault)
         finally:
             operation.done = True
-            observing.leave(operation.token)
+            try:
+                current.reset(operation.token)
+            except ValueError:
+                pass  # a coroutine closed from another context: there is nothing to go back to
             # The error's traceback refers to the shell's frame and that to the operation: without this every failed
             # call would be a reference cycle. A task started meanwhile keeps a context that holds the operation: it
             # must not keep the caller's arguments alive too.
@@ -129,6 +141,12 @@ class Recorder:
                 operation.error = operation.healed_error = None
             if operation.batch is not None:
                 operation.batch = None
+
+    def _resolve(self, operation: Operation, connection: Any) -> None:
+        endpoint = endpoints.of_connection(connection, operation.endpoint)
+        series = self._series.get((endpoint, operation.info)) or self._new_series(endpoint, operation.info)
+        operation.endpoint, operation.series = endpoint, series
+        operation.resolved = operation.remarkable = True
 
     def _wanted(self, info: CommandInfo) -> bool:
         name = info.name.upper()

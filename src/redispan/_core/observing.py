@@ -14,7 +14,7 @@ from typing import Protocol
 
 from redispan._core.commands import UNKNOWN
 from redispan._core.ledger import LEDGER
-from redispan._core.operation import Endpoint, Operation
+from redispan._core.operation import Endpoint, Operation, Series
 
 _log = logging.getLogger("redispan")
 
@@ -32,7 +32,7 @@ class Observer(Protocol):
         """The operation ended; its duration and outcome are known."""
 
 
-INTERNAL = Operation(UNKNOWN, (), Endpoint(None, None, None), 0)
+INTERNAL = Operation(Series(Endpoint(None, None, None), UNKNOWN), ())
 """Stands for the client's own housekeeping (handshakes, health checks, topology): nothing in it is an operation."""
 INTERNAL.internal = True
 INTERNAL.sends = -1  # never the first send of anything
@@ -75,19 +75,21 @@ class Observers:
 
     def start(self, operation: Operation) -> None:
         """Tell all observers that ``operation`` starts."""
-        for started in self.started:
-            try:
-                started(operation)
-            except Exception as fault:
-                self.dismiss(started, fault)
+        self._tell(self.started, operation)
 
     def finish(self, operation: Operation) -> None:
         """Tell all observers that ``operation`` ended."""
-        for finished in self.finished:
-            try:
-                finished(operation)
-            except Exception as fault:
-                self.dismiss(finished, fault)
+        self._tell(self.finished, operation)
+
+    def _tell(self, calls: tuple[Callable[[Operation], None], ...], operation: Operation) -> None:
+        at = 0
+        try:
+            for call in calls:
+                call(operation)
+                at += 1
+        except Exception as fault:
+            self.dismiss(calls[at], fault)
+            self._tell(calls[at + 1 :], operation)
 
     def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:
         """Switch off the observer whose call failed, saying so once."""

@@ -52,6 +52,23 @@ class Endpoint:
         return place if self.db is None else f"{place}/{self.db}"
 
 
+class Series:
+    """One command on one endpoint, and what observers prepared for it once: names, attributes, counters.
+
+    Bounded where it is made: commands come from a table, endpoints are interned up to a limit.
+    """
+
+    __slots__ = ("endpoint", "info", "metric", "span", "statistics")
+
+    def __init__(self, endpoint: Endpoint, info: CommandInfo) -> None:
+        self.endpoint = endpoint
+        self.info = info
+        # Each belongs to one observer of the recorder that made the series.
+        self.span: Any = None
+        self.metric: Any = None
+        self.statistics: Any = None
+
+
 class Batch:
     """The commands of one pipeline or transaction."""
 
@@ -76,6 +93,7 @@ class Operation:
     whether there is anything to read there: an unremarkable operation costs its observers one attribute.
 
     Attributes:
+        series: The command and the endpoint, with what observers prepared for them.
         info: The command, or the common one of a batch.
         args: The arguments as the caller gave them, the command included; empty for a batch.
         endpoint: Where it went; for clusters and sentinels replaced by the server that really answered.
@@ -128,16 +146,17 @@ class Operation:
     span: Any = None
     scope: Any = None
 
-    def __init__(self, info: CommandInfo, args: Sequence[Any], endpoint: Endpoint, start_ns: int) -> None:
-        self.info = info
+    def __init__(self, series: Series, args: Sequence[Any], client: Any = None) -> None:
+        self.series = series
+        self.info = series.info
+        self.endpoint = series.endpoint
         self.args = args
-        self.endpoint = endpoint
-        self.start_ns = start_ns
+        self.client = client
+        self.start_ns = 0
         self.sends = 0
         self.expected_sends = 1
         self.remarkable = False
         self.done = False
-        self.client: Any = None
         self.connection: Any = None
         self.peer: tuple[str, int | None] | None = None
         self.token: Any = None

@@ -11,7 +11,6 @@ from redispan._semconv.names import span_name
 from redispan._semconv.opt_in import old_attributes
 from redispan._semconv.query_text import batch_text, hidden_text, query_text
 
-_CACHE_LIMIT = 5000
 _PEERS_LIMIT = 1000
 _PEER_CHANGES_LIMIT = 50
 _COUNTS_LIMIT = 64
@@ -26,13 +25,14 @@ Peer = tuple[str, "int | None"]
 class Prepared:
     """What all spans of one command on one endpoint share."""
 
-    __slots__ = ("attributes", "by_count", "name", "procedure")
+    __slots__ = ("attributes", "by_count", "generation", "name", "procedure")
 
-    def __init__(self, name: str, attributes: dict[str, Any], *, procedure: bool) -> None:
+    def __init__(self, name: str, attributes: dict[str, Any], *, procedure: bool, generation: int) -> None:
         self.name = name
         self.attributes = attributes
         self.by_count: dict[int, dict[str, Any]] = {}
         self.procedure = procedure
+        self.generation = generation
 
 
 class Namer:
@@ -43,7 +43,7 @@ class Namer:
         self._limit = query_limit
         self._script_names = script_names
         self._old_names = old_names
-        self._prepared: dict[tuple[Endpoint, CommandInfo], Prepared] = {}
+        self._generation = 0
         self._peers: dict[Endpoint, Peer] = {}
         self._peer_changes: dict[Endpoint, int] = {}
 
@@ -65,13 +65,15 @@ class Namer:
             self._peers.pop(endpoint, None)
         else:
             self._peers[endpoint] = peer
-        for key in [key for key in list(self._prepared) if key[0] is endpoint]:
-            self._prepared.pop(key, None)
+        self._generation += 1  # what was prepared with another peer is made again when it is used
 
     def of(self, operation: Operation) -> tuple[str, dict[str, Any]]:
         """Span name, and the attributes known at its start. The dictionary may be shared: don't change it."""
         info = operation.info
-        prepared = self._prepared.get((operation.endpoint, info)) or self._prepare(operation.endpoint, info)
+        series = operation.series
+        prepared = series.span
+        if prepared is None or prepared.generation != self._generation:
+            prepared = series.span = self._prepare(operation.endpoint, info)
         if operation.batch is not None:
             return prepared.name, self._with_old(self._batch_attributes(operation, prepared))
         args = operation.args
@@ -102,8 +104,6 @@ class Namer:
         return isinstance(args[0], str) and args[0] == info.name
 
     def _prepare(self, endpoint: Endpoint, info: CommandInfo) -> Prepared:
-        if len(self._prepared) >= _CACHE_LIMIT:
-            self._prepared.clear()
         attributes: dict[str, Any] = {names.DB_SYSTEM_NAME: names.REDIS, names.DB_OPERATION_NAME: info.name}
         if endpoint.db is not None:
             attributes[names.DB_NAMESPACE] = endpoint.db
@@ -111,13 +111,12 @@ class Namer:
         peer = self._peers.get(endpoint)
         if peer is not None:
             attributes.update(peer_attributes(peer))
-        prepared = Prepared(
+        return Prepared(
             span_name(info.name, endpoint.address, endpoint.port),
             attributes,
             procedure=info.name.upper() in PROCEDURE_COMMANDS,
+            generation=self._generation,
         )
-        self._prepared[endpoint, info] = prepared
-        return prepared
 
     def _procedure(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:
         attributes = dict(prepared.attributes)
