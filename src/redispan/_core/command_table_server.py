@@ -67,6 +67,7 @@ TABLE = {
         SCRIPT|HELP - -
         SCRIPT|KILL - -
         SCRIPT|LOAD - - long secret
+        REDISGEARS_2.REFRESHCLUSTER - - long
         TFCALL w n2 long
         TFCALLASYNC w n2 long
         TFUNCTION - - secret

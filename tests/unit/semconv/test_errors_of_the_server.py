@@ -10,6 +10,8 @@ from redispan._semconv.errors import classify, safe_message
 
 pytestmark = pytest.mark.redis
 SECRET = "s3cret-Value-42"
+# Before version 8 redis-py cuts ERR off, so that a made-up prefix looks like the first word of its message.
+MADE_UP = "MYERR" if hasattr(redis.ResponseError("x"), "status_code") else "ERR"
 
 FAULTS: list[tuple[str, Callable[[Any], Any], str]] = [
     ("unknown command", lambda r: r.execute_command(SECRET, SECRET, SECRET), "ERR"),
@@ -20,7 +22,7 @@ FAULTS: list[tuple[str, Callable[[Any], Any], str]] = [
     ("wrong type", lambda r: r.lpush("text", SECRET), "WRONGTYPE"),
     ("script that fails", lambda r: r.eval(f"local x = '{SECRET}' error(x)", 0), "ERR"),
     ("script that does not compile", lambda r: r.eval(f"{SECRET} {SECRET}", 0), "ERR"),
-    ("error made by a script", lambda r: r.eval("return redis.error_reply('MYERR ' .. ARGV[1])", 0, SECRET), "MYERR"),
+    ("error made by a script", lambda r: r.eval("return redis.error_reply('MYERR ' .. ARGV[1])", 0, SECRET), MADE_UP),
     ("no script", lambda r: r.evalsha("0" * 40, 0, SECRET), "NOSCRIPT"),
     ("bad configuration", lambda r: r.config_set(SECRET, SECRET), "ERR"),
     ("no group", lambda r: r.xreadgroup(SECRET, SECRET, {SECRET: ">"}), "NOGROUP"),
