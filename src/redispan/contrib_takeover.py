@@ -1,81 +1,99 @@
 """Living beside opentelemetry-instrumentation-redis, which is normally installed too: one span per command.
 
-While redispan is active, contrib's instrumentor is un-instrumented and believes to be instrumented already, so that a
-later ``RedisInstrumentor().instrument()`` changes nothing, and its per-client call does nothing.
+While redispan is active, contrib's instrumentor is un-instrumented and believes to be instrumented already: a later
+``RedisInstrumentor().instrument()`` and its per-client call do nothing. Wrappers of contrib that are somewhere all the
+same (on a client that was instrumented before, or put there by force) let calls pass, as they do inside
+``suppress_instrumentation()``.
 """
 
 from __future__ import annotations
 
 import logging
+from types import ModuleType
 from typing import Any
+
+from redispan._client import seam
 
 _log = logging.getLogger("redispan")
 
-_replaced: dict[str, Any] = {}
+_MISSING = object()
+
+_replaced: list[tuple[Any, str, Any]] = []
+"""What was put aside: the owner, the attribute, and what the owner itself had there."""
 
 
 def base_class() -> type:
     """Contrib's instrumentor where it can be imported (then ours is a drop-in for it), else the general base."""
-    contrib = _contrib()
-    if contrib is not None:
-        return contrib
     from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-    return BaseInstrumentor
+    contrib = _contrib()
+    return contrib if isinstance(contrib, type) and issubclass(contrib, BaseInstrumentor) else BaseInstrumentor
 
 
-def _contrib() -> Any | None:
+def _module() -> ModuleType | None:
     try:
-        from opentelemetry.instrumentation.redis import RedisInstrumentor
+        import opentelemetry.instrumentation.redis as module
     except Exception:
         # Missing, too old, or broken by a redis-py it doesn't know: all the same to us.
         return None
-    return RedisInstrumentor
+    return module
+
+
+def _contrib() -> Any | None:
+    return getattr(_module(), "RedisInstrumentor", None)
 
 
 def take_over() -> None:
-    """Un-instrument contrib's instrumentor and keep it from instrumenting again."""
-    contrib = _contrib()
-    if contrib is None:
+    """Un-instrument contrib's instrumentor and keep it from instrumenting again; may be called any number of times.
+
+    Nothing happens where redispan can't instrument redis-py: contrib also knows older ones.
+    """
+    module, contrib = _module(), _contrib()
+    if contrib is None or not seam.is_supported("redis"):
         return
     try:
         instance = contrib()
         if not _replaced:
-            if instance._is_instrumented_by_opentelemetry:
-                instance.uninstrument()
-            _replaced["instrument_client"] = contrib.__dict__["instrument_client"]
-            contrib.instrument_client = staticmethod(_leave_client_alone)
-        elif _wraps_redis():
-            # It was instrumented by force meanwhile.
-            instance.uninstrument()
-        instance._is_instrumented_by_opentelemetry = True
+            _put_aside(module, contrib, instance)
     except Exception as fault:
         _log.warning("redispan: opentelemetry-instrumentation-redis could not be replaced: %s", type(fault).__name__)
 
 
-def _wraps_redis() -> bool:
-    try:
-        from redispan._client.seam import load
-
-        module = load("redis", "client")
-        return hasattr(module.Redis.execute_command, "__wrapped__") and type(
-            vars(module.Redis)["execute_command"]
-        ).__name__.endswith("FunctionWrapper")
-    except Exception:
-        return False
-
-
-def _leave_client_alone(client: Any, *args: Any, **kwargs: Any) -> None:
-    _log.debug("redispan: RedisInstrumentor.instrument_client() ignored: redispan instruments the client already")
+def _put_aside(module: Any, contrib: Any, instance: Any) -> None:
+    if instance.is_instrumented_by_opentelemetry:
+        instance.uninstrument()
+    # On the instance, not the class: ours inherits from the class.
+    _replace(instance, "instrument", _leave_to_redispan)
+    _replace(instance, "uninstrument", _leave_to_redispan)
+    _replace(instance, "_is_instrumented_by_opentelemetry", True)
+    for name in ("instrument_client", "uninstrument_client"):
+        if name in vars(contrib):
+            _replace(contrib, name, staticmethod(_leave_to_redispan))
+    if hasattr(module, "is_instrumentation_enabled"):
+        _replace(module, "is_instrumentation_enabled", _is_disabled)
 
 
 def give_back() -> None:
     """Let contrib's instrumentor be what it was before; it isn't instrumented again by us."""
-    contrib = _contrib()
-    if contrib is None or not _replaced:
-        return
-    try:
-        contrib.instrument_client = _replaced.pop("instrument_client")
-        contrib()._is_instrumented_by_opentelemetry = False
-    finally:
-        _replaced.clear()
+    while _replaced:
+        owner, name, own = _replaced.pop()
+        try:
+            if own is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, own)
+        except Exception as fault:
+            _log.debug("redispan: contrib's %s could not be given back: %s", name, type(fault).__name__)
+
+
+def _replace(owner: Any, name: str, value: Any) -> None:
+    _replaced.append((owner, name, vars(owner).get(name, _MISSING)))
+    setattr(owner, name, value)
+
+
+def _leave_to_redispan(*_args: Any, **_kwargs: Any) -> None:
+    _log.debug("redispan: a call of contrib's RedisInstrumentor was ignored: redispan instruments Redis already")
+
+
+def _is_disabled() -> bool:
+    return False

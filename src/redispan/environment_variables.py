@@ -12,5 +12,5 @@ try:
 
     for _field in _dataclasses.fields(_Settings):
         globals()[_table.variable_of(_field.name)] = _table.variable_of(_field.name)
-except Exception:  # noqa: BLE001, S110 - the program must start whatever is wrong with our installation
+except Exception:  # noqa: S110 - the program must start whatever is wrong with our installation
     pass

@@ -7,7 +7,7 @@ def after_instrument() -> None:
         from redispan.instrumentor import take_over_after_loading
 
         take_over_after_loading()
-    except Exception:  # noqa: BLE001 - an exception here would end the whole auto-instrumentation
+    except Exception:  # an exception here would end the whole auto-instrumentation
         import logging
 
         logging.getLogger("redispan").debug("redispan: the post-instrument hook failed", exc_info=True)

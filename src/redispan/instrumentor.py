@@ -82,13 +82,15 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         self.settings, self.resolved = _settle(kwargs)
         for warning in self.resolved.warnings if self.resolved else ():
             _log.warning("redispan: %s", warning)
-        if self.settings.contrib == "replace":
-            contrib_takeover.take_over()
         native = NativeMetrics(self.settings.native_metrics)
         native.start()
         INSIGHT.configure(self.settings, kwargs.get("logger_provider"))
+        recorder = _recorder(self.settings, kwargs, native)
+        # After all that can fail: contrib's spans stay where ours will not come.
+        if self.settings.contrib == "replace":
+            contrib_takeover.take_over()
         patches = Patches()
-        patches.apply(_recorder(self.settings, kwargs, native))
+        patches.apply(recorder)
         type(self)._native, type(self)._patches = native, patches
 
     def _uninstrument(self, **kwargs: Any) -> None:

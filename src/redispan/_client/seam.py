@@ -47,6 +47,11 @@ def version_of(package: Any) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def is_supported(package: str) -> bool:
+    """Whether ``package`` imports and is new enough to be patched."""
+    return version_of(load(package, "")) >= MINIMUM_VERSION
+
+
 def peer_of(connection: Any) -> Peer | None:
     """Address and port of the other end of an open connection; the path and None for a UNIX socket."""
     try:
