@@ -16,7 +16,7 @@ server.start()
 
 def tell(error: BaseException) -> None:
     chain = []
-    link: "BaseException | None" = error
+    link: BaseException | None = error
     while link is not None:
         text = str(link).replace(str(server.port), "PORT")
         chain.append(f"{type(link).__module__}.{type(link).__qualname__}: {text}")
