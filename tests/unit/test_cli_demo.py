@@ -1,0 +1,130 @@
+"""The demo's parts, and the demo as a user starts it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rich")
+
+from redispan.cli import demo, demo_program, otlp_relay
+from redispan.cli.demo import Step
+from redispan.cli.demo_tree import Row, rows_of
+from redispan.cli.otlp_inbox import Span
+from servers.otlp_receiver import OtlpReceiver
+
+MS = 1_000_000
+
+
+def span(name: str, start_ms: int, *, parent: str = "", failed: bool = False, **attributes: object) -> Span:
+    """A span of 2 ms."""
+    identity = f"{name}{start_ms}"
+    return Span(name, identity, parent, start_ms * MS, 2 * MS, failed, {**attributes})
+
+
+def labels(rows: list[Row]) -> list[str]:
+    """The first column, as plain text."""
+    return [row.label.plain for row in rows]
+
+
+def test_spans_are_shown_below_the_step_they_began_in() -> None:
+    """A step owns the spans that started between its line in the log and the next."""
+    steps = [Step("one", 0), Step("two", 10 * MS)]
+    rows = list(rows_of(steps, [span("GET", 1), span("SET", 5), span("DEL", 10)]))
+    assert labels(rows) == ["one", "├─ GET", "└─ SET", "two", "└─ DEL"]
+
+
+def test_children_are_nested_and_repetitions_folded() -> None:
+    """Alike neighbours become one line with a count; a child stands below its parent; a failed one is never folded."""
+    spans = [span("visit", 0), *(span("GET", n, parent="visit0") for n in (1, 2, 3)), span("SET", 4, failed=True)]
+    rows = list(rows_of([Step("one", 0)], spans))
+    times = "\N{MULTIPLICATION SIGN}"
+    assert labels(rows) == ["one", "├─ visit", f"│  └─ GET  {times}3", "└─ SET"]
+
+
+def test_failures_and_retries_are_seen_at_a_glance() -> None:
+    """The remarks name the error type, the retries and a slow operation."""
+    attributes = {"error.type": "WRONGTYPE", "redis.client.operation.retries": 2, "redis.client.operation.slow": True}
+    row = list(rows_of([Step("one", 0)], [span("LPUSH", 1, failed=True, **attributes)]))[1]
+    assert all(word in row.remarks.plain for word in ("WRONGTYPE", "2 retries", "slow"))
+
+
+@pytest.mark.parametrize("cells", [1, 16])
+def test_a_time_line_stays_inside_its_cells(cells: int) -> None:
+    """Whatever the shares, the bar is never wider than its column and never empty."""
+    row = list(rows_of([Step("one", 0)], [span("A", 0), span("B", 1), span("C", 1000)]))
+    for line in row[1:]:
+        drawn = line.timeline(cells).plain
+        assert 0 < len(drawn) <= cells
+        assert drawn.strip()
+
+
+def test_the_programs_log_is_read_for_its_steps() -> None:
+    """Lines with a time and a name are steps; whatever else a program prints is not."""
+    output = "1.500000 shop: open\nnoise\nTraceback shop: no\n2.000000 shop: close\n"
+    assert demo.read_steps(output) == (Step("open", 1_500_000_000), Step("close", 2_000_000_000))
+
+
+def test_the_callers_exporters_do_not_reach_the_program() -> None:
+    """The program sends to the demo only; redispan's own settings of the caller count all the same."""
+    environ = {"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_PYTHON_REDISPAN_SPANS": "notable", "HOME": "there"}
+    given = demo.program_environment(environ, "http://127.0.0.1:1")
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in given
+    assert given["OTEL_PYTHON_REDISPAN_SPANS"] == "notable"
+    assert given["HOME"] == "there"
+    assert given["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:1"
+
+
+def test_the_program_knows_nothing_of_telemetry() -> None:
+    """What is shown would be no proof if the program helped."""
+    source = Path(demo_program.__file__).read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(import|from) (opentelemetry|redispan)", source, re.MULTILINE)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf", ""])
+def test_a_refused_relay_tells_no_secret(protocol: str) -> None:
+    """A URL may hold a password: what is shown names the kind of failure only."""
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:hidden@127.0.0.1:1",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=hidden",
+    }
+    with pytest.raises(otlp_relay.RelayError) as refused:
+        otlp_relay.relay([("traces", b"")], environ)
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.redis
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_the_demo_shows_everything_and_passes_it_on(protocol: str, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
+    """`redispan demo` ends by itself, shows each kind of operation, and sends the same spans to the endpoint."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    environ |= otlp_receiver.environment(protocol=protocol) | {"COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-m", "redispan.cli", "demo", "--svg", str(tmp_path / "demo.svg")],
+        env=environ,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for shown in (
+        "PIPELINE INCRBY",
+        "30 commands",
+        "MULTI",
+        "WRONGTYPE",
+        "1 retry",
+        "BLPOP",
+        "redis.client.operations",
+    ):
+        assert shown in done.stdout
+    assert "too" in done.stdout.partition("This telemetry was")[2]
+    sent_on = {span.attributes["db.operation.name"] for span in otlp_receiver.spans(scope="redispan")}
+    assert {"HSET", "EVALSHA", "SUBSCRIBE", "SCAN"} <= sent_on
+    assert b"welcome" not in otlp_receiver.raw_bytes()
+    assert (tmp_path / "demo.svg").read_text(encoding="utf-8").startswith("<svg")

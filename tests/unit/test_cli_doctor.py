@@ -1,0 +1,164 @@
+"""The doctor finds what is wrong, says what to do, and shows no credential."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import redispan
+from redispan.cli import arguments, doctor, doctor_reach
+from redispan.cli.findings import Level, Section, as_json, as_text, problems_in
+
+SOURCE = Path(redispan.__file__).parents[1]
+
+
+@pytest.fixture
+def open_port() -> Iterator[int]:
+    """A port that accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port that refuses them."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def subjects_of_problems(sections: list[Section]) -> set[str]:
+    """What the problems are about."""
+    return {finding.subject for finding in problems_in(sections)}
+
+
+def test_a_healthy_program_has_no_problem(open_port: int) -> None:
+    """With everything installed and reachable, nothing is a problem and the exit code is 0."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{open_port}", "OTEL_SERVICE_NAME": "shop"}
+    assert problems_in(doctor.examine(environ, redis_url=f"redis://127.0.0.1:{open_port}/0")) == []
+
+
+def test_what_cannot_be_reached_is_a_problem(closed_port: int) -> None:
+    """A refused connection to Redis and to the OTLP endpoint are two problems that name host and port."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{closed_port}"}
+    found = problems_in(doctor.examine(environ, redis_url=f"redis://127.0.0.1:{closed_port}/0"))
+    assert [finding.subject for finding in found] == ["Redis", "OTLP (grpc)"]
+    assert all(f"127.0.0.1:{closed_port}" in finding.text for finding in found)
+
+
+def test_offline_opens_no_connection(closed_port: int) -> None:
+    """With --offline even unreachable endpoints are no problem, since nobody looked."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{closed_port}"}
+    assert problems_in(doctor.examine(environ, redis_url=f"redis://127.0.0.1:{closed_port}", offline=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "subject"),
+    [
+        ({"OTEL_PYTHON_REDISPAN_SPANS": "most"}, "OTEL_PYTHON_REDISPAN_SPANS"),
+        ({"OTEL_PYTHON_REDISPAN_SPAN": "all"}, "OTEL_PYTHON_REDISPAN_SPAN"),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "flask,redispan"}, "switched off"),
+        ({"OTEL_SDK_DISABLED": "true"}, "OTEL_SDK_DISABLED"),
+        ({"OTEL_TRACES_EXPORTER": "nosuch"}, "traces"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}, "traces"),
+    ],
+)
+def test_what_keeps_telemetry_away_is_a_problem(environ: dict[str, str], subject: str) -> None:
+    """Each way to switch telemetry off by mistake is named."""
+    assert subject in subjects_of_problems(doctor.examine(environ, offline=True))
+
+
+def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:
+    """The nearest setting is offered."""
+    sections = doctor.examine({"OTEL_PYTHON_REDISPAN_SLOW_ALERTS_MS": "20"}, offline=True)
+    assert "OTEL_PYTHON_REDISPAN_SLOW_ALERT_MS" in problems_in(sections)[0].text
+
+
+def test_each_setting_says_where_its_value_came_from() -> None:
+    """A value from the environment names its variable, any other says default."""
+    sections = doctor.examine({"OTEL_PYTHON_REDISPAN_SPANS": "parented"}, offline=True)
+    settings = {finding.subject: finding.text for section in sections for finding in section.findings}
+    assert settings["spans"] == "parented  (OTEL_PYTHON_REDISPAN_SPANS)"
+    assert settings["query_text"] == "hidden  (default)"
+
+
+def test_the_trial_leaves_redis_as_it_was() -> None:
+    """The doctor patches to see whether it can, and takes everything off again."""
+    redis = pytest.importorskip("redis")
+    before = redis.Redis.__dict__["execute_command"]
+    doctor.examine({}, offline=True)
+    assert redis.Redis.__dict__["execute_command"] is before
+
+
+secrets = st.text(st.characters(categories=("L", "N")), min_size=6, max_size=20).map(lambda text: f"s3cr3t{text}")
+
+
+@given(user=secrets, password=secrets, token=secrets)
+def test_no_credential_is_ever_shown(user: str, password: str, token: str) -> None:
+    """User, password, header and path of any URL stay out of text and JSON, whether it can be read or not."""
+    place = f"{quote(user)}:{quote(password)}@127.0.0.1:1"
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{place}/{quote(token)}?key={quote(token)}",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {token}",
+        "REDIS_URL": f"redis://{place}/0?password={quote(token)}",
+    }
+    for broken in ("", "0:0", "[", "://"):
+        section = doctor_reach.reachability(environ, environ["REDIS_URL"] + broken)
+        section.findings += doctor_reach.reachability(environ, broken + environ["REDIS_URL"]).findings
+        shown = as_text([section], color=False) + json.dumps(json.loads(as_json([section])), ensure_ascii=False)
+        assert not any(secret in shown for secret in (user, password, token, quote(user), quote(password)))
+
+
+def test_a_check_that_fails_is_a_problem_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of one check names its type, keeps its message to itself, and lets the others run."""
+
+    def fail(_: object) -> Section:
+        raise RuntimeError("redis://user:hidden@host")
+
+    monkeypatch.setattr("redispan.cli.doctor_environment.settings", fail)
+    sections = doctor.examine({}, offline=True)
+    assert "RuntimeError" in problems_in(sections)[-1].text
+    assert "hidden" not in as_json(sections)
+    assert len(sections) == 5
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_it_works_where_nothing_is_installed(options: list[str]) -> None:
+    """Without redis-py, the API and the SDK the doctor still runs, and says what to install; exit code 1."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(SOURCE)!r});"
+        f" from redispan.cli.arguments import run; sys.exit(run(['doctor', '--offline', *{options!r}]))"
+    )
+    # -S: without site-packages, so that redispan's own source is all there is.
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    assert "pip install redis" in done.stdout
+    if options:
+        assert json.loads(done.stdout)["ok"] is False
+
+
+def test_json_carries_every_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a script reads has the sections, subjects, texts and levels that people see."""
+    arguments.run(["doctor", "--offline", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert {"Versions", "Patches", "OpenTelemetry", "Settings"} <= set(document["sections"])
+    assert {"level", "subject", "text"} == set(document["sections"]["Versions"][0])
+
+
+def test_a_terminal_without_unicode_gets_plain_marks() -> None:
+    """Marks fall back to ASCII, and colour is left out when it isn't wanted."""
+    section = Section("One")
+    section.ok("a", "fine")
+    section.problem("b", "broken")
+    shown = as_text([section], color=False, ascii_only=True)
+    assert shown.isascii()
+    assert "\033" not in shown
+    assert "1 problem found." in shown
+    assert section.findings[1].level is Level.PROBLEM
