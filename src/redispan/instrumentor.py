@@ -22,8 +22,8 @@ from redispan._telemetry.naming import Namer
 from redispan._telemetry.spans import SpanObserver
 from redispan.insight import INSIGHT
 from redispan.package import instruments
-from redispan.settings import Settings
 from redispan.setting_table import Resolved
+from redispan.settings import Settings
 
 _log = logging.getLogger("redispan")
 

@@ -107,9 +107,7 @@ def resolve(
                 in_use = values[field.name]
                 warnings.append(f"{origin}: unusable value {_shown(given)}; it takes {info.takes}. Using {in_use!r}.")
     known = {field.name for field in fields}
-    warnings.extend(
-        f"argument {name!r}: no such setting; ignored." for name in arguments if name not in known
-    )
+    warnings.extend(f"argument {name!r}: no such setting; ignored." for name in arguments if name not in known)
     return Resolved(values, sources, tuple(warnings))
 
 

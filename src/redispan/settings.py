@@ -49,16 +49,22 @@ class Settings(PoolSettings, InsightSettings):
         (), "Only these commands get spans and measurements (empty: all).", topic="spans", commands=True
     )
     exclude_commands: tuple[str, ...] = setting(
-        (), "These commands get neither span nor measurement (they stay in the self-metrics).",
-        topic="spans", commands=True,
+        (),
+        "These commands get neither span nor measurement (they stay in the self-metrics).",
+        topic="spans",
+        commands=True,
     )
     # --- failures ----------------------------------------------------------------------------------------------
     exception_events: bool = setting(
         True, "Emit a `db.client.operation.exception` log event for a failed operation.", topic="failures"
     )
     exception_events_per_minute: int = setting(
-        60, "Most exception events per minute and error type; the rest is counted.",
-        topic="failures", unit="events/min", low=1, high=100000,
+        60,
+        "Most exception events per minute and error type; the rest is counted.",
+        topic="failures",
+        unit="events/min",
+        low=1,
+        high=100000,
     )
     # --- metrics -----------------------------------------------------------------------------------------------
     metrics: bool = setting(True, "Emit metrics at all.", topic="metrics")
@@ -71,13 +77,15 @@ class Settings(PoolSettings, InsightSettings):
         "leave",
         "If redis-py's own OpenTelemetry metrics are active: `leave` the `db.client.*` metrics to redis-py, or "
         "`replace` them by redispan's.",
-        topic="metrics", choices=("leave", "replace"),
+        topic="metrics",
+        choices=("leave", "replace"),
     )
     contrib: str = setting(
         "replace",
         "What to do with opentelemetry-instrumentation-redis when it is active too: `replace` it, or `keep` it "
         "(redispan then writes no spans of its own).",
-        topic="metrics", choices=("replace", "keep"),
+        topic="metrics",
+        choices=("replace", "keep"),
     )
 
     @classmethod

@@ -23,11 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import redis
 import redis.asyncio
 from in_memory import in_memory_client
-from servers.cluster import start_cluster
 from states import BUDGETS, FLOORS, STATES, drain
 
 from redispan.embedded_server import EmbeddedServer
-
+from servers.cluster import start_cluster
 
 clock = time.perf_counter_ns
 """Wall clock; ``--clock cpu`` takes the calling thread's processor time instead, which other programs don't disturb."""
@@ -86,7 +85,7 @@ def table(title: str, run: Callable[[str], float], rounds: int, per: int = 1) ->
     }
     bare = statistics.median(samples["bare"])
     print(f"\n### {title}\n\nbare call: {bare:.1f} us\n")
-    print("| state | overhead, us" + (f" | per command, us |\n|---|---:|---:|" if per > 1 else " |\n|---|---:|"))
+    print("| state | overhead, us" + (" | per command, us |\n|---|---:|---:|" if per > 1 else " |\n|---|---:|"))
     for state, value in overhead.items():
         if state != "bare":
             print(f"| {state} | {value:.2f}" + (f" | {value / per:.3f} |" if per > 1 else " |"))
@@ -124,7 +123,8 @@ def main() -> None:
         global clock
         clock = time.thread_time_ns
     rounds, count = options.rounds, options.count
-    print(f"Python {sys.version.split()[0]}, redis-py {redis.__version__}, {os.cpu_count()} cores, {rounds} rounds, {options.clock} time")
+    print(f"Python {sys.version.split()[0]}, redis-py {redis.__version__}, {os.cpu_count()} cores")
+    print(f"{rounds} rounds, {options.clock} time")
     memory = in_memory_client()
     budgets(table("GET, in-memory connection", sync_workload(lambda: memory.get("key"), count), rounds))
     if options.quick:

@@ -115,7 +115,12 @@ def native_on() -> Iterator[None]:
     except ImportError:
         yield
         return
-    groups = [MetricGroup.COMMAND, MetricGroup.CONNECTION_BASIC, MetricGroup.CONNECTION_ADVANCED, MetricGroup.RESILIENCY]
+    groups = [
+        MetricGroup.COMMAND,
+        MetricGroup.CONNECTION_BASIC,
+        MetricGroup.CONNECTION_ADVANCED,
+        MetricGroup.RESILIENCY,
+    ]
     reset_collector()
     get_observability_instance().init(OTelConfig(metric_groups=groups))
     try:

@@ -14,9 +14,7 @@ _OVERFLOW = Endpoint(None, None, None, late=False)
 _interned: dict[tuple[str | None, int | None, str | None, bool, bool], Endpoint] = {}
 
 
-def intern(
-    address: str | None, port: int | None, db: str | None, late: bool = False, cached: bool = False
-) -> Endpoint:
+def intern(address: str | None, port: int | None, db: str | None, late: bool = False, cached: bool = False) -> Endpoint:
     """The one ``Endpoint`` of these values."""
     key = (address, port, db, late, cached)
     found = _interned.get(key)

@@ -25,9 +25,7 @@ _SERIES_LIMIT = 10_000
 class Recorder:
     """Turns calls into operations for one set of observers."""
 
-    def __init__(
-        self, observers: Observers, include: Sequence[str] = (), exclude: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, observers: Observers, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         """Wire a recorder.
 
         Args:

@@ -52,7 +52,11 @@ OPERATIONS = (
     Target("asyncio.cluster", "{cluster}", "execute_command", "async_command", "cluster"),
     Target("asyncio.cluster", "ClusterPipeline", "execute", "async_batch", "cluster"),
     Target(
-        "asyncio.cluster", "TransactionStrategy", "_immediate_execute_command", "async_command", "strategy",
+        "asyncio.cluster",
+        "TransactionStrategy",
+        "_immediate_execute_command",
+        "async_command",
+        "strategy",
         required=False,
     ),
     Target("asyncio.cluster", "ClusterPubSub", "execute_command", "async_command", "pubsub", required=False),

@@ -23,12 +23,17 @@ strict = False
 
 
 class Observer(Protocol):
-    """Someone who is told of every operation. Both calls run on the caller's thread: be quick, keep nothing."""
+    """Someone who is told of every operation, on its caller's thread: be quick, keep nothing.
 
-    def started(self, operation: Operation) -> None:
+    Either moment may be None for an observer that has nothing to do then.
+    """
+
+    @property
+    def started(self) -> Callable[[Operation], None] | None:
         """The operation is about to run; the context in effect is its caller's."""
 
-    def finished(self, operation: Operation) -> None:
+    @property
+    def finished(self) -> Callable[[Operation], None] | None:
         """The operation ended; its duration and outcome are known."""
 
 
@@ -69,9 +74,8 @@ class Observers:
         self._rebuild()
 
     def _rebuild(self) -> None:
-        # An observer without interest in one of the two moments leaves the attribute None: nothing is called for it.
-        self.started = tuple(o.started for o in self._observers if getattr(o, "started", None) is not None)
-        self.finished = tuple(o.finished for o in reversed(self._observers) if getattr(o, "finished", None) is not None)
+        self.started = tuple(o.started for o in self._observers if o.started is not None)
+        self.finished = tuple(o.finished for o in reversed(self._observers) if o.finished is not None)
 
     def start(self, operation: Operation) -> None:
         """Tell all observers that ``operation`` starts."""

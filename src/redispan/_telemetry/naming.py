@@ -86,7 +86,12 @@ class Namer:
         if text is not None:
             attributes[names.DB_QUERY_TEXT] = text
         attributes = self._with_old(attributes)
-        if self._mode != "keys" and info.known and len(prepared.by_count) < _COUNTS_LIMIT and self._is_plain(info, args):
+        if (
+            self._mode != "keys"
+            and info.known
+            and len(prepared.by_count) < _COUNTS_LIMIT
+            and self._is_plain(info, args)
+        ):
             prepared.by_count[len(args)] = attributes
         return prepared.name, attributes
 

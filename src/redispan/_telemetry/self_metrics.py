@@ -13,19 +13,44 @@ from redispan._core.operation import Operation
 
 COUNTERS = (
     # instrument, ledger name, attribute of the kind, unit, description
-    ("redis.client.operations", "operations", "redis.client.command.group", "{operation}",
-     "Operations recorded, by group of commands; a batch counts its commands."),
-    ("redis.client.raw_commands", "raw", "redis.client.command.group", "{command}",
-     "Commands sent on a bare connection, outside any client call, by group of commands. They have no span."),
+    (
+        "redis.client.operations",
+        "operations",
+        "redis.client.command.group",
+        "{operation}",
+        "Operations recorded, by group of commands; a batch counts its commands.",
+    ),
+    (
+        "redis.client.raw_commands",
+        "raw",
+        "redis.client.command.group",
+        "{command}",
+        "Commands sent on a bare connection, outside any client call, by group of commands. They have no span.",
+    ),
     ("redis.client.operation.retries", "retries", None, "{retry}", "Attempts repeated inside the client."),
     ("redis.client.redirects", "redirects", None, "{redirect}", "MOVED and ASK answers followed."),
-    ("redis.client.pubsub.received", "messages", "redis.client.pubsub.message.type", "{message}",
-     "Pub/sub messages received."),
+    (
+        "redis.client.pubsub.received",
+        "messages",
+        "redis.client.pubsub.message.type",
+        "{message}",
+        "Pub/sub messages received.",
+    ),
     ("redis.client.cache.hits", "cache_hits", None, "{hit}", "Calls answered by redis-py's client-side cache."),
-    ("redis.client.telemetry.errors", "telemetry_errors", "redis.client.telemetry.part", "{error}",
-     "Faults inside redispan; the program was not affected."),
-    ("redis.client.telemetry.dropped", "dropped", "redis.client.telemetry.kind", "{item}",
-     "What redispan did not report, by kind: excluded, rate-limited or for want of room."),
+    (
+        "redis.client.telemetry.errors",
+        "telemetry_errors",
+        "redis.client.telemetry.part",
+        "{error}",
+        "Faults inside redispan; the program was not affected.",
+    ),
+    (
+        "redis.client.telemetry.dropped",
+        "dropped",
+        "redis.client.telemetry.kind",
+        "{item}",
+        "What redispan did not report, by kind: excluded, rate-limited or for want of room.",
+    ),
 )
 
 
