@@ -91,16 +91,16 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
             contrib_takeover.take_over()
         patches = Patches()
         patches.apply(recorder)
-        type(self)._native, type(self)._patches = native, patches
+        self._native, self._patches = native, patches
 
-    def _uninstrument(self, **kwargs: Any) -> None:
+    def _uninstrument(self, **_: Any) -> None:
         if self._patches is not None:
             self._patches.undo()
-            type(self)._patches = None
+            self._patches = None
         INSIGHT.stop()
         if self._native is not None:
             self._native.stop()
-            type(self)._native = None
+            self._native = None
         contrib_takeover.give_back()
 
     @staticmethod

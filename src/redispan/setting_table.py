@@ -8,6 +8,7 @@ error: it becomes one warning that names the variable and the value in use.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -149,7 +150,7 @@ def _number(kind: type, low: float | None, high: float | None) -> Callable[[Any]
         # `not (a <= b)` rather than `a > b`: a NaN must be refused too.
         if (low is not None and not number >= low) or (high is not None and not number <= high):
             raise UnusableValue(str(value))
-        if number != number or number in (float("inf"), float("-inf")):
+        if not math.isfinite(number):
             raise UnusableValue(str(value))
         return number
 

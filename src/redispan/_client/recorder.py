@@ -46,7 +46,8 @@ class Recorder:
         try:
             outer = current.get()
             if outer is not None and not outer.done:
-                return _part_of(outer)
+                _count_part(outer)
+                return None
             if not self._enabled():
                 return None
             info = identify(args)
@@ -63,7 +64,8 @@ class Recorder:
             operation.start_ns = perf_counter_ns()
             return operation
         except Exception as fault:
-            return _faulted(fault)
+            _faulted(fault)
+            return None
 
     def begin_script(self, find_endpoint: EndpointFinder, client: Any, args: Sequence[Any]) -> Operation | None:
         """Start recording a call of a script object; the commands it sends are counted as they come."""
@@ -83,7 +85,8 @@ class Recorder:
                 return None
             outer = current.get()
             if outer is not None and not outer.done:
-                return _part_of(outer)
+                _count_part(outer)
+                return None
             if not self._enabled():
                 return None
             info = batches.common_info(kind, commands)
@@ -96,7 +99,8 @@ class Recorder:
             operation.start_ns = perf_counter_ns()
             return operation
         except Exception as fault:
-            return _faulted(fault)
+            _faulted(fault)
+            return None
 
     def _new_series(self, endpoint: Endpoint, info: CommandInfo) -> Series:
         if len(self._series) >= _SERIES_LIMIT:
@@ -154,7 +158,7 @@ class Recorder:
         return True
 
 
-def _part_of(outer: Operation) -> None:
+def _count_part(outer: Operation) -> None:
     """A call made inside another is no operation of its own: a script's EVALSHA, a command a cluster client repeats."""
     if not outer.internal:
         outer.expected_sends += 1

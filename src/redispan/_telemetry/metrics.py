@@ -16,8 +16,8 @@ from redispan._semconv.errors import Failure, classify
 _CACHE_LIMIT = 5000
 
 _EXEMPLAR_EVERY_NS = 20_000_000
-"""An exemplar is offered for every failed, slow or otherwise remarkable operation, and for one in 20 ms of the rest: the
-SDK keeps one per bucket and export, and offering costs a tenth of the whole measurement."""
+"""An exemplar is offered for every failed, slow or otherwise remarkable operation, and for one in 20 ms of the rest:
+the SDK keeps one per bucket and export, and offering costs a tenth of the whole measurement."""
 
 _WITHOUT_EXEMPLAR = Context({"redispan-without-exemplar": True})
 """A context that holds no span. It must not be empty: an empty one counts as none given."""
