@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from redispan.cli.demo_tables import alerts_table, metrics_table, operations_table
+from redispan.cli.demo_tables import events_table, metrics_table, operations_table
 from redispan.cli.demo_tree import Row, rows_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 WIDEST = 118
 NARROWEST_WITH_TIMELINE = 96
 TIMELINE_CELLS = 16
+_FONT_FACES = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
 PROGRAM_LINE = "opentelemetry-instrument python -m redispan.cli.demo_program"
 
 
@@ -41,8 +44,9 @@ class Screen:
         return self._console.status(f"[dim]{what}[/]")
 
     def save_svg(self, path: Path) -> None:
-        """Save what was shown as a picture."""
-        path.write_text(self._console.export_svg(title="redispan demo"), encoding="utf-8")
+        """Save what was shown as a picture, which loads nothing from elsewhere."""
+        picture = self._console.export_svg(title="redispan demo", unique_id="redispan-demo")
+        path.write_text(_FONT_FACES.sub("", picture), encoding="utf-8")
 
     def show(self, steps: Sequence[Step], inbox: Inbox, *, seconds: float, sent_on: str) -> None:
         """Show everything that arrived."""
@@ -50,15 +54,15 @@ class Screen:
         self._print(_heading(len(spans), len({point.metric for point in points}), len(events), seconds))
         self._section("Spans", "every Redis operation, named, with no key and no value in it")
         self._print(_tree(rows_of(steps, spans), wide=self._console.width >= NARROWEST_WITH_TIMELINE))
+        if events:
+            self._section("Events", "failures and alerts as log records, each linked to its span")
+            self._print(events_table(events, {span.span_id: span.name for span in spans}))
         self._section("Operations", "db.client.operation.duration, one measurement per operation")
         self._print(operations_table(points))
         rest = metrics_table(points)
         if rest.row_count:
             self._section("More metrics", "read when they are exported: they cost a call nothing")
             self._print(rest)
-        if events:
-            self._section("Events", "failures and alerts as log records, each linked to its span")
-            self._print(alerts_table(events, {span.span_id: span.name for span in spans}))
         self._print(_what_next(sent_on))
 
     def _section(self, title: str, explanation: str) -> None:
@@ -70,10 +74,12 @@ class Screen:
 
 
 def _heading(spans: int, metrics: int, events: int, seconds: float) -> RenderableType:
+    things = ((spans, "span"), (metrics, "metric"), (events, "event"))
+    counts = [(f"{number} {noun if number == 1 else noun + 's'}", "bold") for number, noun in things]
     line = Text.assemble(
         ("$ ", "dim"), (PROGRAM_LINE, "bold"), "\n",
         ("A small shop on Redis: sync and asyncio, not one line about telemetry in it. It sent ", ""),
-        (f"{spans} spans", "bold"), ", ", (f"{metrics} metrics", "bold"), " and ", (f"{events} events", "bold"),
+        counts[0], ", ", counts[1], " and ", counts[2],
         f" in {seconds:.1f} s, start-up included.",
     )  # fmt: skip
     return Panel(line, title="[bold]redispan demo[/]", title_align="left", border_style="cyan", box=box.ROUNDED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -16,38 +17,59 @@ if TYPE_CHECKING:
     from redispan.cli.otlp_inbox import Event, Point
 
 DURATION = "db.client.operation.duration"
+OPERATIONS_SHOWN = 10
 ALERT_PREFIX = "redis.client.alert."
 
 # Said once above, or of no use to a reader.
 _LEFT_OUT = ("db.system.name", "db.namespace", "server.address", "server.port", "db.operation.name")
 
 
+@dataclass(frozen=True)
+class _Operation:
+    name: str
+    count: int
+    failed: int
+    total_s: float
+    longest_s: float
+
+
 def operations_table(points: Sequence[Point]) -> Table:
-    """One line per operation: how often, how long, how many failed."""
+    """One line for each of the operations that took longest together, and one for the rest."""
     table = _table("operation", "count", "failed", "mean", "longest", "share of the time")
-    merged: dict[str, tuple[int, int, float, float]] = {}
+    operations = _operations(points)
+    everything_s = sum(one.total_s for one in operations) or 1.0
+    for one in operations[:OPERATIONS_SHOWN]:
+        table.add_row(
+            one.name,
+            str(one.count),
+            Text(str(one.failed), style="bold red" if one.failed else "dim"),
+            f"{one.total_s / one.count * 1e3:.2f} ms",
+            f"{one.longest_s * 1e3:.2f} ms",
+            Text("█" * round(one.total_s / everything_s * 30) or "▏", style="green"),
+        )
+    rest = operations[OPERATIONS_SHOWN:]
+    if rest:
+        count, failed = sum(one.count for one in rest), sum(one.failed for one in rest)
+        table.add_row(Text(f"{len(rest)} more", style="dim"), str(count), Text(str(failed), style="dim"), "", "", "")
+    return table
+
+
+def _operations(points: Sequence[Point]) -> list[_Operation]:
+    """The points of each operation as one, whatever their outcome; the longest together first."""
+    merged: dict[str, _Operation] = {}
     for point in points:
         if point.metric == DURATION and point.count:
             name = str(point.attributes.get("db.operation.name", ""))
-            count, failed, total, largest = merged.get(name, (0, 0, 0.0, 0.0))
-            more_failed = point.count if "error.type" in point.attributes else 0
-            merged[name] = (
-                count + point.count,
-                failed + more_failed,
-                total + point.value,
-                max(largest, point.largest or 0.0),
+            before = merged.get(name, _Operation(name, 0, 0, 0.0, 0.0))
+            merged[name] = _Operation(
+                name,
+                before.count + point.count,
+                before.failed + (point.count if "error.type" in point.attributes else 0),
+                before.total_s + point.value,
+                max(before.longest_s, point.largest or 0.0),
             )
-    everything = sum(total for _, _, total, _ in merged.values()) or 1.0
-    for name, (count, failed, total, largest) in sorted(merged.items(), key=lambda item: -item[1][2]):
-        table.add_row(
-            name,
-            str(count),
-            Text(str(failed), style="bold red") if failed else Text("0", style="dim"),
-            f"{total / count * 1e3:.2f} ms",
-            f"{largest * 1e3:.2f} ms",
-            Text("█" * round(total / everything * 30) or "▏", style="green"),
-        )
-    return table
+    # What failed is shown whatever it took.
+    return sorted(merged.values(), key=lambda one: (one.failed == 0, -one.total_s))
 
 
 def metrics_table(points: Sequence[Point]) -> Table:
@@ -64,9 +86,13 @@ def metrics_table(points: Sequence[Point]) -> Table:
     return table
 
 
-def alerts_table(events: Sequence[Event], span_names: Mapping[str, str]) -> Table:
+def events_table(events: Sequence[Event], span_names: Mapping[str, str]) -> Table:
     """Events of one kind on one span name as one line, alerts last and in colour."""
     table = _table("event", "count", "what", "span")
+    # Names stay whole on a narrow terminal; what they are about gives way.
+    table.columns[0].no_wrap, table.columns[0].min_width = True, len("redis.client.alert.slow_operation")
+    table.columns[1].min_width = len("count")
+    table.columns[3].max_width = 24
     counted = Counter(
         (event.name.startswith(ALERT_PREFIX), event.name, _what(event), span_names.get(event.span_id, ""))
         for event in events

@@ -75,7 +75,7 @@ def settings(environ: Mapping[str, str]) -> Section:
 def _shown(name: str, value: Any, unit: str) -> str:
     if value is None or value in ("", ()):
         return "(none)"
-    if any(word in name for word in ("token", "password", "secret")):
+    if any(word in name for word in ("token", "password", "secret", "webhook")):
         return "(set)"
     words = ",".join(value) if isinstance(value, tuple) else str(value)
     return f"{words} {unit}".rstrip()
