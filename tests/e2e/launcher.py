@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 BIN = Path(sys.executable).parent
 # Instrumentors of the dev environment that only some programs want; importing them is half of a program's start.
 FRAMEWORKS = ("asgi", "celery", "django", "fastapi", "wsgi")
-TIMEOUT_S = 60
+TIMEOUT_S = 45
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def wait_until_served(url: str, process: "subprocess.Popen[bytes]", timeout_s: f
         try:
             fetch(url)
             return
+        except urllib.error.HTTPError:
+            raise
         except OSError as fault:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the server does not answer at {url}: {fault}") from fault

@@ -12,7 +12,7 @@ from servers.redis_server import RedisServer
 pytestmark = pytest.mark.e2e
 
 SENT = {
-    "shop_sync.py": Counter({"SET": 21, "GET": 21, "PIPELINE INCR": 1, "MULTI": 1, "RPUSH": 1}),
+    "shop_sync.py": Counter({"SET": 21, "GET": 21, "PIPELINE INCRBY": 1, "MULTI": 1, "RPUSH": 1}),
     "shop_async.py": Counter({"SET": 21, "GET": 20, "MULTI": 1, "RPUSH": 1}),
 }
 
