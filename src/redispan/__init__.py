@@ -10,17 +10,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from redispan._core.records import Alert
+    from redispan._telemetry.slow_spans import SlowOperationSpanProcessor
     from redispan.instrumentor import RedispanInstrumentor
+    from redispan.named_work import monitor, on_alert
+    from redispan.reports import cache_patterns_report, connection_pool_report, health_report, performance_report
     from redispan.settings import Settings
     from redispan.version import __version__
 
 _HOMES = {
+    "Alert": "redispan._core.records",
     "RedispanInstrumentor": "redispan.instrumentor",
     "Settings": "redispan.settings",
+    "SlowOperationSpanProcessor": "redispan._telemetry.slow_spans",
     "__version__": "redispan.version",
+    "cache_patterns_report": "redispan.reports",
+    "connection_pool_report": "redispan.reports",
+    "health_report": "redispan.reports",
+    "monitor": "redispan.named_work",
+    "on_alert": "redispan.named_work",
+    "performance_report": "redispan.reports",
 }
 
-__all__ = ["RedispanInstrumentor", "Settings", "__version__"]
+__all__ = [
+    "Alert",
+    "RedispanInstrumentor",
+    "Settings",
+    "SlowOperationSpanProcessor",
+    "__version__",
+    "cache_patterns_report",
+    "connection_pool_report",
+    "health_report",
+    "monitor",
+    "on_alert",
+    "performance_report",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,12 +9,14 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from time import perf_counter_ns, time_ns
 from typing import Any
 
 from redispan._core.alert_book import ALERTS
 from redispan._core.ledger import LEDGER
-from redispan._core.records import PoolReading, ServerReading, SlowOperation
+from redispan._core.pools import POOLS, PoolStats
+from redispan._core.records import ServerReading, SlowOperation
 from redispan._insight import alert_rules, readings
 from redispan._insight.alerting import AlertEngine
 from redispan._insight.cache_patterns import CachePatterns
@@ -31,6 +33,7 @@ from redispan.settings import Settings
 _log = logging.getLogger("redispan")
 
 SNAPSHOT_VERSION = 1
+_PEAKS_LIMIT = 500
 
 
 class Insight:
@@ -41,7 +44,6 @@ class Insight:
         works: The named pieces of work.
         cache: How Redis is used as a cache.
         settings: The settings in effect.
-        pools: Asked for the pools' figures; whoever knows pools sets it.
         servers: Asked for the servers' figures; whoever probes servers sets it.
         on_tick: Called about once a second while operations run.
     """
@@ -52,7 +54,6 @@ class Insight:
         self.cache = CachePatterns(patterns=False)
         self.sampler = CacheSampler(self.cache)
         self.settings = Settings()
-        self.pools: Callable[[], Iterable[PoolReading]] = tuple
         self.servers: Callable[[], Iterable[ServerReading]] = tuple
         self.on_tick: list[Callable[[], None]] = []
         self._engine: AlertEngine | None = None
@@ -65,6 +66,7 @@ class Insight:
     def _reset_cells(self) -> None:
         self._lock = threading.Lock()
         self._evaluated_ns = 0
+        self._peaks: dict[str, int] = {}
 
     def reset(self) -> None:
         """Forget every figure: in a forked child, and in tests. Settings, callbacks and observers stay."""
@@ -185,9 +187,11 @@ class Insight:
             if self._evaluated_ns and now_ns - self._evaluated_ns < TICK_NS:
                 return
             self._evaluated_ns = now_ns
+        pools = asked(POOLS.read)
+        self._follow_peaks(pools)
         found = [
             *readings.error_rates(self.statistics, now_ns, self.settings.error_rate_minimum),
-            *readings.pool_usages(asked(self.pools)),
+            *readings.pool_usages(pools),
             *readings.memory_usages(asked(self.servers)),
         ]
         engine.evaluate(found, now_ns / 1e9, time_ns())
@@ -196,6 +200,40 @@ class Insight:
         """The slow operations seen last, by all observers, slowest first."""
         found = [record for detector in self._detectors for record in list(detector.recent)]
         return sorted(found, key=lambda record: record.duration_ms, reverse=True)
+
+    def _follow_peaks(self, pools: list[PoolStats]) -> None:
+        for pool in pools:
+            if pool.name in self._peaks or len(self._peaks) < _PEAKS_LIMIT:
+                self._peaks[pool.name] = max(self._peaks.get(pool.name, 0), readings.busy(pool))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that reports are made of, as plain data that merges with other processes' snapshots."""
+        pools = asked(POOLS.read)
+        self._follow_peaks(pools)
+        pid = os.getpid()
+        return {
+            "version": SNAPSHOT_VERSION,
+            "taken_unix_ns": time_ns(),
+            "window_size": self.statistics.size,
+            "thresholds": {
+                "slow_log_ms": self.settings.slow_log_ms,
+                "slow_alert_ms": self.settings.slow_alert_ms,
+                "error_rate": self.settings.error_rate_alert,
+                "memory_usage": self.settings.memory_alert,
+                "pool_usage": self.settings.pool_alert,
+            },
+            "processes": [{"pid": pid, "started_unix_ns": self.statistics.started_unix_ns}],
+            "endpoints": self.statistics.snapshot(),
+            "slow": [asdict(record) for record in self.slowest()],
+            "alerts": ALERTS.snapshot(),
+            "cache": self.cache.snapshot(),
+            "works": self.works.snapshot(),
+            "pools": [
+                {**asdict(pool), "pid": pid, "busy": readings.busy(pool), "peak": self._peaks.get(pool.name, 0)}
+                for pool in pools
+            ],
+            "servers": {reading.endpoint: asdict(reading) for reading in asked(self.servers)},
+        }
 
 
 def asked(source: Callable[[], Iterable[Any]]) -> list[Any]:

@@ -1,10 +1,10 @@
-"""Records that cross the layers: what was found slow, what was alerted, what a pool and a server look like."""
+"""Records that cross the layers: what was found slow, what was alerted, what a server looks like."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 SLOW_OPERATION = "slow_operation"
 ERROR_RATE = "error_rate"
@@ -113,22 +113,6 @@ class Alert:
     def as_data(self) -> dict[str, Any]:
         """As plain data for JSON."""
         return asdict(self)
-
-
-class PoolReading(Protocol):
-    """What insight reads of a pool; ``PoolStats`` has more."""
-
-    @property
-    def name(self) -> str:
-        """The pool's name, which tells it from others."""
-
-    @property
-    def in_use(self) -> int:
-        """Connections lent out."""
-
-    @property
-    def max_connections(self) -> int:
-        """Most connections that it may open."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,12 @@ class CachePatterns:
         with self._lock:
             patterns = {"".join(pattern): asdict(usage) for pattern, usage in self.table.figures.items()}
             families = {family: asdict(usage) for family, usage in self.families.items()}
-            return {"sampled": self.sampled, "families": families, "patterns": patterns}
+            return {
+                "sampled": self.sampled,
+                "families": families,
+                "patterns": patterns,
+                "patterns_shown": self.patterns,
+            }
 
 
 def usage_of(info: CommandInfo, args: Sequence[Any], response: Any, weight: float, *, early: bool) -> Usage:

@@ -74,8 +74,8 @@ class InsightObserver:
         duration_ns = operation.duration_ns
         end_ns = operation.start_ns + duration_ns
         statistics = self._statistics
-        series = statistics.by_endpoint.get(operation.endpoint) or statistics.open(operation.endpoint)
-        window = series.blocking if operation.blocking else series.answers
+        windows = statistics.by_endpoint.get(operation.endpoint) or statistics.open(operation.endpoint)
+        window = windows.blocking if operation.blocking else windows.answers
         entries = window.entries
         entries.append((end_ns, duration_ns, operation.info.name, kind, operation.pool_wait_ns))
         if len(entries) > window.limit:

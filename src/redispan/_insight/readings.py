@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
-from redispan._core.records import ERROR_RATE, MEMORY_USAGE, POOL_USAGE, PoolReading, ServerReading
+from redispan._core.pools import PoolStats
+from redispan._core.records import ERROR_RATE, MEMORY_USAGE, POOL_USAGE, ServerReading
 from redispan._insight.alerting import Reading
-from redispan._insight.statistics import Series, Statistics
+from redispan._insight.statistics import EndpointWindows, Statistics
 from redispan._insight.window import Entry
 
 RECENT_S = 60.0
@@ -17,20 +19,20 @@ STRETCHED_S = 300.0
 
 def error_rates(statistics: Statistics, now_ns: int, minimum: int) -> Iterator[Reading]:
     """The recent error rate of every endpoint."""
-    for series in statistics.all():
-        yield error_rate(series, now_ns, minimum)
+    for windows in statistics.all():
+        yield error_rate(windows, now_ns, minimum)
 
 
-def error_rate(series: Series, now_ns: int, minimum: int) -> Reading:
+def error_rate(windows: EndpointWindows, now_ns: int, minimum: int) -> Reading:
     """The recent error rate of one endpoint, its blocking commands included."""
-    entries = series.answers.recent()
-    if series.blocking.entries:
-        entries = sorted(entries + series.blocking.recent())
+    entries = windows.answers.recent()
+    if windows.blocking.entries:
+        entries = sorted(entries + windows.blocking.recent(), key=itemgetter(0))
     samples, errors = recent_errors(entries, now_ns, minimum)
-    endpoint = series.endpoint
+    endpoint = windows.endpoint
     return Reading(
         ERROR_RATE,
-        series.label,
+        windows.label,
         errors / samples if samples else None,
         samples,
         endpoint.address,
@@ -52,15 +54,21 @@ def recent_errors(entries: list[Entry], now_ns: int, minimum: int) -> tuple[int,
     return samples, errors
 
 
-def pool_usages(pools: Iterable[PoolReading]) -> Iterator[Reading]:
+def pool_usages(pools: Iterable[PoolStats]) -> Iterator[Reading]:
     """How full every pool is; one without a limit can't be full."""
     for pool in pools:
-        if 0 < pool.max_connections < 2**31 - 1:
+        if pool.limit:
             evidence = {
-                "redis.client.alert.in_use": pool.in_use,
-                "redis.client.alert.max_connections": pool.max_connections,
+                "redis.client.alert.in_use": busy(pool),
+                "redis.client.alert.max_connections": pool.limit,
+                "redis.client.alert.pending": pool.pending,
             }
-            yield Reading(POOL_USAGE, pool.name, pool.in_use / pool.max_connections, evidence=evidence)
+            yield Reading(POOL_USAGE, pool.name, busy(pool) / pool.limit, evidence=evidence)
+
+
+def busy(pool: PoolStats) -> int:
+    """Connections at work: one that sits in a subscription or a blocking read is meant to be lent out for ever."""
+    return max(0, pool.used - pool.parked)
 
 
 def memory_usages(servers: Iterable[ServerReading]) -> Iterator[Reading]:

@@ -16,7 +16,7 @@ _ALIASES_LIMIT = 2000
 WINDOW_SIZE = 1000
 
 
-class Series:
+class EndpointWindows:
     """The operations of one endpoint.
 
     Attributes:
@@ -59,35 +59,35 @@ class Statistics:
     def reset(self) -> None:
         """Forget everything: in a forked child, which would report its parent's operations, and in tests."""
         self._lock = threading.Lock()
-        self._labels: dict[str, Series] = {}
+        self._labels: dict[str, EndpointWindows] = {}
         self.started_unix_ns = self.wall_ns()
-        self.by_endpoint: dict[Endpoint, Series] = {}
+        self.by_endpoint: dict[Endpoint, EndpointWindows] = {}
         """Read by the observer; ``open`` adds to it."""
 
     def resize(self, size: int) -> None:
         """Show another number of operations from now on."""
         with self._lock:
             self.size = size
-            for series in self._labels.values():
-                series.answers.resize(size)
-                series.blocking.resize(size)
+            for windows in self._labels.values():
+                windows.answers.resize(size)
+                windows.blocking.resize(size)
 
-    def open(self, endpoint: Endpoint) -> Series:
-        """The series of ``endpoint``, whose first operation this is."""
+    def open(self, endpoint: Endpoint) -> EndpointWindows:
+        """The windows of ``endpoint``, whose first operation this is."""
         label = endpoint.label
         with self._lock:
-            series = self._labels.get(label)
-            if series is None:
+            windows = self._labels.get(label)
+            if windows is None:
                 shown = endpoint
                 if len(self._labels) >= ENDPOINTS_LIMIT:
                     label, shown = OVERFLOW_LABEL, Endpoint(None, None, None)
-                series = self._labels.setdefault(label, Series(label, shown, self.size))
+                windows = self._labels.setdefault(label, EndpointWindows(label, shown, self.size))
             if len(self.by_endpoint) < _ALIASES_LIMIT:
-                self.by_endpoint[endpoint] = series
-        return series
+                self.by_endpoint[endpoint] = windows
+        return windows
 
-    def all(self) -> list[Series]:
-        """Every series."""
+    def all(self) -> list[EndpointWindows]:
+        """The windows of every endpoint."""
         with self._lock:
             return list(self._labels.values())
 
@@ -95,14 +95,14 @@ class Statistics:
         """Everything as plain data with times of day, ready to be sent to another process and merged there."""
         to_unix_ns = self.wall_ns() - self.clock_ns()
         return {
-            series.label: {
-                "address": series.endpoint.address,
-                "port": series.endpoint.port,
-                "db": series.endpoint.db,
-                "answers": _window_data(series.answers, to_unix_ns),
-                "blocking": _window_data(series.blocking, to_unix_ns),
+            windows.label: {
+                "address": windows.endpoint.address,
+                "port": windows.endpoint.port,
+                "db": windows.endpoint.db,
+                "answers": _window_data(windows.answers, to_unix_ns),
+                "blocking": _window_data(windows.blocking, to_unix_ns),
             }
-            for series in self.all()
+            for windows in self.all()
         }
 
 

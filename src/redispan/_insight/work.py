@@ -78,6 +78,20 @@ class Work:
         self.slowest = sorted(self.slowest + run.slowest, reverse=True)[:SLOWEST_KEPT]
         self.longest_repeat = max(self.longest_repeat, run.longest_repeat)
 
+    def as_data(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "runs": self.runs,
+            "failed_runs": self.failed_runs,
+            "total_ns": self.total_ns,
+            "longest_ns": self.longest_ns,
+            "durations_ns": list(self.durations_ns),
+            "totals": {command: list(figures) for command, figures in self.totals.items()},
+            "error_types": dict(self.error_types),
+            "slowest": [list(found) for found in self.slowest],
+            "longest_repeat": list(self.longest_repeat),
+        }
+
 
 class Works:
     """The named pieces of work of this process.
@@ -142,17 +156,4 @@ class Works:
     def snapshot(self) -> dict[str, Any]:
         """Everything as plain data."""
         with self._lock:
-            return {
-                name: {
-                    "runs": work.runs,
-                    "failed_runs": work.failed_runs,
-                    "total_ns": work.total_ns,
-                    "longest_ns": work.longest_ns,
-                    "durations_ns": list(work.durations_ns),
-                    "totals": {command: list(figures) for command, figures in work.totals.items()},
-                    "error_types": dict(work.error_types),
-                    "slowest": [list(found) for found in work.slowest],
-                    "longest_repeat": list(work.longest_repeat),
-                }
-                for name, work in self._works.items()
-            }
+            return {name: work.as_data() for name, work in self._works.items()}

@@ -1,0 +1,262 @@
+"""The facts that health and findings judge: figures computed once from a snapshot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any
+
+from redispan._insight.latency import Latency, latency_of, rate_per_s
+from redispan._insight.pool_analysis import pool_figures
+from redispan._insight.report_records import (
+    CommandFigures,
+    EndpointFigures,
+    PoolFigures,
+    ServerFigures,
+    Totals,
+    UsageFigures,
+    WorkFigures,
+)
+from redispan._insight.window import COUNT, ERRORS, MAX_NS, SUM_NS, UNDER_TARGET, add_totals
+
+RECENT_NS = 300_000_000_000
+"""Health speaks of the last five minutes: an outage that is over doesn't stay in the score."""
+LAST_LOOKED_AT = 5
+_UNREACHABLE = ("ConnectionError", "TimeoutError", "ConnectionRefusedError", "OSError")
+
+Window = list[list[Any]]
+END, DURATION, COMMAND, ERROR, WAIT = range(5)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Figures of one snapshot, each computed on first use.
+
+    Attributes:
+        snapshot: The snapshot.
+    """
+
+    snapshot: Mapping[str, Any]
+
+    @cached_property
+    def now_ns(self) -> int:
+        """When the snapshot was taken."""
+        return int(self.snapshot["taken_unix_ns"])
+
+    @cached_property
+    def thresholds(self) -> Mapping[str, float]:
+        """The thresholds in effect."""
+        return {
+            "slow_log_ms": 10.0,
+            "slow_alert_ms": 50.0,
+            "error_rate": 0.05,
+            "memory_usage": 0.8,
+            "pool_usage": 0.9,
+            **self.snapshot["thresholds"],
+        }
+
+    @cached_property
+    def everything(self) -> Window:
+        """The newest operations of all endpoints together, blocking commands apart: one window."""
+        size = int(self.snapshot["window_size"])
+        found = [entry for endpoint in self.snapshot["endpoints"].values() for entry in endpoint["answers"]["window"]]
+        return sorted(found, key=lambda entry: int(entry[END]))[-size:]
+
+    @cached_property
+    def window(self) -> Latency:
+        """The figures of that window."""
+        return self._latency(self.everything)
+
+    @cached_property
+    def recent(self) -> Latency:
+        """The figures of the last minutes."""
+        return self._latency([entry for entry in self.everything if self.now_ns - entry[END] <= RECENT_NS])
+
+    def _latency(self, window: Window, per_s: float | None = None) -> Latency:
+        return latency_of(
+            [entry[DURATION] for entry in window],
+            sum(1 for entry in window if entry[ERROR] is not None),
+            self._per_s(window) if per_s is None else per_s,
+            sum(entry[WAIT] for entry in window),
+        )
+
+    def _per_s(self, window: Window) -> float:
+        full = len(window) >= int(self.snapshot["window_size"])
+        return rate_per_s([entry[END] for entry in window], self.now_ns, full=full)
+
+    @cached_property
+    def table(self) -> dict[str, list[int]]:
+        """Totals by command over all endpoints, names in upper case."""
+        return self._table("answers")
+
+    def _table(self, kind: str) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for endpoint in self.snapshot["endpoints"].values():
+            for command, figures in endpoint[kind]["totals"].items():
+                add_totals(found, {command.upper() if command != "_OTHER" else command: figures})
+        return found
+
+    @cached_property
+    def totals(self) -> Totals:
+        """All operations since the start."""
+        return totals_of(self.table.values())
+
+    @cached_property
+    def commands(self) -> tuple[CommandFigures, ...]:
+        """By command, those first that took most time."""
+        return self._commands(self.table, self.everything)
+
+    @cached_property
+    def blocking(self) -> tuple[CommandFigures, ...]:
+        """Blocking commands."""
+        windows = [entry for found in self.snapshot["endpoints"].values() for entry in found["blocking"]["window"]]
+        return self._commands(self._table("blocking"), windows)
+
+    def _commands(self, table: dict[str, list[int]], window: Window) -> tuple[CommandFigures, ...]:
+        by_command: dict[str, Window] = {}
+        for entry in window:
+            by_command.setdefault(str(entry[COMMAND]).upper(), []).append(entry)
+        total_ns = sum(figures[SUM_NS] for figures in table.values()) or 1
+        # Of a busy window that spans milliseconds every command has its share; alone it would look slow.
+        per_s_of_one = self._per_s(window) / (len(window) or 1)
+        found = []
+        for command, figures in table.items():
+            own = by_command.get(command, [])
+            latency = self._latency(own, per_s_of_one * len(own))
+            found.append(CommandFigures(command, latency, totals_of([figures]), figures[SUM_NS] / total_ns))
+        return tuple(sorted(found, key=lambda figures: figures.time_share, reverse=True))
+
+    @cached_property
+    def endpoints(self) -> tuple[EndpointFigures, ...]:
+        """By endpoint."""
+        return tuple(
+            EndpointFigures(
+                endpoint=label,
+                window=self._latency(found["answers"]["window"]),
+                totals=totals_of(found["answers"]["totals"].values()),
+                error_types=dict(found["answers"]["error_types"]),
+                unreachable=is_unreachable(found["answers"]["window"] or found["blocking"]["window"]),
+                blocking=totals_of(found["blocking"]["totals"].values()),
+            )
+            for label, found in sorted(self.snapshot["endpoints"].items())
+            if found["answers"]["totals"] or found["blocking"]["totals"]
+        )
+
+    @cached_property
+    def error_types(self) -> Mapping[str, int]:
+        """Failures by type since the start."""
+        found: Counter[str] = Counter()
+        for endpoint in self.snapshot["endpoints"].values():
+            found.update(endpoint["answers"]["error_types"])
+            found.update(endpoint["blocking"]["error_types"])
+        return dict(found.most_common())
+
+    @cached_property
+    def pools(self) -> tuple[PoolFigures, ...]:
+        """Connection pools."""
+        return tuple(pool_figures(pool) for pool in self.snapshot["pools"])
+
+    @cached_property
+    def servers(self) -> tuple[ServerFigures, ...]:
+        """Servers."""
+        return tuple(_server(found) for _, found in sorted(self.snapshot["servers"].items()))
+
+    @cached_property
+    def works(self) -> tuple[WorkFigures, ...]:
+        """Named pieces of work."""
+        return tuple(work_figures(name, found) for name, found in sorted(self.snapshot["works"].items()))
+
+    @cached_property
+    def families(self) -> tuple[UsageFigures, ...]:
+        """Usage by family of commands."""
+        return _usages(self.snapshot["cache"]["families"])
+
+    @cached_property
+    def patterns(self) -> tuple[UsageFigures, ...]:
+        """Usage by pattern of keys."""
+        return _usages(self.snapshot["cache"]["patterns"])
+
+    @cached_property
+    def usage(self) -> UsageFigures:
+        """Usage of all families together."""
+        summed: Counter[str] = Counter()
+        for family in self.snapshot["cache"]["families"].values():
+            summed.update(family)
+        return _usage("all", dict(summed))
+
+
+def totals_of(tables: Iterable[list[int]]) -> Totals:
+    """The totals of some commands together."""
+    rows = list(tables)
+    operations = sum(row[COUNT] for row in rows)
+    if not operations:
+        return Totals()
+    return Totals(
+        operations=operations,
+        errors=sum(row[ERRORS] for row in rows),
+        mean_ms=sum(row[SUM_NS] for row in rows) / operations / 1e6,
+        max_ms=max(row[MAX_NS] for row in rows) / 1e6,
+        under_target=sum(row[UNDER_TARGET] for row in rows) / operations,
+    )
+
+
+def is_unreachable(window: Window) -> bool:
+    """Whether the last operations all failed to reach the server."""
+    last = window[-LAST_LOOKED_AT:]
+    return bool(last) and all(
+        entry[ERROR] is not None and str(entry[ERROR]).rpartition(".")[2] in _UNREACHABLE for entry in last
+    )
+
+
+def iso(unix_ns: int) -> str:
+    """A moment as ISO 8601 text in UTC."""
+    return datetime.fromtimestamp(unix_ns / 1e9, timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _server(found: Mapping[str, Any]) -> ServerFigures:
+    limit = found["max_memory_bytes"] or found["host_memory_bytes"]
+    used = found["used_memory_bytes"]
+    return ServerFigures(
+        endpoint=found["endpoint"],
+        reachable=found["reachable"],
+        at=iso(found["at_unix_ns"]),
+        used_memory_bytes=used,
+        memory_limit_bytes=limit,
+        memory_usage=used / limit if used is not None and limit else None,
+        figures=dict(found["figures"]),
+    )
+
+
+def work_figures(name: str, found: Mapping[str, Any]) -> WorkFigures:
+    """The figures of one named piece of work."""
+    totals = totals_of(found["totals"].values())
+    runs = found["runs"]
+    redis_ns = sum(row[SUM_NS] for row in found["totals"].values())
+    return WorkFigures(
+        name=name,
+        runs=runs,
+        failed_runs=found["failed_runs"],
+        mean_ms=found["total_ns"] / runs / 1e6 if runs else None,
+        max_ms=found["longest_ns"] / 1e6 if runs else None,
+        redis_share=redis_ns / found["total_ns"] if found["total_ns"] else None,
+        operations_per_run=totals.operations / runs if runs else 0.0,
+        totals=totals,
+        commands={command: row[COUNT] for command, row in found["totals"].items()},
+        error_types=dict(found["error_types"]),
+        slowest=tuple((duration_ns / 1e6, command, label) for duration_ns, command, label in found["slowest"]),
+    )
+
+
+def _usages(table: Mapping[str, Mapping[str, float]]) -> tuple[UsageFigures, ...]:
+    found = [_usage(name, usage) for name, usage in table.items()]
+    return tuple(sorted(found, key=lambda usage: usage.reads + usage.writes, reverse=True))
+
+
+def _usage(name: str, usage: Mapping[str, float]) -> UsageFigures:
+    figures = {key: round(usage.get(key, 0.0)) for key in UsageFigures.__dataclass_fields__ if key in usage}
+    asked = usage.get("hits", 0.0) + usage.get("misses", 0.0)
+    blank = dict.fromkeys((key for key in UsageFigures.__dataclass_fields__ if key not in ("name", "hit_ratio")), 0)
+    return UsageFigures(name=name, hit_ratio=usage["hits"] / asked if asked else None, **{**blank, **figures})

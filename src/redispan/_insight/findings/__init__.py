@@ -1,0 +1,50 @@
+"""Findings: what a program should change, each kind in a file of its own.
+
+A finding is a module with one function ``look(facts)`` that yields ``Finding`` records: what was found, the figures
+behind it, and the exact setting, command or change of code. To add one, write the file, name it in ``_LOOKS`` and
+test it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from redispan._insight.facts import Facts
+from redispan._insight.findings import (
+    cold_start,
+    connection_churn,
+    failures,
+    keyspace_scans,
+    lasting_keys,
+    low_hit_ratio,
+    memory_pressure,
+    outside_target,
+    pool_too_large,
+    pool_too_small,
+    pool_waiting,
+    repeated_calls,
+    script_texts,
+    slow_tail,
+)
+from redispan._insight.report_records import Finding
+
+Look = Callable[[Facts], Iterable[Finding]]
+
+_LOOKS: dict[str, tuple[Look, ...]] = {
+    "pool": (pool_too_small.look, pool_waiting.look, pool_too_large.look, connection_churn.look),
+    "cache": (low_hit_ratio.look, lasting_keys.look, cold_start.look, repeated_calls.look),
+    "other": (
+        failures.look,
+        memory_pressure.look,
+        outside_target.look,
+        slow_tail.look,
+        keyspace_scans.look,
+        script_texts.look,
+    ),
+}
+
+
+def find(facts: Facts, *kinds: str) -> tuple[Finding, ...]:
+    """The findings of some kinds (of all, if none is named), the weightiest first."""
+    looks = [look for kind in (kinds or _LOOKS) for look in _LOOKS[kind]]
+    return tuple(sorted((found for look in looks for found in look(facts)), key=lambda finding: -finding.weight))

@@ -1,0 +1,28 @@
+"""Many of a program's first reads miss: the cache could be warmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from redispan._insight.facts import Facts
+from redispan._insight.report_records import Finding
+
+MISSES = 100
+SHARE = 0.5
+
+
+def look(facts: Facts) -> Iterator[Finding]:
+    """Misses among the first operations are a large part of all misses."""
+    usage = facts.usage
+    if usage.early_misses < MISSES or usage.early_misses < SHARE * usage.misses or not usage.hits:
+        return
+    where = next((found.name for found in facts.patterns if found.early_misses >= usage.early_misses / 2), None)
+    keys = f" ({where})" if where else ""
+    yield Finding(
+        "cold_start",
+        1,
+        "most misses happen right after the start",
+        f"{usage.early_misses} of {usage.misses} misses were among a process's first operations",
+        f"load the keys that are read first{keys} before taking traffic, in one pipeline",
+        {"early_misses": usage.early_misses, "misses": usage.misses},
+    )

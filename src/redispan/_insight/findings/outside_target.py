@@ -1,0 +1,34 @@
+"""Too many operations take 100 ms or more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from redispan._insight.facts import Facts
+from redispan._insight.report_records import Finding
+
+MINIMUM = 100
+SHARE = 0.99
+
+
+def look(facts: Facts) -> Iterator[Finding]:
+    """More than one in a hundred recent operations missed the target."""
+    recent = facts.recent
+    if recent.operations < MINIMUM or recent.under_target is None or recent.under_target >= SHARE:
+        return
+    slowest = next((found for found in facts.commands if (found.window.under_target or 1.0) < SHARE), None)
+    culprit = f"; slowest command: {slowest.command}" if slowest is not None else ""
+    share = recent.pool_wait_share or 0.0
+    change = (
+        "most of that time is waiting for a connection: see the pool's recommendation"
+        if share > 0.5
+        else "look at SLOWLOG GET: what isn't in it was lost on the network or in a busy event loop"
+    )
+    yield Finding(
+        "outside_target",
+        2,
+        f"{1 - recent.under_target:.1%} of the recent operations took 100 ms or more",
+        f"of {recent.operations} operations; p99 {recent.p99_ms or 0:.1f} ms{culprit}",
+        change,
+        {"under_target": recent.under_target, "p99_ms": recent.p99_ms or 0.0, "pool_wait_share": share},
+    )

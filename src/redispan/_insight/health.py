@@ -1,0 +1,125 @@
+"""The health score: 100 less what is wrong, each with its reason. Worse figures never give a better score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from redispan._insight.facts import Facts
+from redispan._insight.latency import TARGET_MS
+from redispan._insight.report_records import DEGRADED, HEALTHY, UNHEALTHY, Check, Reason
+
+HEALTHY_FROM = 80.0
+UNHEALTHY_BELOW = 50.0
+UNREACHABLE_POINTS = 60.0
+_MINIMUM = 5
+"""Fewer recent operations say nothing about rates."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """The judgement.
+
+    Attributes:
+        status: ``healthy``, ``degraded`` or ``unhealthy``.
+        score: 0 to 100.
+        reasons: What costs points, the dearest first.
+        checks: Figures held against their thresholds.
+    """
+
+    status: str
+    score: float
+    reasons: tuple[Reason, ...]
+    checks: tuple[Check, ...]
+
+
+def judge(facts: Facts) -> Health:
+    """The health that the facts speak of."""
+    reasons = sorted((one for one in _reasons(facts) if one.points > 0), key=lambda one: one.points, reverse=True)
+    score = round(max(0.0, 100.0 - sum(reason.points for reason in reasons)), 1)
+    unreachable = any(endpoint.unreachable for endpoint in facts.endpoints)
+    status = HEALTHY
+    if score < HEALTHY_FROM or unreachable or facts.snapshot["alerts"]["firing"]:
+        status = DEGRADED
+    if score < UNHEALTHY_BELOW:
+        status = UNHEALTHY
+    return Health(status, score, tuple(reasons), tuple(_checks(facts)))
+
+
+def error_points(rate: float) -> float:
+    """5 % of errors cost 15 points; from 17 % on they cost 50."""
+    return min(50.0, 300.0 * rate)
+
+
+def target_points(under_target: float) -> float:
+    """One operation in a hundred beyond 100 ms costs 2.5 points; from one in ten on they cost 25."""
+    return min(25.0, 250.0 * (1.0 - under_target))
+
+
+def tail_points(p99_ms: float, slow_ms: float) -> float:
+    """A p99 of twice the slow threshold costs 5 points; from eight times on it costs 15."""
+    if slow_ms <= 0 or p99_ms <= slow_ms:
+        return 0.0
+    return min(15.0, 5.0 * math.log2(p99_ms / slow_ms))
+
+
+def fullness_points(share: float) -> float:
+    """Up to 70 % full costs nothing, completely full costs 20 points."""
+    return 20.0 * min(1.0, max(0.0, (share - 0.7) / 0.3))
+
+
+def _reasons(facts: Facts) -> Iterator[Reason]:
+    for endpoint in facts.endpoints:
+        if endpoint.unreachable:
+            yield Reason(f"{endpoint.endpoint} can't be reached: its last operations all failed", UNREACHABLE_POINTS)
+    for server in facts.servers:
+        if not server.reachable and not any(reason.unreachable for reason in facts.endpoints):
+            yield Reason(f"{server.endpoint} doesn't answer the probe", UNREACHABLE_POINTS)
+        if server.memory_usage is not None:
+            yield Reason(
+                f"{server.endpoint} uses {server.memory_usage:.0%} of its memory", fullness_points(server.memory_usage)
+            )
+    recent = facts.recent
+    if recent.operations >= _MINIMUM:
+        yield Reason(f"{recent.error_rate:.1%} of the recent operations failed", error_points(recent.error_rate))
+        under, p99_ms = recent.under_target or 0.0, recent.p99_ms or 0.0
+        yield Reason(f"{1 - under:.1%} of the recent operations took {TARGET_MS:.0f} ms or more", target_points(under))
+        yield Reason(
+            f"the slowest hundredth of the recent operations took {p99_ms:.1f} ms or more",
+            tail_points(p99_ms, facts.thresholds["slow_alert_ms"]),
+        )
+    # The fullest pool speaks for all: twenty pools at 75 % are no worse than one.
+    fullest = max(facts.pools, key=lambda pool: pool.utilisation or 0.0, default=None)
+    if fullest is not None and fullest.utilisation is not None:
+        yield Reason(
+            f"the pool {fullest.pool} lends out {fullest.utilisation:.0%} of its connections",
+            fullness_points(fullest.utilisation),
+        )
+    waiting = sum(pool.pending for pool in facts.pools)
+    if waiting:
+        yield Reason(f"{waiting} callers wait for a connection of a pool", min(10.0, 2.0 * waiting))
+
+
+def _checks(facts: Facts) -> Iterator[Check]:
+    limits = facts.thresholds
+    recent = facts.recent
+    for name, value, threshold, unit in (
+        ("error_rate", recent.error_rate if recent.operations else None, limits["error_rate"], "1"),
+        ("p99", recent.p99_ms, limits["slow_alert_ms"], "ms"),
+        ("outside_target", None if recent.under_target is None else 1 - recent.under_target, 0.01, "1"),
+    ):
+        yield _check(name, value, threshold, unit)
+    for pool in facts.pools:
+        yield _check(f"pool_usage {pool.pool}", pool.utilisation, limits["pool_usage"], "1")
+    for server in facts.servers:
+        yield _check(f"memory_usage {server.endpoint}", server.memory_usage, limits["memory_usage"], "1")
+        yield Check(f"reachable {server.endpoint}", server.reachable, float(server.reachable), 1.0, "1")
+    for endpoint in facts.endpoints:
+        up = not endpoint.unreachable
+        yield Check(f"reachable {endpoint.endpoint}", up, float(up), 1.0, "1")
+
+
+def _check(name: str, value: float | None, threshold: float, unit: str) -> Check:
+    # A threshold of 0 is one that was turned off.
+    return Check(name, value is None or threshold <= 0 or value <= threshold, value, threshold, unit)

@@ -1,0 +1,61 @@
+"""Pools: how full, how well used, and how large they should be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from redispan._insight.report_records import PoolFigures
+
+HEADROOM = 1.5
+SMALLEST = 4
+
+
+def pool_figures(pool: Mapping[str, Any]) -> PoolFigures:
+    """The figures of one pool of a snapshot."""
+    limit, busy, uses, waits = pool["limit"], pool["busy"], pool["uses"], pool["waits"]
+    peak = max(pool["peak"], busy)
+    return PoolFigures(
+        pool=pool["name"],
+        pid=pool["pid"],
+        kind=pool["kind"],
+        used=pool["used"],
+        busy=busy,
+        idle=pool["idle"],
+        limit=limit,
+        utilisation=busy / limit if limit else None,
+        peak_utilisation=peak / limit if limit else None,
+        pending=pool["pending"],
+        waits=waits,
+        mean_wait_ms=pool["wait_s"] / waits * 1000 if waits else None,
+        timeouts=pool["timeouts"],
+        exhausted=pool["exhausted"],
+        created=pool["created"],
+        uses=uses,
+        reuse=max(0.0, 1 - pool["created"] / uses) if uses else None,
+        advised_limit=advised_limit(peak, pool["pending"], starved=bool(pool["timeouts"] or pool["exceeded"])),
+        tuned=pool["tuned"],
+    )
+
+
+def advised_limit(peak: int, pending: int, *, starved: bool) -> int | None:
+    """The limit that a load asks for.
+
+    By Little's law the connections that are busy at once are the rate of operations times their duration, which is
+    what ``peak`` counted: no model is better than having counted. Callers still waiting would be busy too.
+
+    Args:
+        peak: Most connections seen busy at once.
+        pending: Callers waiting now.
+        starved: Callers went without a connection, or one beyond the limit had to be opened.
+    """
+    if not peak:
+        return None
+    needed = (peak + pending) * (2.0 if starved else HEADROOM)
+    return max(SMALLEST, math.ceil(needed))
+
+
+def little(operations_per_s: float, mean_ms: float) -> float:
+    """Connections busy on average, by Little's law."""
+    return operations_per_s * mean_ms / 1000
