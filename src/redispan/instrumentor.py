@@ -12,6 +12,7 @@ from redispan import contrib_takeover
 from redispan._client.client_patches import ClientPatches
 from redispan._client.native_metrics import NativeMetrics
 from redispan._client.patches import Patches
+from redispan._client.pool_patches import POOL_PATCHES
 from redispan._client.recorder import Recorder
 from redispan._core.observing import Observer, Observers
 from redispan._semconv.opt_in import semconv_mode
@@ -91,9 +92,11 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
             contrib_takeover.take_over()
         patches = Patches()
         patches.apply(recorder)
+        POOL_PATCHES.apply(self.settings)  # outside the recorder's, so that it sees the operation in progress
         self._native, self._patches = native, patches
 
     def _uninstrument(self, **_: Any) -> None:
+        POOL_PATCHES.undo()
         if self._patches is not None:
             self._patches.undo()
             self._patches = None

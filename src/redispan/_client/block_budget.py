@@ -24,9 +24,7 @@ from redispan._core.commands import COMMANDS, UNKNOWN, CommandInfo, block_budget
 SUBSCRIPTIONS = frozenset(COMMANDS[name] for name in ("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"))
 """Commands after which the connection is a listener's for good."""
 
-_SPECIAL = frozenset(
-    {UNKNOWN, *(info for info in COMMANDS.values() if info.blocking is not None or info.long_running)}
-)
+_SPECIAL = frozenset({UNKNOWN, *(info for info in COMMANDS.values() if info.blocking is not None or info.long_running)})
 
 SAFE_BATCH = replace(UNKNOWN, name="SAFE_BATCH", replay_safe=True, long_running=False)
 """Stands for a batch of commands that may all be repeated."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,12 +16,12 @@ from redispan._client import seam
 UNLIMITED = 2**31
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def library_limit(package: str) -> int:
     """How many connections a pool may have where nobody says otherwise."""
-    module = seam.load(package, "connection")
+    module: Any = seam.load(package, "connection")
     try:
-        source = inspect.signature(module.ConnectionPool.__init__)  # type: ignore[union-attr]
+        source = inspect.signature(module.ConnectionPool.__init__)
         default = source.parameters["max_connections"].default
         if isinstance(default, int):
             return default
@@ -29,14 +30,12 @@ def library_limit(package: str) -> int:
     return 100 if package == "redis" and seam.version_of(seam.load(package, "")) >= (8,) else UNLIMITED
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def library_read_timeout_s(package: str) -> float | None:
     """The read timeout that connections have where nobody says otherwise; None for none."""
-    module = seam.load(package, "connection")
+    module: Any = seam.load(package, "connection")
     try:
-        found = inspect.signature(module.AbstractConnection.__init__).parameters[  # type: ignore[union-attr]
-            "socket_timeout"
-        ].default
+        found = inspect.signature(module.AbstractConnection.__init__).parameters["socket_timeout"].default
     except Exception:
         return None
     return float(found) if isinstance(found, (int, float)) else None
@@ -72,8 +71,8 @@ def set_socket_timeout(connection: Any, timeout_s: float | None) -> None:
     if sock is None:
         return
     sock.settimeout(timeout_s)
-    parser = getattr(connection, "_parser", None)
-    buffer = getattr(parser, "_buffer", None)
+    parser: Any = getattr(connection, "_parser", None)
+    buffer: Any = getattr(parser, "_buffer", None)
     if hasattr(buffer, "socket_timeout"):
         buffer.socket_timeout = timeout_s
     elif hasattr(parser, "_socket_timeout"):
@@ -151,3 +150,69 @@ def backoff_of(retry: Any) -> Any:
 def connected(connections: Iterable[Any]) -> int:
     """How many of ``connections`` have a socket."""
     return sum(1 for connection in connections if connection is not None and seam.is_open(connection))
+
+
+def queue_is_empty(pool: Any) -> bool:
+    """Whether a sync BlockingConnectionPool has nothing to lend at once."""
+    try:
+        return not pool.pool.queue
+    except Exception:
+        return False
+
+
+def is_wait_timeout(error: BaseException) -> bool:
+    """Whether a BlockingConnectionPool's own wait ended without a connection."""
+    return str(error) == "No connection available."
+
+
+def close_reason(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
+    """Why a connection is closed: ``health_check``, ``timeout``, ``error`` or ``application``."""
+    if kwargs.get("health_check_failed"):
+        return "health_check"
+    error = kwargs.get("error") or next((arg for arg in args if isinstance(arg, BaseException)), None)
+    # Versions that don't hand the error down close inside the except block.
+    error = error or sys.exc_info()[1]
+    if error is None:
+        return "application"
+    return "timeout" if "Timeout" in type(error).__name__ or isinstance(error, TimeoutError) else "error"
+
+
+def node_free(node: Any) -> Any:
+    """The queue of free connections of an async cluster node."""
+    return node._free
+
+
+def node_connections(node: Any) -> tuple[list[Any], list[Any]]:
+    """All connections of an async cluster node, and those of them that are free."""
+    return list(node._connections), list(node._free)
+
+
+def nodes_of(cluster: Any) -> list[Any]:
+    """The nodes that an async cluster knows now."""
+    try:
+        return list(cluster.nodes_manager.nodes_cache.values())
+    except Exception:
+        return []
+
+
+def lent_and_free(pool: Any) -> tuple[list[Any], list[Any]]:
+    """The connections lent out, and the free ones, of a pool of any kind."""
+    if hasattr(pool, "_in_use_connections") and not _keeps_a_queue(pool):
+        return leased(pool), list(pool._available_connections)
+    free = [connection for connection in list(pool.pool.queue) if connection is not None]
+    known = {id(connection) for connection in free}
+    return [connection for connection in list(pool._connections) if id(connection) not in known], free
+
+
+def _keeps_a_queue(pool: Any) -> bool:
+    return hasattr(getattr(pool, "pool", None), "queue")
+
+
+def own_waiters(pool: Any) -> int:
+    """Callers that wait inside a BlockingConnectionPool."""
+    try:
+        if _keeps_a_queue(pool):
+            return len(pool.pool.not_empty._waiters)
+        return len(pool._condition._waiters)
+    except Exception:
+        return 0

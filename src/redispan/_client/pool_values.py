@@ -54,6 +54,31 @@ class TunedLimit(int):
         return self
 
 
+class TunedNodeLimit(int):
+    """The library's own limit of a cluster node's connections, with the number from which on callers wait.
+
+    Attributes:
+        soft: That number.
+    """
+
+    soft: int
+
+    def __new__(cls, limit: int, soft: int) -> TunedNodeLimit:
+        """Make a limit that is waited for from ``soft`` on."""
+        made = super().__new__(cls, limit)
+        made.soft = min(soft, limit)
+        return made
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        return int, (int(self),)
+
+    def __copy__(self) -> TunedNodeLimit:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> TunedNodeLimit:
+        return self
+
+
 def keepalive_options(settings: PoolSettings) -> dict[int, int]:
     """The TCP options of keepalive that this system has."""
     idle_s, interval_s, count = (

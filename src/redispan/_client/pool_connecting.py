@@ -1,0 +1,350 @@
+"""Opening connections: noted, bounded, and tried again where the library itself would not.
+
+A pool built by ``from_url`` or as ``ConnectionPool(...)`` never retries. Connecting may always be retried, since
+nothing of the program's was written. To keep a program quick while Redis is gone, only the first callers of an outage
+spend time on it: once a whole series failed, and until a connection works again, later callers make the one attempt that
+they would make without redispan.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redispan._client import block_budget, pool_seam, retry_policy, retrying, seam
+from redispan._client.pool_state import PoolState
+from redispan._client.pool_values import TunedSeconds
+from redispan._core.ledger import LEDGER
+from redispan._core.pools import POOLS
+
+Method = Callable[..., Any]
+
+
+def again(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException) -> Any:
+    """Try ``get`` again after ``error``, or raise it."""
+    attempts = _plan(state, pool, error)
+    if attempts is None:
+        raise error
+    import tenacity
+
+    series = _Series(state, attempts, error)
+
+    def attempt() -> Any:
+        return series.run(get)
+
+    def sleep(seconds: float) -> None:
+        retry_policy.tell_operation(seconds)
+        time.sleep(seconds)
+
+    return tenacity.Retrying(**series.strategy(tenacity), sleep=sleep)(attempt)
+
+
+async def again_async(state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], error: BaseException) -> Any:
+    """Likewise, for coroutines."""
+    attempts = _plan(state, pool, error)
+    if attempts is None:
+        raise error
+    import asyncio
+
+    import tenacity
+
+    series = _Series(state, attempts, error)
+
+    async def attempt() -> Any:
+        series.begin()
+        try:
+            connection = await get()
+        except Exception as failure:
+            series.failed(failure)
+            raise
+        return series.succeeded(connection)
+
+    async def sleep(seconds: float) -> None:
+        retry_policy.tell_operation(seconds)
+        await asyncio.sleep(seconds)
+
+    return await tenacity.AsyncRetrying(**series.strategy(tenacity), sleep=sleep)(attempt)
+
+
+class _Series:
+    """One caller's further attempts to get a connected connection."""
+
+    def __init__(self, state: PoolState, attempts: retry_policy.Attempts, error: BaseException) -> None:
+        self._state = state
+        self._attempts = attempts
+        self._first: BaseException | None = error
+        self._pause_s: float | None = 0.0
+
+    def strategy(self, tenacity: Any) -> dict[str, Any]:
+        return {
+            "retry": tenacity.retry_if_exception(lambda _: self._pause_s is not None),
+            "stop": tenacity.stop_never,
+            "wait": lambda _: self._pause_s or 0.0,
+            "reraise": True,
+        }
+
+    def begin(self) -> None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self.failed(first)
+            raise first
+        self._attempts.attempt_begins()
+
+    def run(self, get: Callable[[], Any]) -> Any:
+        self.begin()
+        try:
+            connection = get()
+        except Exception as failure:
+            self.failed(failure)
+            raise
+        return self.succeeded(connection)
+
+    def failed(self, failure: BaseException) -> None:
+        again_allowed = retry_policy.is_unsent(failure) and retry_policy.may_repeat(failure, None)
+        self._pause_s = self._attempts.next_pause_s(failure) if again_allowed else None
+        if self._pause_s is None and again_allowed:
+            self._state.outage = True
+            retrying.mark_exhausted(failure)
+
+    def succeeded(self, connection: Any) -> Any:
+        self._state.outage = False
+        return connection
+
+
+def _plan(state: PoolState, pool: Any, error: BaseException) -> retry_policy.Attempts | None:
+    settings = state.settings
+    if (
+        not state.tuned
+        or not settings.pool_retry
+        or state.outage
+        or not retry_policy.is_unsent(error)
+        or retrying.was_exhausted(error)
+        or not retry_policy.may_repeat(error, None)
+        or _has_own_policy(pool)
+    ):
+        return None
+    bound = min(settings.pool_connect_retry_s, settings.pool_deadline_s or settings.pool_connect_retry_s)
+    if not bound:
+        return None
+    now = time.monotonic()
+    deadline = retry_policy.deadline_s(settings.pool_deadline_s)
+    until_s = now + bound if deadline is None else min(now + bound, deadline)
+    return retry_policy.Attempts(state.base_name, most=20, until_s=until_s)
+
+
+def _has_own_policy(pool: Any) -> bool:
+    kwargs = pool.connection_kwargs
+    retry = kwargs.get("retry")
+    if retry is not None and not retrying.is_tuned(retry):
+        return True
+    # A key that is there at all was given by the program, or filled in from Redis.__init__'s defaults.
+    return bool(kwargs.get("retry_on_timeout") or kwargs.get("retry_on_error"))
+
+
+def connect_shell(original: Method) -> Method:
+    """Sync ``connect``: on its own timeouts, whatever the connection is held for; its errors marked as harmless."""
+
+    @functools.wraps(original)
+    def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if seam.is_open(self):
+            return original(self, *args, **kwargs)
+        opening = _Opening(self)
+        try:
+            result = original(self, *args, **kwargs)
+        except BaseException as error:
+            opening.failed(error)
+            raise
+        opening.succeeded()
+        return result
+
+    return connect
+
+
+def async_connect_shell(original: Method) -> Method:
+    """Async ``connect``, likewise."""
+
+    @functools.wraps(original)
+    async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if seam.is_open(self):
+            return await original(self, *args, **kwargs)
+        opening = _Opening(self)
+        try:
+            result = await original(self, *args, **kwargs)
+        except BaseException as error:
+            opening.failed(error)
+            raise
+        opening.succeeded()
+        return result
+
+    return connect
+
+
+class _Opening:
+    """One opening of a connection."""
+
+    __slots__ = ("_connection", "_outer", "_start_s", "_suspended", "_timeout")
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._outer = connection.redispan_opening
+        self._suspended = block_budget.Suspended(connection)
+        self._start_s = time.monotonic()
+        connection.redispan_opening = True
+        self._timeout: Any = None
+        self._keep_deadline(connection)
+
+    def _keep_deadline(self, connection: Any) -> None:
+        timeout = getattr(connection, "socket_connect_timeout", None)
+        if type(timeout) is not TunedSeconds or self._outer:
+            return
+        until_s = retry_policy.deadline_of(connection)
+        if until_s is not None and until_s - self._start_s < timeout:
+            self._timeout = timeout
+            connection.socket_connect_timeout = max(0.05, until_s - self._start_s)
+
+    def _ended(self) -> None:
+        connection = self._connection
+        connection.redispan_opening = self._outer
+        if self._timeout is not None:
+            connection.socket_connect_timeout = self._timeout
+        self._suspended.resume()
+
+    def failed(self, error: BaseException) -> None:
+        connection = self._connection
+        self._ended()
+        if isinstance(error, Exception):
+            retry_policy.mark_unsent(error)
+            state = connection.redispan_pool_state
+            if state is not None:
+                state.connect_failures += 1
+
+    def succeeded(self) -> None:
+        connection = self._connection
+        self._ended()
+        state = connection.redispan_pool_state
+        if state is not None and not self._outer:
+            state.created += 1
+            if POOLS.on_created:
+                POOLS.call(POOLS.on_created, state.name, time.monotonic() - self._start_s)
+
+
+def housekeeping_shell(original: Method) -> Method:
+    """Sync ``_send_ping``: a health check runs on the connection's own timeout and writes nothing of the program's."""
+
+    @functools.wraps(original)
+    def housekeeping(self: Any, *args: Any, **kwargs: Any) -> Any:
+        suspended = block_budget.Suspended(self)
+        try:
+            return original(self, *args, **kwargs)
+        except Exception as error:
+            retry_policy.mark_unsent(error)
+            raise
+        finally:
+            suspended.resume()
+
+    return housekeeping
+
+
+def async_housekeeping_shell(original: Method) -> Method:
+    """Async ``_send_ping``, likewise."""
+
+    @functools.wraps(original)
+    async def housekeeping(self: Any, *args: Any, **kwargs: Any) -> Any:
+        suspended = block_budget.Suspended(self)
+        try:
+            return await original(self, *args, **kwargs)
+        except Exception as error:
+            retry_policy.mark_unsent(error)
+            raise
+        finally:
+            suspended.resume()
+
+    return housekeeping
+
+
+def close_shell(original: Method) -> Method:
+    """Sync ``disconnect`` of a connection: count why an open one was closed."""
+
+    @functools.wraps(original)
+    def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _note_close(self, args, kwargs)
+        return original(self, *args, **kwargs)
+
+    return disconnect
+
+
+def async_close_shell(original: Method) -> Method:
+    """Async ``disconnect``, likewise."""
+
+    @functools.wraps(original)
+    async def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _note_close(self, args, kwargs)
+        return await original(self, *args, **kwargs)
+
+    return disconnect
+
+
+def _note_close(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    try:
+        state = connection.redispan_pool_state
+        if state is not None and seam.is_open(connection):
+            state.closed_by[pool_seam.close_reason(args, kwargs)] += 1
+    except Exception:
+        LEDGER.telemetry_error("pool")
+
+
+def send_command_shell(original: Method) -> Method:
+    """Sync ``send_command``: note what is sent."""
+    note = block_budget.note
+
+    @functools.wraps(original)
+    def send_command(self: Any, *args: Any, **kwargs: Any) -> Any:
+        note(self, args)
+        return original(self, *args, **kwargs)
+
+    return send_command
+
+
+def pack_commands_shell(original: Method) -> Method:
+    """Sync ``pack_commands``: note the whole batch."""
+
+    @functools.wraps(original)
+    def pack_commands(self: Any, commands: Any) -> Any:
+        if not isinstance(commands, (list, tuple)):
+            commands = list(commands)
+        block_budget.note_batch(self, commands)
+        return original(self, commands)
+
+    return pack_commands
+
+
+def async_pack_command_shell(original: Method) -> Method:
+    """Async ``pack_command``: the one place that every async command passes."""
+    note = block_budget.note
+
+    @functools.wraps(original)
+    def pack_command(self: Any, *args: Any) -> Any:
+        if not self.redispan_packing:
+            note(self, args)
+        return original(self, *args)
+
+    return pack_command
+
+
+def async_pack_commands_shell(original: Method) -> Method:
+    """Async ``pack_commands``: note the whole batch, and not its commands one by one."""
+
+    @functools.wraps(original)
+    def pack_commands(self: Any, commands: Any) -> Any:
+        if not isinstance(commands, (list, tuple)):
+            commands = list(commands)
+        block_budget.note_batch(self, commands)
+        self.redispan_packing = True
+        try:
+            return original(self, commands)
+        finally:
+            self.redispan_packing = False
+
+    return pack_commands

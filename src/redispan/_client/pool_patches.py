@@ -1,0 +1,221 @@
+"""Puts the pool layer on the packages that are there, and takes it off again.
+
+The shells sit on the class that defines a method, outside those of the recorder, and do nothing for a pool without a
+companion: taking them off leaves every pool as redis-py made it, tuned values included.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from redispan._client import (
+    block_budget,
+    pool_cluster,
+    pool_connecting,
+    pool_shells,
+    pool_state,
+    pool_stats,
+    pool_tuning,
+    retry_policy,
+    seam,
+)
+from redispan._client.patching import Patch
+from redispan._client.targets import PACKAGES
+from redispan._core.pools import POOLS
+from redispan.pool_settings import PoolSettings
+
+_log = logging.getLogger("redispan")
+
+Build = Callable[[Callable[..., Any]], Callable[..., Any]]
+Row = tuple[str, str, str, Build]
+"""Module, class, method, shell."""
+
+_CONNECTION_DEFAULTS: dict[str, Any] = {
+    "redispan_hold": None,
+    "redispan_sent": None,
+    "redispan_opening": False,
+    "redispan_packing": False,
+    "redispan_pool_state": None,
+    "redispan_holder": 0,
+}
+"""Class attributes that make a read of ours on a connection one lookup, whether or not anything was ever noted."""
+
+
+class PoolPatches:
+    """The pool layer of this process: at most one, whoever asked for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._patches: list[Patch] = []
+        self._defaults: list[tuple[Any, str]] = []
+        self.settings: PoolSettings | None = None
+
+    def __bool__(self) -> bool:
+        return self.settings is not None
+
+    def apply(self, settings: PoolSettings) -> None:
+        """Put the layer on with ``settings``; again with others replaces it, for pools built from then on."""
+        with self._lock:
+            self.undo()
+            if settings.pool == "off":
+                return
+            self.settings = settings
+            block_budget.grace_s = settings.pool_block_grace_s
+            retry_policy.BUDGET.rate_per_s = settings.pool_retries_per_s
+            POOLS.add_source(pool_stats.read)
+            for package, names in PACKAGES.items():
+                if seam.is_installed(package) and seam.version_of(seam.load(package, "")) >= seam.MINIMUM_VERSION:
+                    try:
+                        self._apply_to(package, names, settings)
+                    except Exception as fault:
+                        _log.error("redispan: the pools of %s are left alone: %s", package, type(fault).__name__)
+
+    def undo(self) -> None:
+        """Take the layer off."""
+        with self._lock:
+            POOLS.remove_source(pool_stats.read)
+            while self._patches:
+                self._patches.pop().undo()
+            # The attributes on connection classes stay: connections of then may still be read by shells that another
+            # tool kept, and they cost nothing.
+            self.settings = None
+
+    def _apply_to(self, package: str, names: dict[str, str], settings: PoolSettings) -> None:
+        self._set_defaults(package, names)
+        for module, owner_name, method, build in _rows(package, settings):
+            owner = getattr(seam.load(package, module), owner_name.format(**names), None)
+            found = next((name for name in method.split("|") if hasattr(owner, name)), None)
+            if owner is None or found is None:
+                _log.debug("redispan: %s has no %s.%s; not patched", package, owner_name, method)
+                continue
+            self._patches.append(Patch(owner, found, build))
+
+    def _set_defaults(self, package: str, names: dict[str, str]) -> None:
+        for module, is_async in (("connection", False), ("asyncio.connection", True)):
+            loaded = seam.load(package, module)
+            _set_missing(loaded, "AbstractConnection", {**_CONNECTION_DEFAULTS, "redispan_is_async": is_async})
+            _set_missing(loaded, "ConnectionPool", {"redispan_state": None})
+            if hasattr(loaded, "CacheProxyConnection"):
+                _set_missing(loaded, "CacheProxyConnection", {name: _through(name) for name in _CONNECTION_DEFAULTS})
+        for module in ("cluster", "asyncio.cluster"):
+            _set_missing(seam.load(package, module), names["cluster"], {"redispan_cluster": None})
+
+
+def _set_missing(module: Any, owner_name: str, values: dict[str, Any]) -> None:
+    owner = getattr(module, owner_name, None)
+    if owner is None:
+        return
+    for name, value in values.items():
+        if name not in vars(owner):
+            setattr(owner, name, value)
+
+
+def _through(name: str) -> property:
+    """An attribute of a caching connection that is the inner connection's."""
+
+    def read(self: Any) -> Any:
+        return getattr(self._conn, name)
+
+    def write(self: Any, value: Any) -> None:
+        setattr(self._conn, name, value)
+
+    return property(read, write)
+
+
+def _rows(package: str, settings: PoolSettings) -> list[Row]:
+    rows = [*_watching_rows(package, settings)]
+    # The budget of blocking commands and the making of connections also serve pools tuned by hand.
+    rows += _connection_rows()
+    rows += _cluster_rows(settings)
+    return rows
+
+
+def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
+    attach = pool_shells.attacher(settings, tuned=False)
+    sync = pool_tuning.Tuning(settings, package, is_async=False)
+    asynchronous = pool_tuning.Tuning(settings, package, is_async=True)
+
+    def client_init(tuning: pool_tuning.Tuning) -> Build:
+        return lambda original: pool_tuning.client_init_shell(original, tuning)
+
+    def pool_init(tuning: pool_tuning.Tuning) -> Build:
+        return lambda original: pool_tuning.pool_init_shell(original, tuning, _after_pool_init)
+
+    def cluster_init(tuning: pool_tuning.Tuning) -> Build:
+        return lambda original: pool_tuning.cluster_init_shell(original, tuning, pool_cluster.after_init)
+
+    return [
+        ("client", "{client}", "__init__", client_init(sync)),
+        ("asyncio.client", "{client}", "__init__", client_init(asynchronous)),
+        ("connection", "ConnectionPool", "__init__", pool_init(sync)),
+        ("asyncio.connection", "ConnectionPool", "__init__", pool_init(asynchronous)),
+        ("cluster", "{cluster}", "__init__", cluster_init(sync)),
+        ("asyncio.cluster", "{cluster}", "__init__", cluster_init(asynchronous)),
+        ("connection", "ConnectionPool", "get_connection", lambda o: pool_shells.get_connection_shell(o, attach)),
+        ("connection", "ConnectionPool", "release", pool_shells.release_shell),
+        ("connection", "ConnectionPool", "make_connection", pool_shells.make_connection_shell),
+        ("connection", "ConnectionPool", "disconnect", pool_shells.disconnect_shell),
+        ("connection", "BlockingConnectionPool", "get_connection", lambda o: pool_shells.blocking_get_shell(o, attach)),
+        ("connection", "BlockingConnectionPool", "release", pool_shells.release_shell),
+        ("connection", "BlockingConnectionPool", "make_connection", pool_shells.blocking_make_shell),
+        ("connection", "BlockingConnectionPool", "disconnect", pool_shells.disconnect_shell),
+        (
+            "asyncio.connection",
+            "ConnectionPool",
+            "get_connection",
+            lambda o: pool_shells.async_get_connection_shell(o, attach),
+        ),
+        ("asyncio.connection", "ConnectionPool", "release", pool_shells.async_release_shell),
+        ("asyncio.connection", "ConnectionPool", "make_connection", pool_shells.blocking_make_shell),
+        ("asyncio.connection", "ConnectionPool", "get_available_connection", pool_shells.get_available_shell),
+        ("asyncio.connection", "ConnectionPool", "disconnect", pool_shells.async_disconnect_shell),
+        (
+            "asyncio.connection",
+            "BlockingConnectionPool",
+            "get_connection",
+            lambda o: pool_shells.async_blocking_get_shell(o, attach),
+        ),
+    ]
+
+
+def _connection_rows() -> list[Row]:
+    connecting = pool_connecting
+    return [
+        ("connection", "AbstractConnection", "send_command", connecting.send_command_shell),
+        ("connection", "AbstractConnection", "pack_commands", connecting.pack_commands_shell),
+        ("connection", "AbstractConnection", "connect_check_health|connect", connecting.connect_shell),
+        ("connection", "AbstractConnection", "_send_ping", connecting.housekeeping_shell),
+        ("connection", "AbstractConnection", "disconnect", connecting.close_shell),
+        ("asyncio.connection", "AbstractConnection", "pack_command", connecting.async_pack_command_shell),
+        ("asyncio.connection", "AbstractConnection", "pack_commands", connecting.async_pack_commands_shell),
+        ("asyncio.connection", "AbstractConnection", "connect_check_health|connect", connecting.async_connect_shell),
+        ("asyncio.connection", "AbstractConnection", "_send_ping", connecting.async_housekeeping_shell),
+        ("asyncio.connection", "AbstractConnection", "disconnect", connecting.async_close_shell),
+    ]
+
+
+def _cluster_rows(settings: PoolSettings) -> list[Row]:
+    def node(original: Callable[..., Any]) -> Callable[..., Any]:
+        return pool_cluster.node_execute_shell(original, settings)
+
+    return [
+        ("cluster", "{cluster}", "_execute_command", pool_cluster.node_call_shell),
+        ("cluster", "{cluster}", "execute_command", pool_cluster.call_shell),
+        ("cluster", "ClusterPipeline", "execute", pool_cluster.batch_shell),
+        ("asyncio.cluster", "{cluster}", "_execute_command", pool_cluster.async_node_call_shell),
+        ("asyncio.cluster", "{cluster}", "execute_command", pool_cluster.async_call_shell),
+        ("asyncio.cluster", "ClusterPipeline", "execute", pool_cluster.async_batch_shell),
+        ("asyncio.cluster", "ClusterNode", "execute_command", node),
+        ("asyncio.cluster", "ClusterNode", "execute_pipeline", node),
+    ]
+
+
+def _after_pool_init(pool: Any, settings: PoolSettings, *, tuned: bool) -> None:
+    pool_state.attach(pool, settings, tuned=tuned)
+
+
+POOL_PATCHES = PoolPatches()
+"""The pool layer of this process."""

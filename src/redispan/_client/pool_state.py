@@ -1,0 +1,186 @@
+"""What redispan keeps beside each pool, and the weak book of all of them.
+
+The figures that a pool knows itself are not kept: they are read from it when asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from redispan._client import pool_seam, seam
+from redispan._client.pool_values import TunedLimit, TunedSeconds
+from redispan._core.ledger import LEDGER
+from redispan._core.pools import POOLS, PoolEvent
+from redispan.pool_settings import PoolSettings
+
+_POOLS_LIMIT = 5000
+"""Most pools watched at a time: a program that makes one per request and keeps them must not grow ours too."""
+
+
+class Tally:
+    """A counter that threads may raise without a lock, and that is exact."""
+
+    __slots__ = ("_next", "_reads", "add")
+
+    def __init__(self) -> None:
+        self._next = itertools.count()
+        self.add: Callable[[], int] = self._next.__next__
+        self._reads = 0
+
+    def read(self) -> int:
+        """How often ``add`` was called. One reader at a time."""
+        # Reading takes a number, too.
+        self._reads += 1
+        return self._next.__next__() - self._reads + 1
+
+
+class PoolState:
+    """One pool's companion: its waiters, counters and name."""
+
+    def __init__(self, owner: Any, settings: PoolSettings, *, tuned: bool, base_name: str, kind: str) -> None:
+        """Make the companion of ``owner``, which is held weakly.
+
+        Args:
+            owner: The pool.
+            settings: The settings in force when it was built.
+            tuned: Whether it may be changed at all, or only watched.
+            base_name: Its name but for the number.
+            kind: ``pool``, ``blocking`` or ``cluster_node``.
+        """
+        self.owner: Callable[[], Any] = weakref.ref(owner)
+        self.settings = settings
+        self.tuned = tuned
+        self.kind = kind
+        self.base_name = base_name
+        self.name = base_name
+        self.active = False
+        self.closed = False
+        self.outage = False
+        self.resized = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Start afresh: in a new process, nothing that was counted or locked counts."""
+        self.pid = os.getpid()
+        self.lock = threading.RLock()  # a finalizer may give a connection back at any line of ours
+        self.reading = threading.Lock()
+        self.waiters: deque[Any] = deque()
+        self.uses = Tally()
+        self.created = 0
+        self.connect_failures = 0
+        self.timeouts = 0
+        self.waits = 0
+        self.wait_s = 0.0
+        self.exceeded = 0
+        self.exhausted = 0
+        self.peak = 0
+        self.surplus = 0
+        self.closed_by: Counter[str] = Counter()
+
+    @property
+    def wait_limit_s(self) -> float:
+        """How long a caller may wait for a connection."""
+        if self.settings.pool_wait_s is not None:
+            return self.settings.pool_wait_s
+        pool = self.owner()
+        timeout = getattr(pool, "connection_kwargs", {}).get("socket_timeout")
+        if not isinstance(timeout, (int, float)) or timeout <= 0:
+            timeout = self.settings.pool_socket_timeout_s
+        return float(timeout) + 1.0
+
+    def soft_ceiling(self, pool: Any) -> int | None:
+        """Up to where the limit may be exceeded; None if it may not."""
+        limit = getattr(pool, "max_connections", None)
+        return limit.ceiling if isinstance(limit, TunedLimit) and limit.ceiling > limit else None
+
+    def parked(self, connections: list[Any]) -> int:
+        """How many of the lent connections sit in blocking reads or subscriptions, up to the ceiling for those."""
+        found = 0
+        for connection in connections:
+            hold = getattr(connection, "redispan_hold", None)
+            if hold is not None and hold.parked:
+                found += 1
+        return min(found, self.settings.pool_parked_max)
+
+    def note_wait(self, seconds: float, *, in_vain: bool) -> None:
+        """A caller waited."""
+        with self.lock:
+            self.waits += 1
+            self.wait_s += seconds
+            if in_vain:
+                self.timeouts += 1
+
+    def tell(self, kind: str, pool: Any, waited_s: float, reason: str) -> None:
+        """Something happened to the pool."""
+        LEDGER.add("pool_events", kind)
+        limit = getattr(pool, "max_connections", None)
+        POOLS.tell(PoolEvent(kind, self.name, limit, len(pool_seam.leased(pool)), waited_s, reason))
+
+
+class Book:
+    """All companions, by pool; weak, bounded, and with a name that is unique among the living."""
+
+    def __init__(self) -> None:
+        self._reset_locks()
+        self._states: weakref.WeakSet[PoolState] = weakref.WeakSet()
+        self._owners: weakref.WeakKeyDictionary[Any, PoolState] = weakref.WeakKeyDictionary()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _reset_locks(self) -> None:
+        self._lock = threading.RLock()
+
+    def _after_fork(self) -> None:
+        # What a child inherits is its parent's: it reports nothing until it is used here.
+        self._reset_locks()
+        for state in tuple(self._states):
+            state.active = False
+            state.reset()
+
+    def add(self, state: PoolState) -> bool:
+        """Take a companion in, under a name of its own; False if there is no room."""
+        with self._lock:
+            if len(self._states) >= _POOLS_LIMIT:
+                LEDGER.dropped("pools")
+                return False
+            taken = {other.name for other in self._states if other.owner() is not None and other is not state}
+            name, number = state.base_name, 1
+            while name in taken:
+                number += 1
+                name = f"{state.base_name}#{number}"
+            state.name = name
+            state.active = True
+            self._states.add(state)
+        return True
+
+    def __iter__(self) -> Iterator[PoolState]:
+        with self._lock:
+            return iter(sorted(self._states, key=lambda state: state.name))
+
+
+BOOK = Book()
+"""The companions of this process."""
+
+
+def attach(pool: Any, settings: PoolSettings, *, tuned: bool) -> PoolState | None:
+    """Give ``pool`` a companion; None if it can't have one."""
+    kind = "blocking" if hasattr(pool, "timeout") and hasattr(pool, "max_connections") else "pool"
+    address, port, db, late = seam.place_of_pool(pool)
+    place = pool.service_name if late else address if port is None else f"{address}:{port}"
+    name = f"{place}/{db}"
+    state = PoolState(pool, settings, tuned=tuned, base_name=name, kind=kind)
+    if not BOOK.add(state):
+        return None
+    pool.redispan_state = state
+    return state
+
+
+def is_ours(seconds: Any) -> bool:
+    """Whether a timeout was chosen by redispan."""
+    return type(seconds) is TunedSeconds

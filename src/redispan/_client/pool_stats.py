@@ -1,0 +1,119 @@
+"""The figures of pools, read from the pools at the moment of asking. No lock of theirs is ever taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from redispan._client import pool_cluster, pool_seam
+from redispan._client.pool_state import BOOK, PoolState, is_ours
+from redispan._client.pool_values import TunedLimit, TunedNodeLimit
+from redispan._core.ledger import LEDGER
+from redispan._core.pools import PoolStats
+
+_VALUES = (
+    "socket_timeout",
+    "socket_connect_timeout",
+    "socket_keepalive",
+    "socket_keepalive_options",
+    "health_check_interval",
+)
+
+
+def read() -> Iterator[PoolStats]:
+    """Every pool that is in use in this process."""
+    for state in BOOK:
+        if state.kind == "cluster_node":
+            continue
+        pool = state.owner()
+        if pool is None:
+            continue
+        try:
+            found = of_pool(state, pool)
+        except Exception:
+            LEDGER.telemetry_error("pool")
+            continue
+        if found is not None:
+            yield found
+    yield from _of_nodes()
+
+
+def _of_nodes() -> Iterator[PoolStats]:
+    seen: set[int] = set()
+    for cluster in tuple(pool_cluster.CLUSTERS):
+        for node in pool_seam.nodes_of(cluster):
+            state = pool_cluster.NODES.find(node)
+            if state is None or not state.active or id(state) in seen:
+                continue
+            seen.add(id(state))
+            every, free = pool_seam.node_connections(node)
+            if not every:
+                continue
+            yield _stats(
+                state,
+                limit=int(node.max_connections.soft)
+                if isinstance(node.max_connections, TunedNodeLimit)
+                else int(node.max_connections),
+                soft=isinstance(node.max_connections, TunedNodeLimit),
+                used=len(every) - len(free),
+                idle=pool_seam.connected(free),
+                parked=state.held,
+                kwargs=node.connection_kwargs,
+                pending=len(state.waiters),
+            )
+
+
+def of_pool(state: PoolState, pool: Any) -> PoolStats | None:
+    """One pool's figures; None if it was closed, or not used since the fork."""
+    leased, idle = pool_seam.lent_and_free(pool)
+    if not state.active and not (state.closed and leased):
+        return None
+    limit = int(pool.max_connections)
+    return _stats(
+        state,
+        limit=limit,
+        soft=isinstance(pool.max_connections, TunedLimit),
+        used=len(leased),
+        idle=pool_seam.connected(idle),
+        parked=state.parked(leased),
+        kwargs=pool.connection_kwargs,
+        pending=len(state.waiters) + pool_seam.own_waiters(pool),
+    )
+
+
+def _stats(
+    state: PoolState, *, limit: int, soft: bool, used: int, idle: int, parked: int, kwargs: Any, pending: int
+) -> PoolStats:
+    with state.reading:
+        uses = state.uses.read()
+    return PoolStats(
+        name=state.name,
+        kind=state.kind,
+        used=max(0, used),
+        idle=idle,
+        parked=min(parked, max(0, used)),
+        limit=None if limit >= pool_seam.UNLIMITED else limit,
+        soft=soft,
+        pending=pending,
+        timeouts=state.timeouts,
+        waits=state.waits,
+        wait_s=state.wait_s,
+        exceeded=state.exceeded,
+        exhausted=state.exhausted,
+        created=state.created,
+        connect_failures=state.connect_failures,
+        uses=uses,
+        closed=dict(state.closed_by),
+        tuned=state.tuned,
+        values=values_in_effect(kwargs),
+    )
+
+
+def values_in_effect(kwargs: Any) -> dict[str, Any]:
+    """What a pool's connections are opened with, and whether redispan chose it; never a credential."""
+    found: dict[str, Any] = {}
+    for key in _VALUES:
+        value = kwargs.get(key)
+        if key in kwargs and (value is None or isinstance(value, (bool, int, float, dict))):
+            found[key] = float(kwargs[key]) if is_ours(value) else value
+    return found
