@@ -1,13 +1,25 @@
-"""Writes docs/reference/settings.md from the table of settings: ``python docs/generate_reference.py [--check]``."""
+"""Writes what the reference pages take from the code: ``python docs/generate_reference.py [--check]``.
+
+The whole of docs/reference/settings.md, from the table of settings, and the table of metrics in
+docs/reference/telemetry.md, from the instruments that redispan creates.
+"""
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
+from opentelemetry import metrics
+
+from redispan.instrumentor import RedispanInstrumentor
 from redispan.setting_table import info_of, variable_of
 from redispan.settings import Settings
 
-PAGE = Path(__file__).parent / "reference" / "settings.md"
+REFERENCE = Path(__file__).parent / "reference"
+BLOCK = re.compile(
+    r"(?<=<!-- generated: metrics \(python docs/generate_reference.py\) -->\n).*(?=<!-- end of)", re.DOTALL
+)
 
 HEAD = """\
 # Settings
@@ -37,8 +49,8 @@ TOPICS = {
 }
 
 
-def page() -> str:
-    """Return the page's text."""
+def settings_page() -> str:
+    """Return the text of the page of settings."""
     fields = dataclasses.fields(Settings)
     topics = sorted({info_of(field).topic for field in fields}, key=_place)
     parts = [HEAD]
@@ -71,19 +83,72 @@ def _row(field: dataclasses.Field) -> str:
     return f"| `{field.name}`<br>`{variable_of(field.name)}` | {shown}{unit} | {info.takes} | {meaning} |"
 
 
+class RecordingMeter(metrics.NoOpMeter):
+    """Notes every instrument that is created."""
+
+    def __init__(self) -> None:
+        super().__init__("recording")
+        self.instruments: dict[str, tuple[str, str, str]] = {}
+
+    def _noting(self, kind: str) -> Any:
+        def create(name: str, *_: Any, unit: str = "", description: str = "", **__: Any) -> Any:
+            self.instruments[name] = (kind, unit, description)
+            return getattr(super(RecordingMeter, self), f"create_{kind}")(name)
+
+        return create
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("create_"):
+            return self._noting(name.removeprefix("create_"))
+        return super().__getattribute__(name)
+
+
+class RecordingMeterProvider(metrics.NoOpMeterProvider):
+    """Gives everyone the same recording meter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meter = RecordingMeter()
+
+    def get_meter(self, *_: Any, **__: Any) -> RecordingMeter:
+        """Return the meter, whoever asks."""
+        return self.meter
+
+
+def instruments() -> dict[str, tuple[str, str, str]]:
+    """Instrument with every metric on; return kind, unit and description of each instrument by its name."""
+    provider = RecordingMeterProvider()
+    instrumentor = RedispanInstrumentor()
+    instrumentor.instrument(meter_provider=provider, pool_time_histograms=True)
+    instrumentor.uninstrument()
+    return dict(sorted(provider.meter.instruments.items()))
+
+
+def metrics_table() -> str:
+    """Return the table of metrics."""
+    rows = ["| metric | kind | unit | meaning |", "| --- | --- | --- | --- |"]
+    for name, (kind, unit, description) in instruments().items():
+        rows.append(f"| `{name}` | {kind.replace('_', ' ')} | `{unit}` | {description} |")
+    return "\n".join(rows) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return the text that each page should have."""
+    telemetry = REFERENCE / "telemetry.md"
+    written = BLOCK.sub(lambda _: metrics_table(), telemetry.read_text(encoding="utf-8"))
+    return {REFERENCE / "settings.md": settings_page(), telemetry: written}
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page, or say whether it is current."""
-    text = page()
+    """Write the pages, or say which are not current."""
+    stale = [page for page, text in pages().items() if not page.exists() or page.read_text(encoding="utf-8") != text]
     if "--check" in arguments:
-        current = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
-        print(
-            "docs/reference/settings.md is current."
-            if current
-            else "Out of date: run python docs/generate_reference.py"
-        )
-        return 0 if current else 1
-    PAGE.write_text(text, encoding="utf-8")
-    print(f"wrote {PAGE}")
+        for page in stale:
+            print(f"{page.name} is out of date: run python docs/generate_reference.py")
+        return 1 if stale else 0
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")
+        print(f"wrote {page.name}")
     return 0
 
 
