@@ -12,6 +12,15 @@ from redispan._core.ledger import LEDGER
 from telemetry_in_memory import TelemetryInMemory
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let cluster tests pass that redis-py's own unclosed sockets would fail."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "cluster" in str(callspec.params.get("world")):
+            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
 @pytest_asyncio.fixture
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """A kind of client with its server: parametrise it with ``every_client.of_kinds``."""

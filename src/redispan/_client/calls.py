@@ -152,7 +152,7 @@ def _begin_script(
 ) -> Any:
     try:
         client = kwargs.get("client") or (args[2] if len(args) > 2 else None) or script.registered_client
-        if hasattr(client, "immediate_execute_command"):
+        if seam.is_pipeline(client):
             return None  # a pipeline: the script is queued, not run
         keys = kwargs.get("keys", args[0] if args else ()) or ()
         values = kwargs.get("args", args[1] if len(args) > 1 else ()) or ()
@@ -160,7 +160,7 @@ def _begin_script(
         sizes = (len(keys), len(values) if hasattr(values, "__len__") else 0)
         sent = ("EVALSHA", script.sha, sizes[0], *([""] * sum(sizes)))
         finder = find_endpoint if not hasattr(client, "nodes_manager") else _cluster_finder()
-        return recorder.begin_script(finder, client, sent)
+        return recorder.begin(finder, client, sent)
     except Exception:
         LEDGER.telemetry_error("script")
         return None

@@ -48,8 +48,8 @@ def note_send(connection: Any, args: tuple[Any, ...]) -> None:
     elif operation.sends == 0:
         operation.sends = 1
         operation.connection = connection
-    elif not operation.internal and args[0] != "ASKING":
-        _note_further_send(operation, connection)
+    elif not operation.internal:
+        _note_further_send(operation, connection, args)
 
 
 def note_batch(connection: Any) -> None:
@@ -61,15 +61,33 @@ def note_batch(connection: Any) -> None:
         operation.sends = 1
         operation.connection = connection
     elif not operation.internal:
+        if operation.nested and not operation.batch_sent:
+            operation.batch_sent = operation.new_part = True  # what was written before only prepared the batch
         _note_further_send(operation, connection)
 
 
-def _note_further_send(operation: Operation, connection: Any) -> None:
+def _note_further_send(operation: Operation, connection: Any, args: tuple[Any, ...] = ("",)) -> None:
+    try:
+        # ASKING goes ahead of a redirected command, UNWATCH cleans up after a transaction: neither is an attempt.
+        if args[0] not in ("ASKING", "UNWATCH"):
+            _note_node(operation, connection)
+    except Exception:
+        LEDGER.telemetry_error("send")
+
+
+def _note_node(operation: Operation, connection: Any) -> None:
     # A retry goes to the node of before, a redirect or a command for many nodes to another one. The node is told by
     # its address, because a retry may well use another connection of the same pool.
-    if operation.nodes is None:
-        operation.nodes = {_node(operation.connection)}
-    operation.nodes.add(_node(connection))
+    node = _node(connection)
+    if operation.new_part:
+        operation.new_part = False
+        operation.nodes = {node}
+    else:
+        if operation.nodes is None:
+            operation.nodes = {_node(operation.connection)}
+        if node in operation.nodes:
+            operation.resends += 1
+        operation.nodes.add(node)
     operation.sends += 1
     operation.connection = connection
 
@@ -127,11 +145,11 @@ def connect_shell(original: Method) -> Method:
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(self, "_sock", None):
             return None  # what the original does first of all; it is asked before every command
-        waiting, token, start_ns = _connecting()
+        internal, token, start_ns = _connecting()
         try:
             return original(self, *args, **kwargs)
         finally:
-            _connected(self, waiting, token, start_ns)
+            _connected(self, internal, token, start_ns)
 
     return connect
 
@@ -143,24 +161,32 @@ def async_connect_shell(original: Method) -> Method:
     async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.is_connected:
             return None  # as above
-        waiting, token, start_ns = _connecting()
+        internal, token, start_ns = _connecting()
         try:
             return await original(self, *args, **kwargs)
         finally:
-            _connected(self, waiting, token, start_ns)
+            _connected(self, internal, token, start_ns)
 
     return connect
 
 
-def _connecting() -> tuple[Operation | None, Any, int]:
-    return current.get(), current.set(INTERNAL), perf_counter_ns()
+def _connecting() -> tuple[Operation, Any, int]:
+    internal = observing.housekeeping()
+    return internal, current.set(internal), perf_counter_ns()
 
 
-def _connected(connection: Any, waiting: Operation | None, token: Any, start_ns: int) -> None:
+def _connected(connection: Any, internal: Operation, token: Any, start_ns: int) -> None:
+    internal.done = True
     observing.leave(token)
-    if waiting is not None and not waiting.internal and not waiting.done:
+    # Connecting inside connecting (Sentinel) is not counted twice.
+    waiting = observing.running()
+    is_open = seam.is_open(connection)
+    if waiting is not None:
         waiting.connect_ns += perf_counter_ns() - start_ns
-    if seam.is_open(connection):
+        if not is_open:
+            waiting.failed_connects += 1
+            waiting.remarkable = True
+    if is_open:
         _remember_peer(connection)
 
 
@@ -169,10 +195,12 @@ def internal_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     def housekeeping(self: Any, *args: Any, **kwargs: Any) -> Any:
-        token = current.set(INTERNAL)
+        internal = observing.housekeeping()
+        token = current.set(internal)
         try:
             return original(self, *args, **kwargs)
         finally:
+            internal.done = True
             observing.leave(token)
 
     return housekeeping
@@ -183,13 +211,34 @@ def async_internal_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     async def housekeeping(self: Any, *args: Any, **kwargs: Any) -> Any:
-        token = current.set(INTERNAL)
+        internal = observing.housekeeping()
+        token = current.set(internal)
         try:
             return await original(self, *args, **kwargs)
         finally:
+            internal.done = True
             observing.leave(token)
 
     return housekeeping
+
+
+def backoff_shell(original: Method) -> Method:
+    """``compute`` of a backoff: redis-py asks for the pause once per repeated attempt, and never otherwise."""
+
+    @functools.wraps(original)
+    def compute(self: Any, *args: Any, **kwargs: Any) -> Any:
+        pause_s = original(self, *args, **kwargs)
+        try:
+            operation = observing.waiting()
+            if operation is not None:
+                operation.pool_retries += 1
+                operation.backoff_ns += max(0, int(pause_s * 1e9))
+                operation.remarkable = True
+        except Exception:
+            LEDGER.telemetry_error("backoff")
+        return pause_s
+
+    return compute
 
 
 def redirect_shell(original: Method) -> Method:
@@ -201,7 +250,6 @@ def redirect_shell(original: Method) -> Method:
         if operation is not None:
             operation.redirects += 1
             operation.remarkable = True
-            LEDGER.add("redirects")
         original(self, *args, **kwargs)
 
     return __init__

@@ -33,6 +33,7 @@ _PLAIN_SHELLS: dict[str, Callable[..., Any]] = {
     "internal": connections.internal_shell,
     "async_internal": connections.async_internal_shell,
     "redirect": connections.redirect_shell,
+    "backoff": connections.backoff_shell,
 }
 
 _FINDERS: dict[str, Callable[[Any], Any]] = {
@@ -59,6 +60,7 @@ class Patches:
 
     def __init__(self) -> None:
         self._applied: list[Patch] = []
+        self._recorders: list[Recorder] = []
         self.packages: dict[str, tuple[int, ...]] = {}
 
     def __bool__(self) -> bool:
@@ -72,6 +74,7 @@ class Patches:
     def apply(self, recorder: Recorder, targets: Iterable[Target] = OPERATIONS) -> None:
         """Patch every package that is installed and new enough; a target that isn't there is left out."""
         wanted = tuple(targets)
+        self._recorders.append(recorder)
         for package, names in PACKAGES.items():
             if not seam.is_installed(package):
                 continue
@@ -98,7 +101,10 @@ class Patches:
         self._applied.append(Patch(owner, method, build_shell(target, recorder)))
 
     def undo(self) -> None:
-        """Take everything off, last first."""
+        """Take everything off, last first; shells that others wrapped stay, and do nothing any more."""
+        for recorder in self._recorders:
+            recorder.retire()
+        self._recorders.clear()
         while self._applied:
             self._applied.pop().undo()
         self.packages.clear()

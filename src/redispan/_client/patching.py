@@ -7,8 +7,6 @@ our function underneath becomes a pass-through.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +35,6 @@ class Patch:
         self.own = vars(owner).get(name, _MISSING)
         self.original = getattr(owner, name)
         self.shell = build(self.original)
-        self._active = True
         setattr(owner, name, self.shell)
 
     @property
@@ -54,22 +51,3 @@ class Patch:
             delattr(self.owner, self.name)
         else:
             setattr(self.owner, self.name, self.own)
-
-
-def switchable(
-    original: Callable[..., Any], shell: Callable[..., Any], is_on: Callable[[], bool]
-) -> Callable[..., Any]:
-    """``shell`` while ``is_on()``, ``original`` after that: for shells that others may keep a reference to."""
-    if inspect.iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def call_async(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return await (shell if is_on() else original)(self, *args, **kwargs)
-
-        return call_async
-
-    @functools.wraps(original)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return (shell if is_on() else original)(self, *args, **kwargs)
-
-    return call

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Any
 
-from redispan._client import batches, endpoints
+from redispan._client import batches, endpoints, seam
 from redispan._client.connections import peer
 from redispan._core import observing
 from redispan._core.commands import CommandInfo, block_budget_s, identify
@@ -63,23 +63,19 @@ class Recorder:
             self._tell_start(operation)
             operation.start_ns = perf_counter_ns()
             return operation
-        except Exception as fault:
-            _faulted(fault)
+        except BaseException as fault:
+            self._give_up(fault)
             return None
-
-    def begin_script(self, find_endpoint: EndpointFinder, client: Any, args: Sequence[Any]) -> Operation | None:
-        """Start recording a call of a script object; the commands it sends are counted as they come."""
-        operation = self.begin(find_endpoint, client, args)
-        if operation is not None:
-            operation.expected_sends = 0
-        return operation
 
     def begin_batch(
         self, find_endpoint: EndpointFinder, pipeline: Any, kind: str, commands: Sequence[Sequence[Any]]
     ) -> Operation | None:
         """Start recording the execution of a pipeline; None for an empty one, which sends nothing."""
         if len(commands) == 1:
-            return self.begin(find_endpoint, pipeline, commands[0])
+            operation = self.begin(find_endpoint, pipeline, commands[0])
+            if operation is not None:
+                operation.pipelined = True
+            return operation
         try:
             if not commands:
                 return None
@@ -89,18 +85,34 @@ class Recorder:
                 return None
             if not self._enabled():
                 return None
+            if self._filters and not any(self._wanted(identify(args)) for args in commands):
+                return None
             info = batches.common_info(kind, commands)
             endpoint = find_endpoint(pipeline)
             series = self._series.get((endpoint, info)) or self._new_series(endpoint, info)
             operation = Operation(series, (), pipeline)
             operation.batch = Batch(kind, commands)
+            operation.pipelined = True
             operation.token = current.set(operation)
             self._tell_start(operation)
             operation.start_ns = perf_counter_ns()
             return operation
-        except Exception as fault:
-            _faulted(fault)
+        except BaseException as fault:
+            self._give_up(fault)
             return None
+
+    def _give_up(self, fault: BaseException) -> None:
+        begun = current.get()
+        if begun is not None and not begun.internal and not begun.done and begun.start_ns == 0:
+            begun.start_ns = perf_counter_ns()
+            self.end(begun, None, fault)
+        if not isinstance(fault, Exception):
+            raise fault  # an interruption of the program is not ours to swallow
+        _faulted(fault)
+
+    def retire(self) -> None:
+        """Begin nothing any more: others may have wrapped the shells, which then can't be taken away."""
+        self._enabled = _never
 
     def _new_series(self, endpoint: Endpoint, info: CommandInfo) -> Series:
         if len(self._series) >= _SERIES_LIMIT:
@@ -120,11 +132,11 @@ class Recorder:
             if error is not None:
                 operation.error = error
                 operation.remarkable = True
-            elif operation.batch is not None:
+            elif operation.pipelined:
                 operation.healed_error = batches.first_error(response)
                 operation.remarkable = operation.remarkable or operation.healed_error is not None
-            if operation.sends != operation.expected_sends:
-                _account_for_sends(operation)
+            if operation.sends != 1 or operation.remarkable:
+                _account_for_attempts(operation)
             self._tell_finish(operation)
         except Exception as fault:
             _faulted(fault)
@@ -161,16 +173,28 @@ class Recorder:
 def _count_part(outer: Operation) -> None:
     """A call made inside another is no operation of its own: a script's EVALSHA, a command a cluster client repeats."""
     if not outer.internal:
-        outer.expected_sends += 1
+        outer.nested = True
+        outer.new_part = outer.sends > 0
 
 
-def _account_for_sends(operation: Operation) -> None:
-    """Tell retries, redirects and client-side cache hits apart by how often the command was written."""
-    expected = max(operation.expected_sends, len(operation.nodes) if operation.nodes else 1)
-    operation.retries = max(0, operation.sends - expected)
-    if operation.retries:
+def _never() -> bool:
+    return False
+
+
+def _account_for_attempts(operation: Operation) -> None:
+    """Tell retries, redirects and client-side cache hits apart."""
+    # Cluster clients repeat without a retry object; retry objects repeat connecting, which writes no command.
+    repeated = operation.resends + operation.failed_connects - (0 if operation.sends else 1)
+    retries = max(repeated, operation.pool_retries)
+    if retries > 0:
+        operation.retries = retries
         operation.remarkable = True
-        LEDGER.add("retries", amount=operation.retries)
+        LEDGER.add("retries", amount=retries)
+    if operation.redirects:
+        if seam.is_redirect(operation.error or operation.healed_error):
+            operation.redirects -= 1  # that one reached the caller instead of being followed
+        if operation.redirects:
+            LEDGER.add("redirects", amount=operation.redirects)
     if operation.sends == 0 and operation.defer_span and operation.error is None:
         operation.cache_hit = operation.remarkable = True
         LEDGER.add("cache_hits")

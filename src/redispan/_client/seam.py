@@ -146,6 +146,16 @@ def is_transaction(pipeline: Any) -> bool:
     )
 
 
+def is_redirect(error: Any) -> bool:
+    """Whether an error is a MOVED or ASK answer."""
+    return hasattr(error, "slot_id") and hasattr(error, "node_addr")
+
+
+def is_pipeline(client: Any) -> bool:
+    """Whether commands given to it are queued rather than sent."""
+    return hasattr(type(client), "execute")
+
+
 def has_client_side_cache(pool: Any) -> bool:
     """Whether answers may come from the client-side cache without the network."""
     return getattr(pool, "cache", None) is not None

@@ -34,6 +34,8 @@ PACKAGES: dict[str, dict[str, str]] = {
     "valkey": {"client": "Valkey", "cluster": "ValkeyCluster"},
 }
 
+BACKOFFS = ("Constant", "Exponential", "FullJitter", "EqualJitter", "DecorrelatedJitter", "ExponentialWithJitter")
+
 OPERATIONS = (
     # What a program calls.
     Target("client", "{client}", "execute_command", "command"),
@@ -71,6 +73,9 @@ OPERATIONS = (
     Target("asyncio.connection", "AbstractConnection", "pack_command", "pack_command"),
     Target("asyncio.connection", "AbstractConnection", "pack_commands", "pack_commands"),
     Target("asyncio.connection", "AbstractConnection", "connect_check_health|connect", "async_connect"),
+    # Asking the sentinels where to connect is a part of connecting.
+    Target("sentinel", "SentinelManagedConnection", "connect", "connect"),
+    Target("asyncio.sentinel", "SentinelManagedConnection", "connect", "async_connect"),
     # The client's own housekeeping, whose commands nobody called.
     Target("connection", "AbstractConnection", "_send_ping", "internal"),
     Target("asyncio.connection", "AbstractConnection", "_send_ping", "async_internal"),
@@ -78,5 +83,9 @@ OPERATIONS = (
     Target("asyncio.cluster", "NodesManager", "initialize", "async_internal"),
     Target("_parsers", "CommandsParser", "initialize", "internal"),
     Target("_parsers", "AsyncCommandsParser", "initialize", "async_internal"),
+    Target("_parsers", "CommandsParser", "_get_moveable_keys", "internal", required=False),
+    Target("_parsers", "AsyncCommandsParser", "_get_moveable_keys", "async_internal", required=False),
+    # Trouble on the way, none of it paid for while all goes well.
     Target("exceptions", "AskError", "__init__", "redirect"),
+    *(Target("backoff", f"{name}Backoff", "compute", "backoff", required=False) for name in BACKOFFS),
 )

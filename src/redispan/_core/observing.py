@@ -52,6 +52,26 @@ def running() -> Operation | None:
     return None if operation is None or operation.done or operation.internal else operation
 
 
+def waiting() -> Operation | None:
+    """The operation in progress here, or the one that waits for the housekeeping in progress here."""
+    operation = current.get()
+    if operation is not None and operation.internal:
+        operation = operation.waiting
+    return None if operation is None or operation.done else operation
+
+
+def housekeeping() -> Operation:
+    """A stretch of the client's own doing, to be made the current one and marked as done at its end.
+
+    Not one for all: a task started meanwhile inherits the context, and must not count as housekeeping for ever.
+    """
+    operation = Operation(INTERNAL.series, ())
+    operation.internal = True
+    operation.sends = -1
+    operation.waiting = waiting()
+    return operation
+
+
 class Observers:
     """The observers of one instrumentation, called in order at the start and in reverse order at the end.
 
@@ -69,13 +89,19 @@ class Observers:
         self.enabled = enabled
         self._lock = threading.Lock()
         self._observers = list(observers)
+        self._off: list[Observer] = []
         self.started: tuple[Callable[[Operation], None], ...] = ()
         self.finished: tuple[Callable[[Operation], None], ...] = ()
         self._rebuild()
 
     def _rebuild(self) -> None:
-        self.started = tuple(o.started for o in self._observers if o.started is not None)
-        self.finished = tuple(o.finished for o in reversed(self._observers) if o.finished is not None)
+        self.started = tuple(o.started for o in self._observers if o.started is not None and o not in self._off)
+        # One that was switched off still has to finish what it started: a span would stay open and current for ever.
+        self.finished = tuple(
+            o.finished
+            for o in reversed(self._observers)
+            if o.finished is not None and (o not in self._off or o.started is not None)
+        )
 
     def start(self, operation: Operation) -> None:
         """Tell all observers that ``operation`` starts."""
@@ -94,6 +120,10 @@ class Observers:
         except Exception as fault:
             self.dismiss(calls[at], fault)
             self._tell(calls[at + 1 :], operation)
+        except BaseException:
+            # The program is being interrupted: the others still get their chance to close what they opened.
+            self._tell(calls[at + 1 :], operation)
+            raise
 
     def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:
         """Switch off the observer whose call failed, saying so once."""
@@ -102,9 +132,9 @@ class Observers:
             raise fault
         observer = getattr(call, "__self__", None)
         with self._lock:
-            if observer not in self._observers:
+            if observer not in self._observers or observer in self._off:
                 return
-            self._observers.remove(observer)
+            self._off.append(observer)
             self._rebuild()
         # The message of the fault may hold arguments of the program: its class is what is safe to show.
         _log.error(

@@ -104,7 +104,12 @@ class Operation:
         healed_error: The first error inside a ``raise_on_error=False`` batch.
         response: The result, while ``finished`` runs.
         sends: How often the command was written to a connection.
-        expected_sends: How often it would have been without trouble.
+        resends: How often of these it went to a server that had got it before.
+        failed_connects: Connections that could not be opened.
+        pool_retries: Attempts repeated by the client's retry objects, those of connecting included.
+        nested: It calls the client again for its parts, as a script object does.
+        new_part: The next write belongs to another such part, so it repeats nothing.
+        batch_sent: The batch itself was written, not just what prepares it.
         redirects: MOVED and ASK answers followed.
         retries: Attempts repeated inside the client.
         pool_wait_ns: Time spent waiting for a connection of the pool.
@@ -115,9 +120,11 @@ class Operation:
         client: The client or pipeline object, while it runs.
         connection: The connection last written to, while it runs.
         resolved: The endpoint was replaced by the server that answered.
-        nodes: Servers written to, where there was more than one write.
+        nodes: Servers written to in this part, where there was more than one write.
         defer_span: Whether it used the network is known only at its end.
         internal: Housekeeping of the client, not an operation.
+        waiting: The operation that waits for this housekeeping.
+        pipelined: It came from a pipeline, so an answer may hold errors.
         cache_hit: Answered by the client-side cache, without the network.
         remarkable: Any of error, healed_error, retries, redirects, cache_hit, resolved or slow is set. Whoever sets
             one of these sets this too.
@@ -142,6 +149,14 @@ class Operation:
     slow = False
     resolved = False
     nodes: set[int] | None = None
+    resends = 0
+    failed_connects = 0
+    pool_retries = 0
+    nested = False
+    new_part = False
+    batch_sent = False
+    pipelined = False
+    waiting: Operation | None = None
     # What the recorder and the observers keep on a running operation.
     span: Any = None
     scope: Any = None
@@ -154,7 +169,6 @@ class Operation:
         self.client = client
         self.start_ns = 0
         self.sends = 0
-        self.expected_sends = 1
         self.remarkable = False
         self.done = False
         self.connection: Any = None

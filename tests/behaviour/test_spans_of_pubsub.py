@@ -1,0 +1,105 @@
+"""Publish and subscribe: commands are spans, received messages are counted."""
+
+import asyncio
+import contextlib
+
+import pytest
+import redis
+
+from behaviour.every_client import World, close, of_kinds, settle, sync_and_async
+from redispan._core.ledger import LEDGER
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+
+async def receive(pubsub, count: int) -> list:
+    """Wait for ``count`` messages of any kind."""
+    found = []
+    for _ in range(200):
+        message = await settle(pubsub.get_message(timeout=0.05))
+        if message is not None:
+            found.append(message)
+        if len(found) == count:
+            break
+        await asyncio.sleep(0)
+    return found
+
+
+@of_kinds("sync", "async", "cluster")
+async def test_subscribe_publish_receive_unsubscribe(world: World, told: TelemetryInMemory):
+    """Each command is one span, each message one count, and no channel name is told."""
+    client = world.client()
+    pubsub = client.pubsub()
+    await settle(pubsub.subscribe("private-channel"))
+    await settle(pubsub.psubscribe("private-*"))
+    assert len(await receive(pubsub, 2)) == 2
+    await settle(client.publish("private-channel", "private-payload"))
+    messages = await receive(pubsub, 2)
+    assert {message["type"] for message in messages} == {"message", "pmessage"}
+    await settle(pubsub.unsubscribe("private-channel"))
+    assert [span.name.split()[0] for span in told.spans()] == ["SUBSCRIBE", "PSUBSCRIBE", "PUBLISH", "UNSUBSCRIBE"]
+    assert all(span.attributes["network.peer.address"] == "127.0.0.1" for span in told.spans())
+    assert told.value("redis.client.pubsub.received") == 2
+    assert LEDGER.read("messages") == {"message": 1, "pmessage": 1}
+    shown = "".join(span.to_json() for span in told.spans()) + str(told.metrics())
+    assert "private" not in shown
+    await close(pubsub)
+
+
+@sync_and_async
+async def test_listening_opens_no_span(world: World, told: TelemetryInMemory):
+    """Waiting for a message is no operation: nothing would be measured but silence."""
+    client = world.client()
+    pubsub = client.pubsub()
+    await settle(pubsub.subscribe("c"))
+    await receive(pubsub, 1)
+    told.clear()
+    assert await settle(pubsub.get_message(timeout=0.01)) is None
+    assert told.spans() == []
+    await close(pubsub)
+
+
+@sync_and_async
+async def test_subscription_restored_after_a_lost_connection_is_housekeeping(world: World, told: TelemetryInMemory):
+    """Re-subscribing on a new connection is the client's own doing: no span, and messages flow again."""
+    client = world.client()
+    pubsub = client.pubsub()
+    await settle(pubsub.subscribe("c"))
+    await receive(pubsub, 1)
+    told.clear()
+    world.server.kill_clients()
+    restored = []
+    for _ in range(5):
+        # How many failures it shows before it reconnects depends on the version.
+        with contextlib.suppress(redis.ConnectionError):
+            restored = restored or await receive(pubsub, 1)
+    assert [message["type"] for message in restored] == ["subscribe"]
+    assert told.spans() == []
+    await settle(client.publish("c", "x"))
+    assert [message["type"] for message in await receive(pubsub, 1)] == ["message"]
+    await close(pubsub)
+
+
+@of_kinds("sync")
+async def test_handler_of_a_message_may_call_redis(world: World, told: TelemetryInMemory):
+    """A call made by a message handler is an operation of its own."""
+    client = world.client()
+    pubsub = client.pubsub()
+    calls = []
+
+    def handler(message):
+        calls.append(message)
+        client.set("from-handler", "1")
+
+    pubsub.subscribe(c=handler)
+    await receive(pubsub, 1)
+    told.clear()
+    world.server.call("PUBLISH", "c", "x")
+    for _ in range(100):
+        pubsub.get_message(timeout=0.02)
+        if calls:
+            break
+    assert LEDGER.read("messages") == {"message": 1}
+    assert told.span().name.startswith("SET")
+    pubsub.close()

@@ -1,0 +1,133 @@
+"""Lua scripts and functions: one span per call of a script object, healed NOSCRIPT included."""
+
+import pytest
+from opentelemetry.trace import StatusCode
+
+from behaviour.every_client import World, outcome_of, settle, sync_and_async, with_clusters
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+LUA = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+
+
+@with_clusters
+async def test_script_that_the_server_lost_is_one_successful_span(world: World, told: TelemetryInMemory):
+    """EVALSHA, NOSCRIPT, SCRIPT LOAD, EVALSHA: the caller called once, so one span, no error, no retry."""
+    client = world.client()
+    script = client.register_script(LUA)
+    assert await settle(script(keys=["n"], args=[5])) == 5
+    span = told.span()
+    assert span.name == f"EVALSHA {script.sha}"
+    assert span.attributes["db.operation.name"] == "EVALSHA"
+    assert span.attributes["db.stored_procedure.name"] == script.sha
+    assert span.attributes["server.port"] == world.address_of("n")[1]
+    assert span.status.status_code is StatusCode.UNSET
+    assert "error.type" not in span.attributes
+    assert "redis.client.operation.retries" not in span.attributes
+    assert told.events("db.client.operation.exception") == []
+    told.clear()
+    assert await settle(script(keys=["n"], args=[5])) == 10
+    assert told.span().name == f"EVALSHA {script.sha}"
+
+
+@with_clusters
+async def test_script_that_fails_is_one_failed_span(world: World, told: TelemetryInMemory):
+    """An error raised in the script is the span's error; neither its text nor its arguments show."""
+    client = world.client()
+    script = client.register_script("return redis.error_reply('MYERR '..ARGV[1])")
+    _, error = await outcome_of(lambda: script(keys=["n"], args=["s3cret"]))
+    assert "s3cret" in str(error)
+    span = told.span()
+    assert span.status.status_code is StatusCode.ERROR
+    assert "s3cret" not in span.to_json()
+    assert "redis.error_reply" not in span.to_json()
+
+
+@sync_and_async
+async def test_script_in_a_pipeline_is_part_of_the_batch(world: World, told: TelemetryInMemory):
+    """A script called on a pipeline is queued: no span until the pipeline is executed."""
+    client = world.client()
+    script = client.register_script(LUA)
+    pipeline = client.pipeline(transaction=False)
+    await settle(script(keys=["n"], args=[1], client=pipeline))
+    await settle(script(keys=["n"], args=[1], client=pipeline))
+    assert told.spans() == []
+    assert await settle(pipeline.execute()) == [1, 2]
+    span = told.span()
+    assert span.name.startswith("PIPELINE EVALSHA")
+    assert span.attributes["db.operation.batch.size"] == 2
+    assert "redis.client.operation.retries" not in span.attributes
+
+
+@with_clusters
+async def test_eval_never_shows_its_text(world: World, told: TelemetryInMemory):
+    """EVAL is named by its server; text, keys and arguments are hidden."""
+    client = world.client()
+    assert await settle(client.eval(LUA, 1, "n", 3)) == 3
+    span = told.span()
+    assert span.name == "EVAL" + world.target("n")
+    assert "INCRBY" not in span.to_json()
+    assert span.attributes["db.operation.name"] == "EVAL"
+
+
+@with_clusters
+async def test_evalsha_called_by_hand_shows_noscript(world: World, told: TelemetryInMemory):
+    """EVALSHA that the program sends itself fails with NOSCRIPT as the program sees it."""
+    client = world.client()
+    _, error = await outcome_of(lambda: client.evalsha("f" * 40, 1, "n", 1))
+    assert type(error).__name__ == "NoScriptError"
+    span = told.span()
+    assert span.name == "EVALSHA " + "f" * 40
+
+
+@with_clusters
+async def test_what_is_no_sha_is_no_name(world: World, told: TelemetryInMemory):
+    """Something else in the place of the sha never becomes a name."""
+    client = world.client()
+    await outcome_of(lambda: client.evalsha("notasha123", 1, "n", 1))
+    span = told.span()
+    assert "notasha123" not in span.to_json()
+    assert span.name == "EVALSHA" + world.target("n")
+
+
+@with_clusters
+async def test_function_call_is_named_by_its_function(world: World, told: TelemetryInMemory):
+    """FCALL is named by the function, with the function as stored procedure."""
+    library = "#!lua name=lib\nredis.register_function('add_up', function(k, a) return redis.call('INCRBY', k[1], a[1]) end)"
+    client = world.client()
+    for node in world.server.masters if world.is_cluster else [world.server]:
+        node.call("FUNCTION", "LOAD", "REPLACE", library)
+    assert await settle(client.fcall("add_up", 1, "n", 4)) == 4
+    span = told.span()
+    assert span.name == "FCALL add_up"
+    assert span.attributes["db.stored_procedure.name"] == "add_up"
+    assert span.attributes["db.query.text"].startswith("FCALL")
+    assert "4" not in span.attributes["db.query.text"].split()[3:]
+
+
+@sync_and_async
+async def test_lock_is_the_commands_it_sends(world: World, told: TelemetryInMemory):
+    """A lock acquires by SET and releases by its script, without an error and without its token."""
+    client = world.client()
+    lock = client.lock("the-lock", timeout=5)
+    assert await settle(lock.acquire())
+    token = lock.local.token
+    await settle(lock.extend(5))
+    await settle(lock.release())
+    names = [span.name.split()[0] for span in told.spans()]
+    assert names == ["SET", "EVALSHA", "EVALSHA"]
+    assert all(span.status.status_code is StatusCode.UNSET for span in told.spans())
+    shown = "".join(span.to_json() for span in told.spans())
+    assert (token.decode() if isinstance(token, bytes) else token) not in shown
+    assert "the-lock" not in shown
+
+
+@with_clusters
+async def test_script_names_can_be_turned_off(world: World, instrument):
+    """With script_names off, a script is named by its server like any command."""
+    told = instrument(script_names=False)
+    client = world.client()
+    script = client.register_script(LUA)
+    await settle(script(keys=["n"], args=[5]))
+    assert told.span().name == "EVALSHA" + world.target("n")
