@@ -1,0 +1,222 @@
+"""Slow operations on a real server that is really slow: detected once each, whatever becomes of the span."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
+
+from redispan import RedispanInstrumentor, Settings, on_alert
+from redispan._core.alert_book import ALERTS
+from redispan.insight import INSIGHT
+from servers.redis_server import RedisServer
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+SLOW = "redis.client.alert.slow_operation"
+LOOP = "local t = redis.call('TIME') repeat local n = redis.call('TIME') until (n[1]-t[1])*1000000+n[2]-t[2] > 70000"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> Iterator[None]:
+    INSIGHT.reset()
+    yield
+    INSIGHT.reset()
+
+
+@pytest.fixture
+def server(new_redis_server: Any) -> RedisServer:
+    """A server that may be told to sleep."""
+    return new_redis_server(enable_debug_command="yes")
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    """A connected client, so that connecting is no part of what is slow."""
+    with redis.Redis.from_url(server.url) as client:
+        client.ping()
+        yield client
+
+
+def instrument(telemetry: TelemetryInMemory, **settings: Any) -> None:
+    """Instrument with every slow operation told."""
+    chosen = {"slow_interval_s": 0.0, "slow_log_ms": 0.0, **settings}
+    RedispanInstrumentor().instrument(settings=Settings(**chosen), **telemetry.providers)
+
+
+def detections(telemetry: TelemetryInMemory) -> float:
+    """How many slow operations the counter has."""
+    return telemetry.value("redis.client.alerts", {"redis.client.alert.name": "slow_operation"})
+
+
+def test_a_slow_operation_is_marked_counted_and_told(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
+    """DEBUG SLEEP of 70 ms: a mark on the span, an event in the span's context, a count, a callback; all agree."""
+    instrument(telemetry)
+    told: list[Any] = []
+    unsubscribe = on_alert(told.append)
+    client.execute_command("DEBUG", "SLEEP", "0.07")
+    unsubscribe()
+    client.get("quick")
+    span = telemetry.span("DEBUG SLEEP 127.0.0.1:%d" % client.connection_pool.connection_kwargs["port"])
+    assert span.attributes["redis.client.operation.slow"] is True
+    assert span.attributes["redis.client.operation.slow.threshold"] == 0.05
+    (event,) = telemetry.events(SLOW)
+    assert (event.trace_id, event.span_id) == (span.context.trace_id, span.context.span_id)
+    assert event.timestamp
+    assert event.attributes["db.operation.name"] == "DEBUG SLEEP"
+    assert event.attributes["server.port"] == client.connection_pool.connection_kwargs["port"]
+    assert event.attributes["redis.client.operation.duration"] >= 0.07
+    assert event.attributes["redis.client.alert.held_back"] == 0
+    assert detections(telemetry) == 1
+    assert [alert.command for alert in told] == ["DEBUG SLEEP"]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "policy"),
+    [(ALWAYS_ON, "all"), (ALWAYS_OFF, "all"), (ParentBased(ALWAYS_OFF), "parented"), (ALWAYS_ON, "notable"),
+     (ALWAYS_ON, "parented"), (ALWAYS_OFF, "notable")],
+)
+def test_detection_is_independent_of_spans(client: redis.Redis, sampler: Any, policy: str) -> None:
+    """Sampled or not, with whatever span policy: every slow operation is detected exactly once, a quick one never."""
+    telemetry = TelemetryInMemory(sampler=sampler)
+    instrument(telemetry, spans=policy)
+    for _ in range(2):
+        client.execute_command("DEBUG", "SLEEP", "0.06")
+        client.get("quick")
+    assert detections(telemetry) == 2
+    assert len(telemetry.events(SLOW)) == 2
+    telemetry.close()
+
+
+def test_without_an_sdk_it_is_still_detected(client: redis.Redis) -> None:
+    """No provider at all: the log line and the callback tell, and nothing fails."""
+    RedispanInstrumentor().instrument(settings=Settings(slow_interval_s=0.0))
+    told: list[Any] = []
+    unsubscribe = on_alert(told.append)
+    client.execute_command("DEBUG", "SLEEP", "0.06")
+    unsubscribe()
+    assert len(told) == 1
+    assert ALERTS.snapshot()["counts"] == {"slow_operation": 1}
+
+
+async def test_an_async_operation_is_detected_alike(telemetry: TelemetryInMemory, server: RedisServer) -> None:
+    """The same through the asyncio client, with two operations at once."""
+    async with redis.asyncio.Redis.from_url(server.url) as client:
+        await client.ping()
+        instrument(telemetry)
+        await asyncio.gather(client.execute_command("DEBUG", "SLEEP", "0.06"), client.get("x"))
+        await client.get("quick")
+    commands = [event.attributes["db.operation.name"] for event in telemetry.events(SLOW)]
+    assert commands.count("DEBUG SLEEP") == 1
+    assert detections(telemetry) == len(commands)
+
+
+def test_a_script_that_loops_is_slow(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
+    """A Lua loop of 70 ms is detected, and its text is told nowhere."""
+    instrument(telemetry)
+    client.eval(LOOP, 0)
+    (event,) = telemetry.events(SLOW)
+    assert event.attributes["db.operation.name"] == "EVAL"
+    assert "repeat" not in str([dict(record.attributes) for record in telemetry.logs()])
+
+
+def test_a_paused_server_is_slow(telemetry: TelemetryInMemory, client: redis.Redis, server: RedisServer) -> None:
+    """CLIENT PAUSE makes any command slow: the command is named, its key and value are not."""
+    instrument(telemetry)
+    server.call("CLIENT", "PAUSE", "80")
+    client.set("secret-key", "secret-value")
+    (event,) = telemetry.events(SLOW)
+    assert event.attributes["db.operation.name"] == "SET"
+    assert "secret" not in str(dict(event.attributes))
+
+
+def test_a_blocking_command_is_never_slow(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
+    """BLPOP that waits for 0.2 s does what it was asked to do: no alert, no percentile; it is shown apart."""
+    instrument(telemetry, slow_log_ms=10.0)
+    assert client.blpop("nothing", timeout=0.2) is None
+    assert detections(telemetry) == 0
+    (endpoint,) = INSIGHT.snapshot()["endpoints"].values()
+    assert "BLPOP" in endpoint["blocking"]["totals"]
+    assert "BLPOP" not in endpoint["answers"]["totals"]
+
+
+def test_what_is_held_back_is_counted_and_told_later(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
+    """Detections = emitted + held back: the next event says how many there were meanwhile."""
+    now = 0.0
+    instrument(telemetry, slow_interval_s=10.0, slow_alert_ms=5.0)
+    ALERTS.limit._clock_s = lambda: now
+    try:
+        for _ in range(4):
+            client.execute_command("DEBUG", "SLEEP", "0.006")
+        now = 11.0
+        client.execute_command("DEBUG", "SLEEP", "0.006")
+    finally:
+        ALERTS.limit._clock_s = time.monotonic
+    slow = [e for e in telemetry.events(SLOW) if e.attributes["db.operation.name"] == "DEBUG SLEEP"]
+    assert [event.attributes["redis.client.alert.held_back"] for event in slow] == [0, 3]
+    emitted = telemetry.events(SLOW)
+    held_back = sum(event.attributes["redis.client.alert.held_back"] for event in emitted)
+    assert detections(telemetry) == len(emitted) + held_back + ALERTS.limit.waiting()
+
+
+def test_below_the_alert_it_is_logged(
+    telemetry: TelemetryInMemory, client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """20 ms is no alert but a log line with command, endpoint, duration and retries, and no argument."""
+    instrument(telemetry, slow_log_ms=15.0, slow_alert_ms=2000.0)
+    client.execute_command("DEBUG", "SLEEP", "0.02")
+    (record,) = [record for record in caplog.records if record.name == "redispan.slow"]
+    message = record.getMessage()
+    assert message.startswith("DEBUG SLEEP on 127.0.0.1:")
+    assert "server and network" in message
+    assert "0 retries" in message
+    assert "0.02" not in message.partition(" took ")[0]
+    assert not telemetry.events(SLOW)
+
+
+def test_the_alert_says_where_the_time_went(telemetry: TelemetryInMemory, server: RedisServer) -> None:
+    """A caller that waits for another's connection is told so: it's the pool, not the server."""
+    instrument(telemetry)
+    pool = redis.BlockingConnectionPool.from_url(server.url, max_connections=1, timeout=5)
+    client = redis.Redis(connection_pool=pool)
+    client.ping()
+    holder = threading.Thread(target=client.execute_command, args=("DEBUG", "SLEEP", "0.15"))
+    holder.start()
+    time.sleep(0.02)  # the other thread has the only connection by now
+    client.get("waits")
+    holder.join()
+    pool.disconnect()
+    (event,) = [e for e in telemetry.events(SLOW) if e.attributes["db.operation.name"] == "GET"]
+    waited = event.attributes.get("redis.client.operation.pool_wait.time", 0.0)
+    assert waited > 0.5 * event.attributes["redis.client.operation.duration"]
+
+
+def test_an_opentelemetry_log_handler_gets_no_second_record(
+    telemetry: TelemetryInMemory, client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where OpenTelemetry hangs on Python's logging too, the alert is exported once, and people still see the line."""
+
+    class Exporting(logging.Handler):
+        seen: list[str] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.seen.append(record.getMessage())
+
+    Exporting.__module__ = "opentelemetry.instrumentation.logging.handler"
+    handler = Exporting()
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        instrument(telemetry)
+        client.execute_command("DEBUG", "SLEEP", "0.06")
+    finally:
+        root.removeHandler(handler)
+    assert not handler.seen
+    assert any("DEBUG SLEEP" in record.getMessage() for record in caplog.records)

@@ -1,0 +1,159 @@
+"""The span processor: anyone's Redis spans, one detection each, and the program's own processor wins."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from opentelemetry.instrumentation.redis import RedisInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import SpanKind
+
+from redispan import RedispanInstrumentor, Settings, SlowOperationSpanProcessor
+from redispan._core.alert_book import ALERTS
+from redispan._telemetry import detecting
+from redispan.insight import INSIGHT
+from telemetry_in_memory import TelemetryInMemory
+
+SLOW = "redis.client.alert.slow_operation"
+MS = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(detecting, "_lowest_explicit_ns", [])
+    INSIGHT.reset()
+    monkeypatch.setattr(ALERTS.limit, "interval_s", 0.0)
+    yield
+    INSIGHT.reset()
+
+
+def write(provider: TracerProvider, ms: float, name: str = "GET", kind: SpanKind = SpanKind.CLIENT, **attributes: Any):
+    """A span of another instrumentation that took ``ms``."""
+    dotted = {key.replace("__", "."): value for key, value in attributes.items()}
+    span = provider.get_tracer("another").start_span(name, kind=kind, attributes=dotted, start_time=10**18)
+    span.end(10**18 + int(ms * MS))
+    return span.get_span_context()
+
+
+def processor(telemetry: TelemetryInMemory, ms: float = 50.0) -> SlowOperationSpanProcessor:
+    """A processor that the program adds itself."""
+    made = SlowOperationSpanProcessor(ms, logger_provider=telemetry.logger_provider)
+    telemetry.tracer_provider.add_span_processor(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"db__system": "redis", "db__statement": "GET ?", "net__peer__name": "h", "net__peer__port": 6379},
+        {"db__system__name": "redis", "db__query__text": "GET ?", "server__address": "h", "server__port": 6379},
+        {"db__system__name": "valkey", "db__operation__name": "GET", "server__address": "h", "server__port": 6379},
+    ],
+)
+def test_old_and_new_names_of_others_are_understood(telemetry: TelemetryInMemory, attributes: dict[str, Any]) -> None:
+    """A slow span of any instrumentation raises one event in its context, with the command and the server."""
+    processor(telemetry)
+    context = write(telemetry.tracer_provider, 60, **attributes)
+    write(telemetry.tracer_provider, 49, **attributes)
+    (event,) = telemetry.events(SLOW)
+    assert (event.trace_id, event.span_id) == (context.trace_id, context.span_id)
+    assert event.attributes["db.operation.name"] == "GET"
+    assert (event.attributes["server.address"], event.attributes["server.port"]) == ("h", 6379)
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        (SpanKind.CLIENT, {"db__system": "postgresql"}),
+        (SpanKind.CLIENT, {}),
+        (SpanKind.INTERNAL, {"db__system": "redis"}),
+        (SpanKind.CLIENT, {"db__system": "redis", "db__statement": "BLPOP ? ?"}),
+        (SpanKind.CLIENT, {"db__system__name": "redis", "db__operation__name": "XREADGROUP"}),
+    ],
+)
+def test_other_spans_are_left_alone(telemetry: TelemetryInMemory, kind: SpanKind, attributes: dict[str, Any]) -> None:
+    """Neither other databases, nor other kinds of spans, nor commands that block by design are slow operations."""
+    processor(telemetry)
+    write(telemetry.tracer_provider, 500, kind=kind, **attributes)
+    assert not telemetry.events(SLOW)
+
+
+def test_a_statement_with_data_gives_none_of_it_away(telemetry: TelemetryInMemory) -> None:
+    """Another instrumentation may put whole commands on its spans; our event has the command's name alone."""
+    processor(telemetry)
+    write(telemetry.tracer_provider, 60, "SET user:1 hunter2", db__system="redis", db__statement="SET user:1 hunter2")
+    write(telemetry.tracer_provider, 60, "hunter2", db__system="redis", db__statement="hunter2 x")
+    events = telemetry.events(SLOW)
+    assert [event.attributes["db.operation.name"] for event in events] == ["SET", "_OTHER"]
+    assert "hunter2" not in str([dict(event.attributes) for event in events])
+
+
+def test_two_processors_make_one_detection(telemetry: TelemetryInMemory) -> None:
+    """Added twice by mistake, with different thresholds: still one event and one count."""
+    processor(telemetry, 50)
+    processor(telemetry, 20)
+    write(telemetry.tracer_provider, 60, db__system="redis", db__statement="GET ?")
+    assert len(telemetry.events(SLOW)) == 1
+    assert ALERTS.snapshot()["counts"] == {"slow_operation": 1}
+
+
+def test_a_fault_of_ours_does_not_reach_the_program(
+    telemetry: TelemetryInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception in a processor would end up in the program's call; ours stays inside, and later ones still run."""
+    made = processor(telemetry)
+    monkeypatch.setattr(made, "_judge", lambda *_: 1 / 0)
+    write(telemetry.tracer_provider, 60, db__system="redis")
+    assert len(telemetry.spans()) == 1
+
+
+@pytest.mark.redis
+class TestWithInstrumentation:
+    @pytest.fixture
+    def client(self, new_redis_server: Any) -> Iterator[redis.Redis]:
+        server = new_redis_server(enable_debug_command="yes")
+        with redis.Redis.from_url(server.url) as client:
+            client.ping()
+            yield client
+
+    def test_spans_of_contrib_are_watched(self, telemetry: TelemetryInMemory, client: redis.Redis) -> None:
+        """With contrib's spans kept, its slow spans and our own detection are one detection each."""
+        RedisInstrumentor().instrument(tracer_provider=telemetry.tracer_provider)
+        processor(telemetry)
+        try:
+            client.execute_command("DEBUG", "SLEEP", "0.06")
+        finally:
+            RedisInstrumentor().uninstrument()
+        (event,) = telemetry.events(SLOW)
+        (span,) = telemetry.spans()
+        assert event.span_id == span.context.span_id
+
+    def test_the_instrumentor_attaches_one(self, telemetry: TelemetryInMemory) -> None:
+        """Instrumenting watches spans of others too, once per provider, however often it is repeated."""
+        for _ in range(3):
+            RedispanInstrumentor().instrument(**telemetry.providers, settings=Settings(slow_interval_s=0.0))
+            RedispanInstrumentor().uninstrument()
+        write(telemetry.tracer_provider, 60, db__system="redis")
+        assert not telemetry.events(SLOW)
+        RedispanInstrumentor().instrument(**telemetry.providers, settings=Settings(slow_interval_s=0.0))
+        write(telemetry.tracer_provider, 60, db__system="redis")
+        assert len(telemetry.events(SLOW)) == 1
+
+    @pytest.mark.parametrize("first", ["processor", "instrumentor"])
+    @pytest.mark.parametrize(("threshold_ms", "expected"), [(20.0, 1), (500.0, 0)])
+    def test_the_programs_processor_wins(
+        self, telemetry: TelemetryInMemory, client: redis.Redis, first: str, threshold_ms: float, expected: int
+    ) -> None:
+        """The threshold of a processor that the program added itself holds, lower or higher, before or after us."""
+        settings = Settings(slow_interval_s=0.0, slow_alert_ms=60.0)
+        if first == "processor":
+            processor(telemetry, threshold_ms)
+        RedispanInstrumentor().instrument(**telemetry.providers, settings=settings)
+        if first == "instrumentor":
+            processor(telemetry, threshold_ms)
+        client.execute_command("DEBUG", "SLEEP", "0.08" if expected == 0 else "0.03")
+        assert len(telemetry.events(SLOW)) == expected
+        assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
+        (span,) = telemetry.spans()
+        assert ("redis.client.operation.slow" in span.attributes) == bool(expected)

@@ -1,0 +1,60 @@
+"""Snapshots as a process would make them, from a few figures: what tests of reports, health and findings start from."""
+
+from typing import Any
+
+from redispan._insight.cache_patterns import Usage
+from redispan._insight.snapshots import empty
+from redispan._insight.window import count_into
+
+NOW_NS = 1_800_000_000_000_000_000
+MS = 1_000_000
+
+
+def entry(age_s: float = 1.0, ms: float = 1.0, command: str = "GET", error: str | None = None, wait_ms: float = 0.0):
+    """One operation of a window."""
+    return [NOW_NS - int(age_s * 1e9), int(ms * MS), command, error, int(wait_ms * MS)]
+
+
+def endpoint(answers: list[list[Any]] = (), blocking: list[list[Any]] = (), host: str = "cache") -> dict[str, Any]:
+    """One endpoint with these operations and no others."""
+    found: dict[str, Any] = {"address": host, "port": 6379, "db": "0"}
+    for kind, window in (("answers", answers), ("blocking", blocking)):
+        totals: dict[str, list[int]] = {}
+        error_types: dict[str, int] = {}
+        count_into(totals, error_types, [tuple(one) for one in window])
+        found[kind] = {"window": [list(one) for one in window], "totals": totals, "error_types": error_types}
+    return found
+
+
+def pool(name: str = "cache:6379/0", **figures: Any) -> dict[str, Any]:
+    """One pool; it is quiet but for ``figures``."""
+    quiet = {
+        "name": name, "kind": "pool", "used": 0, "idle": 0, "parked": 0, "limit": 50, "soft": True, "pending": 0,
+        "timeouts": 0, "waits": 0, "wait_s": 0.0, "exceeded": 0, "exhausted": 0, "created": 0, "connect_failures": 0,
+        "uses": 0, "closed": {}, "tuned": True, "values": {}, "pid": 1, "busy": 0, "peak": 0,
+    }
+    return {**quiet, **figures}
+
+
+def server(**figures: Any) -> dict[str, Any]:
+    """One server as a probe reads it; well but for ``figures``."""
+    well = {
+        "endpoint": "cache:6379", "at_unix_ns": NOW_NS, "reachable": True, "address": "cache", "port": 6379,
+        "used_memory_bytes": 10, "max_memory_bytes": 100, "host_memory_bytes": 1000, "figures": {},
+    }
+    return {**well, **figures}
+
+
+def usage(**figures: float) -> dict[str, float]:
+    """How one family or pattern is used."""
+    return vars(Usage(**figures))
+
+
+def snapshot(*windows: list[list[Any]], pid: int = 1, **parts: Any) -> dict[str, Any]:
+    """One process with one endpoint per window."""
+    found = empty()
+    found["taken_unix_ns"] = NOW_NS
+    found["processes"] = [{"pid": pid, "started_unix_ns": NOW_NS - 10**12}]
+    for number, window in enumerate(windows):
+        found["endpoints"][f"cache{number}:6379/0"] = endpoint(window, host=f"cache{number}")
+    return {**found, **parts}
