@@ -1,0 +1,144 @@
+"""The Collector is the second fence: what other instrumentation or the program itself leaks goes no further."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.native.collector import Collector
+from stack.native.otlp_sink import OtlpSink
+from stack.native.otlp_source import Source, log_record, span
+from stack.native.programs import eventually
+from stack.native.stack import Tools
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+
+SECRET = "hunter2-4711"
+UNKNOWN = f"ERR unknown command 'SETT', with args beginning with: 'key' '{SECRET}'"
+
+
+@pytest.fixture(scope="module")
+def leaky(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Source, OtlpSink]]:
+    """A program without manners, a Collector with the base file, and a backend that shows what came through."""
+    folder: Path = tmp_path_factory.mktemp("leaks")
+    with (
+        OtlpSink() as sink,
+        Collector(tools, folder, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}) as collector,
+    ):
+        yield Source(collector.url), sink
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"db.system.name": "redis", "db.query.text": f"SET user:1 {SECRET}"},
+        {"db.system": "redis", "db.statement": f"HSET user:1 password {SECRET}"},
+        {"db.system.name": "redis", "db.query.text": f"AUTH {SECRET}"},
+        {"db.system.name": "redis", "db.query.text": f"EVAL \"return '{SECRET}'\" 0"},
+        {"app.password": SECRET},
+        {"http.request.header.authorization": SECRET},
+        {"redis.url": f"redis://user:{SECRET}@host:6379/0"},
+        {"note": f"Bearer {SECRET}"},
+    ],
+    ids=lambda attributes: "-".join(attributes),
+)
+def test_span_attribute_is_hidden(attributes: dict[str, str], leaky: tuple[Source, OtlpSink]) -> None:
+    """A secret in a query text, under a telling key, in a URL or in a header does not pass; the span does."""
+    source, sink = leaky
+    name = f"span {sorted(attributes.items())}".replace(SECRET, "")
+    assert source.send_spans(span(name, attributes=attributes)) == 200
+    arrived = eventually(lambda: [s for s in sink.spans() if s.name == name], what="the span")
+    assert SECRET not in str(arrived)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("SET key value", "SET ?"),
+        ("AUTH HUNTER", "AUTH ?"),
+        ("set key\nvalue", "set ?"),
+        (" GET key", "GET ?"),
+        ("PING", "PING"),
+    ],
+)
+def test_command_stays_readable(sent: str, kept: str, leaky: tuple[Source, OtlpSink]) -> None:
+    """Arguments are hidden; the command and the name of the span stay as they are."""
+    assert passed_on(sent, "other", leaky) == kept
+
+
+@pytest.mark.parametrize("text", ["SET ? ?; GET ?; PING", "CONFIG GET ?", "MSET ? ? ... (150 more)", "SET user:1 ?"])
+def test_redispans_own_texts_pass(text: str, leaky: tuple[Source, OtlpSink]) -> None:
+    """What redispan says, batches and keys that it was told to show included, is not mangled."""
+    assert passed_on(text, "redispan", leaky) == text
+
+
+def passed_on(text: str, scope: str, leaky: tuple[Source, OtlpSink]) -> str:
+    """The query text that reaches the backend."""
+    source, sink = leaky
+    name = f"SELECT 0 {text}"
+    source.send_spans(span(name, attributes={"db.system.name": "redis", "db.query.text": text}), scope=scope)
+    (arrived,) = eventually(lambda: [s for s in sink.spans() if s.name == name], what="the span")
+    return str({pair.key: pair.value.string_value for pair in arrived.attributes}["db.query.text"])
+
+
+def test_other_databases_keep_their_texts(leaky: tuple[Source, OtlpSink]) -> None:
+    """What is known of Redis is not done to SQL."""
+    source, sink = leaky
+    source.send_spans(span("sql", attributes={"db.system.name": "postgresql", "db.query.text": "SELECT a FROM b"}))
+    (arrived,) = eventually(lambda: [s for s in sink.spans() if s.name == "sql"], what="the span")
+    assert "SELECT a FROM b" in str(arrived)
+
+
+def test_error_text_is_shortened(leaky: tuple[Source, OtlpSink]) -> None:
+    """A server that quotes the arguments in its error does not leak them by status, span event or log record."""
+    source, sink = leaky
+    exception = {"key": "exception.message", "value": {"stringValue": UNKNOWN}}
+    trace = {"key": "exception.stacktrace", "value": {"stringValue": f"Traceback\n  x\nResponseError: {UNKNOWN}\nend"}}
+    source.send_spans(
+        span(
+            "failing",
+            status={"code": 2, "message": UNKNOWN},
+            events=[{"name": "exception", "attributes": [exception, trace]}],
+        )
+    )
+    source.send_logs(log_record(eventName="db.client.operation.exception", attributes={"exception.message": UNKNOWN}))
+    (failing,) = eventually(lambda: [s for s in sink.spans() if s.name == "failing"], what="the span")
+    records = eventually(lambda: list(sink.log_records()), what="the log record")
+    for arrived in (failing, records):
+        assert "unknown command" in str(arrived)
+        assert SECRET not in str(arrived)
+    assert "end" in failing.events[0].attributes[1].value.string_value
+
+
+def test_program_logs_pass_unharmed(leaky: tuple[Source, OtlpSink]) -> None:
+    """The obfuscation of Redis commands does not eat the program's own log lines."""
+    source, sink = leaky
+    source.send_logs(log_record(body={"stringValue": "GET /users answered 200 in 3 ms"}))
+    eventually(
+        lambda: [r for r in sink.log_records() if r.body.string_value == "GET /users answered 200 in 3 ms"],
+        what="the line",
+    )
+
+
+def test_alert_events_have_a_bus_of_their_own(tools: Tools, tmp_path: Path) -> None:
+    """An alert backend gets alert events only, each with its name as an attribute; the counter counts them."""
+    with OtlpSink() as alerts, OtlpSink() as everything:
+        files = ["backends/alerts-otlp", "backends/otlp-http"]
+        addresses = {"ALERTS_OTLP_ENDPOINT": alerts.url, "OTLP_HTTP_ENDPOINT": everything.url}
+        with Collector(tools, tmp_path, files, addresses) as collector:
+            source = Source(collector.url)
+            source.send_logs(
+                log_record(eventName="redis.client.alert.pool_usage"),
+                log_record(eventName="db.client.operation.exception"),
+                log_record(body={"stringValue": "redis.client.alert.pool_usage is only a text here"}),
+            )
+            eventually(lambda: len(list(everything.log_records())) == 3, what="all records")
+            (alert,) = eventually(lambda: list(alerts.log_records()), what="the alert")
+            assert alert.event_name == "redis.client.alert.pool_usage"
+            assert {p.key: p.value.string_value for p in alert.attributes} == {"redis.client.alert.name": "pool_usage"}
+            counted = eventually(
+                lambda: [m for m in everything.metrics() if m.name == "redis.client.alert.events"], what="the counter"
+            )
+            assert counted[0].sum.data_points[0].as_int == 1

@@ -1,0 +1,122 @@
+"""A Collector that dies, a backend that is away: what was accepted arrives, and it is counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from stack.native.clients import get_text
+from stack.native.collector import Collector
+from stack.native.otlp_sink import OtlpSink
+from stack.native.otlp_source import Source, span
+from stack.native.programs import eventually
+from stack.native.stack import Tools
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+
+SPANS_PER_REQUEST = 50
+
+
+class Load:
+    """Sends numbered spans without a pause, sends a refused request again, and remembers what was accepted."""
+
+    def __init__(self, source: Source) -> None:
+        self.accepted: set[str] = set()
+        self.refused = 0
+        self._source = source
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stops sending."""
+        self._stop.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stop.is_set():
+            names = [f"n{number}.{i}" for i in range(SPANS_PER_REQUEST)]
+            if self._source.send_spans(*(span(name) for name in names)) == 200:
+                self.accepted.update(names)
+            else:
+                self.refused += 1
+                time.sleep(0.05)
+            number += 1
+
+
+def test_killed_collector_loses_nothing_it_accepted(tools: Tools, tmp_path: Path) -> None:
+    """Killed twice under load, without a goodbye: every span that got a 200 reaches the backend."""
+    with OtlpSink() as sink:
+        collector = Collector(tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}).start()
+        load = Load(Source(collector.url))
+        try:
+            for _ in range(2):
+                wanted = len(load.accepted) + 3000
+                eventually(lambda wanted=wanted: len(load.accepted) > wanted, what="load")
+                collector.program.kill()
+                collector.start()
+            wanted = len(load.accepted) + 3000
+            eventually(lambda: len(load.accepted) > wanted, what="load after the restarts")
+        finally:
+            load.end()
+        assert load.refused > 0, "the Collector was never away: this test proves nothing"
+        try:
+            eventually(
+                lambda: load.accepted <= sink.span_names().keys(), what="every accepted span", timeout_s=40, every_s=1
+            )
+        finally:
+            collector.program.stop()
+            missing = load.accepted - sink.span_names().keys()
+            repeated = sum(count - 1 for count in sink.span_names().values())
+            print(f"accepted {len(load.accepted)}, missing {len(missing)}, delivered twice {repeated}")
+
+
+def test_backend_away_for_a_while_gets_everything_later(tools: Tools, tmp_path: Path) -> None:
+    """A backend that refuses is tried again until it takes: the queue holds what was accepted meanwhile."""
+    with (
+        OtlpSink() as sink,
+        Collector(tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}) as collector,
+    ):
+        sink.out_of_order = True
+        load = Load(Source(collector.url))
+        eventually(lambda: len(load.accepted) > 5000 and sink.refused > 2, what="load against a refusing backend")
+        load.end()
+        assert not sink.span_names()
+        assert "otelcol_exporter_queue_size" in get_text(collector.metrics_url)
+        sink.out_of_order = False
+        eventually(
+            lambda: load.accepted <= sink.span_names().keys(), what="every accepted span", timeout_s=60, every_s=1
+        )
+
+
+def test_backend_away_and_collector_restarted_meanwhile(tools: Tools, tmp_path: Path) -> None:
+    """Both at once: what waited in the queue of a Collector that was stopped is delivered by the next one."""
+    with OtlpSink() as sink:
+        sink.out_of_order = True
+        collector = Collector(tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}).start()
+        load = Load(Source(collector.url))
+        eventually(lambda: len(load.accepted) > 3000, what="load")
+        load.end()
+        collector.program.stop()
+        sink.out_of_order = False
+        with collector:
+            eventually(
+                lambda: load.accepted <= sink.span_names().keys(), what="every accepted span", timeout_s=60, every_s=1
+            )
+
+
+def test_two_backends_do_not_wait_for_each_other(tools: Tools, tmp_path: Path) -> None:
+    """One backend that is away holds nothing back from another: each has its own queue."""
+    with OtlpSink() as away, OtlpSink() as present:
+        away.out_of_order = True
+        files = ["backends/otlp-http", "backends/vendor-honeycomb"]
+        addresses = {"OTLP_HTTP_ENDPOINT": away.url, "HONEYCOMB_ENDPOINT": present.url, "HONEYCOMB_API_KEY": "k"}
+        with Collector(tools, tmp_path, files, addresses) as collector:
+            assert Source(collector.url).send_spans(span("hello")) == 200
+            eventually(lambda: present.span_names()["hello"], what="the span at the other backend")
+            away.out_of_order = False
+            eventually(lambda: away.span_names()["hello"], what="the span at the late backend")
