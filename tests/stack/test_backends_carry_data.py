@@ -1,0 +1,189 @@
+"""The backends that have a program or a stand-in on this machine: real data comes out at the other end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stack.native.clients import Jaeger, Prometheus, get_text
+from stack.native.collector import Collector
+from stack.native.compose_file import service
+from stack.native.otlp_sink import OtlpSink
+from stack.native.otlp_source import Source, log_record, pairs, span
+from stack.native.programs import Program, eventually, free_ports
+from stack.native.stack import COLLECTOR_FILES, REPOSITORY, Stack, Tools
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+
+VENDORS = sorted(p.stem for p in (COLLECTOR_FILES / "backends").glob("vendor-*.yaml") if p.stem != "vendor-aws")
+KEY = "sesame-4711"
+# Every vendor's key, and the header that must carry it.
+KEYS = {
+    "vendor-grafana-cloud": ("GRAFANA_CLOUD_BASIC", "authorization", f"Basic {KEY}"),
+    "vendor-honeycomb": ("HONEYCOMB_API_KEY", "x-honeycomb-team", KEY),
+    "vendor-new-relic": ("NEW_RELIC_LICENSE_KEY", "api-key", KEY),
+    "vendor-dynatrace": ("DYNATRACE_API_TOKEN", "authorization", f"Api-Token {KEY}"),
+    "vendor-datadog": ("DD_API_KEY", "dd-api-key", KEY),
+    "vendor-elastic": ("ELASTIC_API_KEY", "authorization", f"ApiKey {KEY}"),
+    "vendor-splunk": ("SPLUNK_ACCESS_TOKEN", "x-sf-token", KEY),
+    "vendor-signoz": ("SIGNOZ_INGESTION_KEY", "signoz-ingestion-key", KEY),
+}
+
+
+def counter(name: str, value: int) -> dict[str, Any]:
+    """A cumulative counter with one data point of now."""
+    point = span("", attributes={"server.address": "r"})
+    return {
+        "name": name,
+        "unit": "{operation}",
+        "sum": {
+            "isMonotonic": True,
+            "aggregationTemporality": 2,
+            "dataPoints": [
+                {
+                    "startTimeUnixNano": point["startTimeUnixNano"],
+                    "timeUnixNano": point["endTimeUnixNano"],
+                    "asInt": str(value),
+                    "attributes": pairs({"server.address": "r"}),
+                }
+            ],
+        },
+    }
+
+
+def send_all(collector: Collector) -> None:
+    """One item of each signal."""
+    source = Source(collector.url)
+    assert source.send_spans(span("GET r:6379", attributes={"db.system.name": "redis"})) == 200
+    assert source.send_metrics(counter("redis.client.operations", 7)) == 200
+    assert source.send_logs(log_record(eventName="redis.client.alert.error_rate")) == 200
+
+
+@pytest.fixture
+def prometheus(tools: Tools, tmp_path: Path) -> Iterator[Prometheus]:
+    """A Prometheus that takes remote write."""
+    (port,) = free_ports(1)
+    (tmp_path / "prometheus.yml").write_text("global: {scrape_interval: 1s}\n")
+    command = [
+        tools["prometheus"], "--config.file=prometheus.yml", f"--web.listen-address=127.0.0.1:{port}",
+        "--web.enable-remote-write-receiver", "--storage.tsdb.path=data",
+    ]  # fmt: skip
+    client = Prometheus(f"http://127.0.0.1:{port}")
+    program = Program("prometheus", command, tmp_path).start(f"{client.url}/-/ready")
+    yield client
+    program.stop()
+
+
+def test_remote_write(tools: Tools, prometheus: Prometheus, tmp_path: Path) -> None:
+    """Metrics pushed by remote write are in Prometheus with the same names as by OTLP, and resource attributes."""
+    address = {"PROMETHEUS_REMOTE_WRITE_ENDPOINT": f"{prometheus.url}/api/v1/write"}
+    with Collector(tools, tmp_path, ["backends/prometheus-remote-write"], address) as collector:
+        send_all(collector)
+        found = eventually(lambda: prometheus.query("redis_client_operations_total"), what="the counter")
+    assert found[0]["value"][1] == "7"
+    assert found[0]["metric"]["job"] == "stand-in"
+    assert found[0]["metric"]["server_address"] == "r"
+
+
+def test_scrape_page(tools: Tools, tmp_path: Path) -> None:
+    """A Prometheus of any age finds the metrics on the page, under the same names."""
+    with Collector(tools, tmp_path, ["backends/prometheus-scrape"]) as collector:
+        send_all(collector)
+        page = f"http://127.0.0.1:{collector.scrape_port}/metrics"
+        eventually(lambda: "redis_client_operations_total{" in get_text(page), what="the counter on the page")
+        (line,) = [line for line in get_text(page).splitlines() if line.startswith("redis_client_operations_total{")]
+    assert 'job="stand-in"' in line
+    assert line.endswith(" 7")
+
+
+def test_files(tools: Tools, tmp_path: Path) -> None:
+    """Each signal is in its own file, one JSON document a line."""
+    with Collector(tools, tmp_path, ["backends/file"]) as collector:
+        send_all(collector)
+        for signal, text in (("traces", "GET r:6379"), ("metrics", "redis.client.operations"), ("logs", "error_rate")):
+            path = tmp_path / "out-otelcol" / f"{signal}.jsonl"
+            eventually(lambda path=path, text=text: text in path.read_text(), what=f"{text} in {path.name}")
+            assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_debug_log(tools: Tools, tmp_path: Path) -> None:
+    """The first look: the Collector's own log shows what came."""
+    with Collector(tools, tmp_path, ["backends/debug"], {"OTELCOL_DEBUG_VERBOSITY": "normal"}) as collector:
+        send_all(collector)
+        eventually(lambda: "GET r:6379" in collector.program.log(), what="the span in the log")
+
+
+def test_otlp_over_grpc_to_another_collector(tools: Tools, tmp_path: Path) -> None:
+    """Two Collectors in a row pass on all signals."""
+    with (
+        OtlpSink() as sink,
+        Collector(tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}, name="second") as second,
+    ):
+        address = {"OTLP_GRPC_ENDPOINT": second.grpc_address, "OTLP_PLAINTEXT": "true"}
+        with Collector(tools, tmp_path, ["backends/otlp-grpc"], address, name="first") as first:
+            send_all(first)
+            eventually(lambda: sink.span_names()["GET r:6379"], what="the span")
+            eventually(lambda: [m for m in sink.metrics() if m.name == "redis.client.operations"], what="the metric")
+            eventually(lambda: list(sink.log_records()), what="the log record")
+
+
+def test_loki_gets_its_path(tools: Tools, tmp_path: Path) -> None:
+    """Logs arrive at Loki's OTLP path, and nothing else does. (A stand-in: no Loki runs here.)"""
+    with OtlpSink() as sink:
+        with Collector(tools, tmp_path, ["backends/loki"], {"LOKI_OTLP_ENDPOINT": f"{sink.url}/otlp"}) as collector:
+            send_all(collector)
+            eventually(lambda: list(sink.log_records()), what="the log record")
+        assert {path for path, _, _ in sink.requests} == {"/otlp/v1/logs"}
+
+
+def test_tempo_by_jaegers_receiver(tools: Tools, tmp_path: Path) -> None:
+    """The Tempo file speaks OTLP over gRPC as Tempo expects. (A stand-in, Jaeger: no Tempo runs here.)"""
+    stack = Stack(tools, tmp_path)
+    with stack:
+        stack.start_jaeger()
+        address = {"TEMPO_OTLP_ENDPOINT": f"127.0.0.1:{stack.ports['jaeger_otlp']}"}
+        with Collector(tools, tmp_path, ["backends/tempo"], address) as collector:
+            send_all(collector)
+            eventually(lambda: "stand-in" in Jaeger(stack.jaeger.url).services(), what="the service")
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_vendor_gets_key_and_signals(vendor: str, tools: Tools, tmp_path: Path) -> None:
+    """What would go to the vendor carries the key in the right header, all its signals, and delta where it wants it."""
+    settings = yaml.safe_load((COLLECTOR_FILES / "backends" / f"{vendor}.yaml").read_text())
+    ((exporter, keys),) = settings["exporters"].items()
+    variable, header, value = KEYS[vendor]
+    with OtlpSink() as sink:
+        moved = {
+            f"exporters::{exporter}::{key}": sink.url + ("" if key == "endpoint" else "/v1/" + key.split("_")[0])
+            for key in keys
+            if key.endswith("endpoint")
+        }
+        with Collector(tools, tmp_path, [f"backends/{vendor}"], {variable: KEY}, moved) as collector:
+            # A delta is the difference to an earlier point; what is sent twice is counted from the second on.
+            send_all(collector)
+            Source(collector.url).send_metrics(counter("redis.client.operations", 9))
+            eventually(lambda: sink.span_names()["GET r:6379"], what="the span")
+            found = eventually(
+                lambda: [m for m in sink.metrics() if m.name == "redis.client.operations"], what="the metric"
+            )
+            if any(name.startswith("logs/") for name in settings["service"]["pipelines"]):
+                eventually(lambda: list(sink.log_records()), what="the log record")
+        assert {headers.get(header) for _, headers, _ in sink.requests} == {value}
+        wanted = 1 if any(name.startswith("cumulative_to_delta") for name in settings.get("processors", {})) else 2
+        assert {metric.sum.aggregation_temporality for metric in found} == {wanted}
+
+
+def test_compose_profiles_name_existing_backends() -> None:
+    """`docker compose --profile x` with `EXTRA_BACKEND=x` means the same x."""
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    for name, entry in yaml.safe_load(text)["services"].items():
+        for profile in entry.get("profiles", []):
+            assert profile == name
+            assert service("otelcol", {"EXTRA_BACKEND": profile}).command[3].endswith(f"/{profile}.yaml")
+            assert (COLLECTOR_FILES / "backends" / f"{profile}.yaml").exists()

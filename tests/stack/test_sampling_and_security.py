@@ -1,0 +1,125 @@
+"""The overlays do what they are for: the right traces are kept, and a stranger is not let in."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from stack.native.collector import Collector
+from stack.native.otlp_sink import OtlpSink
+from stack.native.otlp_source import Source, span
+from stack.native.programs import eventually
+from stack.native.stack import Tools
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+
+
+def test_tail_sampling_keeps_the_notable(tools: Tools, tmp_path: Path) -> None:
+    """Failed, slow and marked traces are kept whole, others are dropped, and metrics still count every one."""
+    redis = {"db.system.name": "redis"}
+    kept = {
+        "failed": span("failed", attributes=redis, status={"code": 2}),
+        "slow": span("slow", attributes=redis, duration_ms=80),
+        "slow-old-names": span("slow-old-names", attributes={"db.system": "redis"}, duration_ms=80),
+        "marked": span("marked", attributes={**redis, "redis.client.operation.slow": True}, duration_ms=20),
+        "long": span("long", duration_ms=1500),
+    }
+    quick = [span(f"quick-{i}", attributes=redis) for i in range(30)]
+    slow_sql = span("slow-sql", attributes={"db.system.name": "postgresql"}, duration_ms=80)
+    sibling = span("sibling of failed", trace_id=kept["failed"]["traceId"])
+    wishes = {"SAMPLING_DECISION_WAIT": "1s", "SAMPLING_PERCENT": "0"}
+    with OtlpSink() as sink:
+        files = ["backends/otlp-http", "overlays/tail-sampling"]
+        with Collector(tools, tmp_path, files, {"OTLP_HTTP_ENDPOINT": sink.url, **wishes}) as collector:
+            assert Source(collector.url).send_spans(*kept.values(), *quick, slow_sql, sibling) == 200
+            eventually(lambda: sink.span_names().keys() >= kept.keys(), what="the notable traces")
+            counted = eventually(
+                lambda: [m for m in sink.metrics() if m.name == "traces.span.metrics.calls"], what="span metrics"
+            )
+        assert sink.span_names().keys() == kept.keys() | {"sibling of failed"}
+        names = {
+            p.value.string_value
+            for m in counted
+            for d in m.sum.data_points
+            for p in d.attributes
+            if p.key == "span.name"
+        }
+        assert {"quick-0", "quick-29", "slow-sql"} <= names
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Somebody whom server and clients trust."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_files(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
+    """The Collector's certificate, in files."""
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "server.crt")
+    certificate.private_key_pem.write_to_path(tmp_path / "server.key")
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    return {
+        "OTLP_SERVER_CERT_FILE": str(tmp_path / "server.crt"),
+        "OTLP_SERVER_KEY_FILE": str(tmp_path / "server.key"),
+        "OTLP_CLIENT_CA_FILE": str(tmp_path / "ca.crt"),
+    }
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    """A client that trusts the authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def test_tls(tools: Tools, authority: trustme.CA, server_files: dict[str, str], tmp_path: Path) -> None:
+    """Over TLS telemetry is taken; in clear text and with another authority it is not."""
+    with Collector(tools, tmp_path, ["overlays/tls"], server_files) as collector:
+        secure = collector.url.replace("http://", "https://")
+        assert Source(secure, tls=trusting(authority)).send_spans(span("a")) == 200
+        assert Source(collector.url).send_spans(span("b")) != 200
+        assert Source(secure, tls=trusting(trustme.CA())).send_spans(span("c")) == 0
+
+
+def test_mutual_tls(tools: Tools, authority: trustme.CA, server_files: dict[str, str], tmp_path: Path) -> None:
+    """Only a client with a certificate of our authority is let in."""
+    with Collector(tools, tmp_path, ["overlays/mtls"], server_files) as collector:
+        secure = collector.url.replace("http://", "https://")
+        known, stranger = trusting(authority), trusting(authority)
+        authority.issue_cert("agent.example.org").configure_cert(known)
+        trustme.CA().issue_cert("agent.example.org").configure_cert(stranger)
+        assert Source(secure, tls=known).send_spans(span("a")) == 200
+        assert Source(secure, tls=trusting(authority)).send_spans(span("b")) == 0
+        assert Source(secure, tls=stranger).send_spans(span("c")) == 0
+
+
+def test_bearer_token(tools: Tools, tmp_path: Path) -> None:
+    """Only who knows the token is let in, and a new token in the file is taken without a restart."""
+    token = tmp_path / "token"
+    token.write_text("first-token")
+    with Collector(tools, tmp_path, ["overlays/bearer"], {"OTLP_TOKEN_FILE": str(token)}) as collector:
+
+        def status(word: str) -> int:
+            return Source(collector.url, Authorization=f"Bearer {word}").send_spans(span("a"))
+
+        assert status("first-token") == 200
+        assert status("wrong-token") == 401
+        assert Source(collector.url).send_spans(span("b")) == 401
+        token.write_text("second-token")
+        eventually(lambda: status("second-token") == 200, what="the new token")
+        assert status("first-token") == 401
+
+
+def test_listens_on_loopback_only(tools: Tools, tmp_path: Path) -> None:
+    """Without being told otherwise the Collector is not reachable from other machines."""
+    with Collector(tools, tmp_path, []) as collector:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1)
+            # Any other address of this machine: a server on 0.0.0.0 would answer there.
+            assert probe.connect_ex(("127.0.0.2", collector.http_port)) != 0
