@@ -1,13 +1,14 @@
 """Living beside opentelemetry-instrumentation-redis, which is normally installed too: one span per command.
 
 While redispan is active, contrib's instrumentor is un-instrumented and believes to be instrumented already: a later
-``RedisInstrumentor().instrument()`` and its per-client call do nothing. Wrappers of contrib that are somewhere all the
-same (on a client that was instrumented before, or put there by force) let calls pass, as they do inside
+``RedisInstrumentor().instrument()`` and its per-client call do nothing. Clients that it had instrumented one by one are
+freed of that, and what else there may be of contrib's wrappers lets calls pass, as inside
 ``suppress_instrumentation()``.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,10 @@ from redispan._client import seam
 _log = logging.getLogger("redispan")
 
 _MISSING = object()
+
+_CLIENTS = (("", "Redis"), ("cluster", "RedisCluster"), ("asyncio", "Redis"), ("asyncio.cluster", "RedisCluster"))
+
+_mro_of = type.__dict__["__mro__"].__get__
 
 _replaced: list[tuple[Any, str, Any]] = []
 """What was put aside: the owner, the attribute, and what the owner itself had there."""
@@ -71,6 +76,26 @@ def _put_aside(module: Any, contrib: Any, instance: Any) -> None:
             _replace(contrib, name, staticmethod(_leave_to_redispan))
     if hasattr(module, "is_instrumentation_enabled"):
         _replace(module, "is_instrumentation_enabled", _is_disabled)
+    _free_clients(module.__name__)
+
+
+def _free_clients(contrib_name: str) -> None:
+    """Take contrib's per-client wrappers off: they would keep calls from the class, and so from our patches.
+
+    Nobody keeps a list of these clients, so the heap is searched, once per take-over.
+    """
+    everything = gc.get_objects()
+    bases = {getattr(seam.load("redis", module), kind, None) for module, kind in _CLIENTS}
+    # Only what `type` itself knows: a question to a foreign class or object could run the program's code.
+    kinds = {kind for kind in set(map(type, everything)) if not bases.isdisjoint(_mro_of(kind))}
+    for client in [found for found in everything if type(found) in kinds] if kinds else ():
+        own = getattr(client, "__dict__", {})
+        for name in ("execute_command", "pipeline"):
+            wrapper = getattr(own.get(name), "_self_wrapper", None)
+            if getattr(wrapper, "__module__", None) == contrib_name:
+                # Not unwrap(): it would leave the method that the class had before us on the client.
+                delattr(client, name)
+                client._is_instrumented_by_opentelemetry = False
 
 
 def give_back() -> None:

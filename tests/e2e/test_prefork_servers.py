@@ -40,7 +40,7 @@ def assert_inside_requests(receiver: OtlpReceiver) -> None:
 def gunicorn(port: int, *options: str) -> tuple[object, ...]:
     """Build the command of a gunicorn of four workers."""
     place = f"127.0.0.1:{port}"
-    return ("gunicorn", "--workers", "4", "--bind", place, "--graceful-timeout", "10", *options)
+    return ("gunicorn", "--no-control-socket", "--workers", "4", "--bind", place, "--graceful-timeout", "10", *options)
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["no preload", "preload"])
