@@ -94,7 +94,8 @@ async def test_what_is_no_sha_is_no_name(world: World, told: TelemetryInMemory):
 @with_clusters
 async def test_function_call_is_named_by_its_function(world: World, told: TelemetryInMemory):
     """FCALL is named by the function, with the function as stored procedure."""
-    library = "#!lua name=lib\nredis.register_function('add_up', function(k, a) return redis.call('INCRBY', k[1], a[1]) end)"
+    body = "function(keys, args) return redis.call('INCRBY', keys[1], args[1]) end"
+    library = f"#!lua name=lib\nredis.register_function('add_up', {body})"
     client = world.client()
     for node in world.server.masters if world.is_cluster else [world.server]:
         node.call("FUNCTION", "LOAD", "REPLACE", library)

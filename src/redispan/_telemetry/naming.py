@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from redispan._core.commands import CommandInfo, identify
@@ -14,6 +15,10 @@ from redispan._semconv.query_text import batch_text, hidden_text, query_text
 _PEERS_LIMIT = 1000
 _PEER_CHANGES_LIMIT = 50
 _COUNTS_LIMIT = 64
+_PROCEDURES_LIMIT = 1000
+"""Most scripts and functions named; the conventions want span names of low cardinality."""
+_SHA1 = re.compile(r"[0-9a-fA-F]{40}", re.ASCII)
+_FUNCTION_NAME = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
 _BATCH_TEXTS = 50
 """Commands of a batch whose text is built; what follows could only be cut off again."""
 
@@ -45,6 +50,7 @@ class Namer:
         self._old_names = old_names
         self._generation = 0
         self._peers: dict[Endpoint, Peer] = {}
+        self._procedures: set[str] = set()
         self._peer_changes: dict[Endpoint, int] = {}
 
     def expected_peer(self, endpoint: Endpoint) -> Peer | None:
@@ -99,7 +105,7 @@ class Namer:
         """Span name (None: unchanged) and server attributes once the answering server is known."""
         endpoint = operation.endpoint
         name: str | None = span_name(operation.info.name, endpoint.address, endpoint.port)
-        if self._script_names and operation.info.name.upper() in PROCEDURE_COMMANDS:
+        if self._script_names and self._procedure_name(operation) is not None:
             name = None
         return name, self._with_old(_server_attributes(endpoint))
 
@@ -126,7 +132,7 @@ class Namer:
     def _procedure(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:
         attributes = dict(prepared.attributes)
         name = prepared.name
-        procedure = _procedure_name(operation.args)
+        procedure = self._procedure_name(operation)
         if procedure is not None:
             attributes[names.DB_STORED_PROCEDURE_NAME] = procedure
             if self._script_names:
@@ -135,6 +141,21 @@ class Namer:
         if text is not None:
             attributes[names.DB_QUERY_TEXT] = text
         return name, self._with_old(attributes)
+
+    def _procedure_name(self, operation: Operation) -> str | None:
+        """Function name or sha1, if it looks like one: anything else may be a value put there by mistake."""
+        command, args = operation.info.name.upper(), operation.args
+        if command not in PROCEDURE_COMMANDS or len(args) < 2:
+            return None
+        raw = args[1].decode("ascii", "replace") if isinstance(args[1], bytes) else args[1]
+        if not isinstance(raw, str):
+            return None
+        if raw not in self._procedures:
+            looks_right = _SHA1 if command.startswith("EVALSHA") else _FUNCTION_NAME
+            if len(self._procedures) >= _PROCEDURES_LIMIT or not looks_right.fullmatch(raw):
+                return None
+            self._procedures.add(raw)
+        return str(raw)
 
     def _batch_attributes(self, operation: Operation, prepared: Prepared) -> dict[str, Any]:
         batch = operation.batch
@@ -178,13 +199,3 @@ def peer_attributes(peer: Peer) -> dict[str, Any]:
     if peer[1] is None:
         return {names.NETWORK_PEER_ADDRESS: peer[0]}
     return {names.NETWORK_PEER_ADDRESS: peer[0], names.NETWORK_PEER_PORT: peer[1]}
-
-
-def _procedure_name(args: Any) -> str | None:
-    """Function name or sha1, if it looks like one: anything else may be a value put there by mistake."""
-    raw = args[1] if len(args) > 1 else None
-    if isinstance(raw, bytes):
-        raw = raw.decode("ascii", "replace")
-    if isinstance(raw, str) and 0 < len(raw) <= 64 and raw.replace("_", "a").isalnum() and raw.isascii():
-        return str(raw)
-    return None
