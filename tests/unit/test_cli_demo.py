@@ -98,6 +98,18 @@ def test_a_refused_relay_tells_no_secret(protocol: str) -> None:
 
 
 @pytest.mark.redis
+def test_the_program_leaves_a_users_server_as_it_was(redis_url: str) -> None:
+    """On a server of the user's own, other keys and other connections survive, and nothing is left behind."""
+    redis = pytest.importorskip("redis")
+    with redis.Redis.from_url(redis_url, single_connection_client=True) as bystander:
+        bystander.set("mine", 1)
+        connection = bystander.client_id()
+        subprocess.run([sys.executable, "-m", demo.PROGRAM, redis_url], check=True, capture_output=True, timeout=60)
+        assert bystander.keys("*") == [b"mine"]
+        assert bystander.client_id() == connection
+
+
+@pytest.mark.redis
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_the_demo_shows_everything_and_passes_it_on(protocol: str, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
@@ -125,7 +137,7 @@ def test_the_demo_shows_everything_and_passes_it_on(protocol: str, otlp_receiver
         assert shown in done.stdout
     assert "too" in done.stdout.partition("This telemetry was")[2]
     sent_on = {span.attributes["db.operation.name"] for span in otlp_receiver.spans(scope="redispan")}
-    assert {"HSET", "EVALSHA", "SUBSCRIBE", "SCAN"} <= sent_on
+    assert {"HSET", "EVALSHA", "SUBSCRIBE", "HSCAN"} <= sent_on
     assert b"welcome" not in otlp_receiver.raw_bytes()
     picture = (tmp_path / "demo.svg").read_text(encoding="utf-8")
     assert picture.startswith("<svg")

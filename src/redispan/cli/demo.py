@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,8 @@ class Outcome:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``redispan demo``."""
     parser.add_argument(
-        "--redis-url", help="use this Redis instead of a throw-away one (touches keys below shop: only)"
+        "--redis-url",
+        help="use this Redis instead of a throw-away one; touches keys below redispan-demo: only",
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="also save what is shown as a picture")
 
@@ -59,22 +61,19 @@ def run(arguments: argparse.Namespace) -> int:
         message = f'redispan demo: missing: {", ".join(missing)}. Install: pip install "redispan[demo]"'
         print(message, file=sys.stderr)
         return 1
-    from redispan.cli.demo_screen import Screen
-
-    screen = Screen()
     try:
         with _server(arguments.redis_url) as url:
-            return _show(screen, url, arguments)
+            return _show(url, arguments.svg)
     except (ServerNotFoundError, ServerNotStartedError) as error:
         print(f"redispan demo: {error}", file=sys.stderr)
         return 1
 
 
-def _show(screen: object, url: str, arguments: argparse.Namespace) -> int:
+def _show(url: str, svg: Path | None) -> int:
     from redispan.cli.demo_screen import Screen
     from redispan.cli.otlp_inbox import Inbox
 
-    assert isinstance(screen, Screen)
+    screen = Screen()
     began = time.monotonic()
     with Inbox() as inbox:
         with screen.waiting(f"opentelemetry-instrument python -m {PROGRAM}"):
@@ -83,8 +82,8 @@ def _show(screen: object, url: str, arguments: argparse.Namespace) -> int:
             print(f"redispan demo: the program failed:\n{outcome.output}", file=sys.stderr)
             return 1
         screen.show(outcome.steps, inbox, seconds=time.monotonic() - began, sent_on=_send_on(inbox, os.environ))
-    if arguments.svg is not None:
-        screen.save_svg(arguments.svg)
+    if svg is not None:
+        screen.save_svg(svg)
     return 0 if inbox.raw else 1
 
 
@@ -156,22 +155,14 @@ def _instrument_command() -> list[str]:
     return [sys.executable, "-c", call]
 
 
-class _server:  # noqa: N801 - used as a function: with _server(url) as url
-    """The given server, or a throw-away one."""
-
-    def __init__(self, url: str | None) -> None:
-        self._url = url
-        self._own = None if url else EmbeddedServer()
-
-    def __enter__(self) -> str:
-        if self._own is None:
-            return self._url or ""
-        self._own.start()
-        return self._own.url
-
-    def __exit__(self, *_: object) -> None:
-        if self._own is not None:
-            self._own.stop()
+@contextlib.contextmanager
+def _server(url: str | None) -> Iterator[str]:
+    """The URL of the given server, or of a throw-away one."""
+    if url:
+        yield url
+        return
+    with EmbeddedServer() as own:
+        yield own.url
 
 
 def _is_there(module: str) -> bool:

@@ -2,7 +2,7 @@
 
 ``redispan demo`` starts it under ``opentelemetry-instrument``. Start it yourself the same way, with a URL of your own:
 ``opentelemetry-instrument python -m redispan.cli.demo_program redis://localhost:6379/0``. It touches keys below
-``shop:`` only, and removes them at its end.
+``redispan-demo:`` only, and removes them at its end.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 PRODUCTS = ("tea", "cup", "pot")
+PREFIX = "redispan-demo:"
 # A plain loop: scripts have no clock that runs while they do.
 SLOW_REPORT = "for i = 1, 25000000 do end return redis.call('LLEN', KEYS[1])"
 
@@ -28,82 +29,86 @@ log = logging.getLogger("shop")
 def open_the_shop(shop: redis.Redis) -> None:
     """Write a few values one by one."""
     for price, product in enumerate(PRODUCTS, start=3):
-        shop.hset(f"shop:product:{product}", mapping={"name": product, "price": price})
-    shop.set("shop:greeting", "welcome", ex=60)
+        shop.hset(f"redispan-demo:product:{product}", mapping={"name": product, "price": price})
+    shop.set("redispan-demo:greeting", "welcome", ex=60)
 
 
 def serve_a_visitor(shop: redis.Redis) -> None:
     """Read and count."""
-    shop.get("shop:greeting")
-    shop.hgetall("shop:product:tea")
-    shop.incr("shop:visits")
+    shop.get("redispan-demo:greeting")
+    shop.hgetall("redispan-demo:product:tea")
+    shop.incr("redispan-demo:visits")
 
 
 def fill_the_stock(shop: redis.Redis) -> None:
     """Send many commands in one trip."""
     pipeline = shop.pipeline(transaction=False)
     for product in PRODUCTS * 10:
-        pipeline.incrby(f"shop:stock:{product}", 5)
+        pipeline.incrby(f"redispan-demo:stock:{product}", 5)
     pipeline.execute()
 
 
 def sell_a_cup(shop: redis.Redis) -> None:
     """Change two keys together, or none."""
     with shop.pipeline() as transaction:
-        transaction.watch("shop:stock:cup")
+        transaction.watch("redispan-demo:stock:cup")
         transaction.multi()
-        transaction.decr("shop:stock:cup")
-        transaction.rpush("shop:orders", "cup")
+        transaction.decr("redispan-demo:stock:cup")
+        transaction.rpush("redispan-demo:orders", "cup")
         transaction.execute()
 
 
 def tell_the_warehouse(shop: redis.Redis) -> None:
     """Publish a message and receive it."""
     with shop.pubsub() as warehouse:
-        warehouse.subscribe("shop:sold")
+        warehouse.subscribe("redispan-demo:sold")
         warehouse.get_message(timeout=1)
-        shop.publish("shop:sold", "cup")
+        shop.publish("redispan-demo:sold", "cup")
         warehouse.get_message(timeout=1)
 
 
 def count_the_orders(shop: redis.Redis) -> None:
     """Run a script that keeps the server busy for a while."""
-    shop.register_script(SLOW_REPORT)(keys=["shop:orders"])
+    shop.register_script(SLOW_REPORT)(keys=["redispan-demo:orders"])
 
 
 def confuse_two_keys(shop: redis.Redis) -> None:
     """Treat a string as a list, which Redis refuses."""
     with contextlib.suppress(redis.ResponseError):
-        shop.lpush("shop:greeting", "hello")
+        shop.lpush("redispan-demo:greeting", "hello")
 
 
 def lose_the_connection(shop: redis.Redis) -> None:
     """Go on with a connection that the server closes meanwhile; the client retries by itself."""
     with shop.client() as on_one_connection:
-        on_one_connection.client_kill_filter(_type="normal", skipme=False)
-        on_one_connection.get("shop:greeting")
+        on_one_connection.client_kill_filter(_id=on_one_connection.client_id(), skipme=False)
+        on_one_connection.get("redispan-demo:greeting")
 
 
 async def serve_many_visitors(url: str) -> None:
     """Do several things at once, and wait for work as a queue's worker does."""
     async with redis.asyncio.from_url(url) as shop:
         worker = asyncio.create_task(_wait_for_work(shop))
-        await asyncio.gather(*(shop.hget(f"shop:product:{product}", "price") for product in PRODUCTS))
+        await asyncio.gather(*(shop.hget(f"redispan-demo:product:{product}", "price") for product in PRODUCTS))
         async with shop.pipeline() as transaction:
-            transaction.set("shop:last", "pot")
-            transaction.expire("shop:last", 60)
+            transaction.set("redispan-demo:last", "pot")
+            transaction.expire("redispan-demo:last", 60)
             await transaction.execute()
-        await shop.rpush("shop:queue", "wrap")
+        await shop.rpush("redispan-demo:queue", "wrap")
         await worker
 
 
 async def _wait_for_work(shop: redis.asyncio.Redis) -> None:
-    await shop.blpop(["shop:queue"], timeout=2)
+    await shop.blpop(["redispan-demo:queue"], timeout=2)
 
 
 def close_the_shop(shop: redis.Redis) -> None:
-    """Take everything away again."""
-    shop.delete(*shop.scan_iter("shop:*", count=100))
+    """Look at everything once more, page by page, and take it away."""
+    products = [f"{PREFIX}product:{product}" for product in PRODUCTS]
+    for product in products:
+        dict(shop.hscan_iter(product))
+    stock = [f"{PREFIX}stock:{product}" for product in PRODUCTS]
+    shop.delete(*products, *stock, *(PREFIX + name for name in ("greeting", "visits", "orders", "last", "queue")))
 
 
 STEPS: tuple[Callable[[redis.Redis], None], ...] = (
