@@ -1,0 +1,193 @@
+"""Whatever is missing, old, broken or shadowed, the command line starts the program and instruments the rest."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from e2e import site_folder
+from e2e.launcher import Finished, Launcher
+from e2e.reading import CONTRIB, OURS, redis_spans
+from servers.otlp_receiver import OtlpReceiver
+
+pytestmark = pytest.mark.e2e
+
+CONTRIB_NAME = "opentelemetry-instrumentation-redis"
+SDK = ("opentelemetry-distro", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
+ALL = ("redispan", *SDK, CONTRIB_NAME, "opentelemetry-instrumentation")
+BREAKAGES = {
+    "RuntimeError": "raise RuntimeError('broken')",
+    "SyntaxError": "this is no Python",
+    "AttributeError": "import sys; sys.no_such_thing",
+    "ImportError": "raise ImportError('broken')",
+}
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter with nothing installed."""
+    return site_folder.bare_python(tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="session")
+def operators_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an operator puts first on the path: redispan and OpenTelemetry with all they need, but no redis."""
+    return site_folder.link(tmp_path_factory.mktemp("operator"), site_folder.needed_by(*ALL))
+
+
+@pytest.fixture(scope="session")
+def redis_5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with redis-py 5.0.8, the oldest line that is supported."""
+    return site_folder.install(tmp_path_factory.mktemp("redis5"), "redis==5.0.8")
+
+
+@pytest.fixture
+def bare(launcher: Launcher, bare_python: Path) -> Launcher:
+    """A launcher whose interpreter has only what the test puts on the path."""
+    return replace(launcher, python=bare_python, disabled=())
+
+
+def run_between_witnesses(launcher: Launcher, folder: Path, path: Sequence[Path]) -> Finished:
+    """Run the program with an instrumentor loaded before ours and one after it; hold that all three were served."""
+    before, after = (site_folder.witness(folder / name, name) for name in ("witness_a", "witness_z"))
+    launcher.path = [before, *path, after]
+    finished = launcher.run("which_redis.py")
+    assert finished.code == 7, finished.all
+    assert "the program ran" in finished.out, finished.all
+    assert "witness_a was instrumented" in finished.out, finished.all
+    assert "witness_z was instrumented" in finished.out, finished.all
+    return finished
+
+
+def test_the_operators_folder_does_not_shadow_the_programs_redis(
+    bare: Launcher, operators_folder: Path, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    """With redispan's folder first, a program pinned to redis 5.0.8 runs 5.0.8, and its operations are seen."""
+    finished = run_between_witnesses(bare, tmp_path, [operators_folder, redis_5])
+    assert "redis 5.0.8" in finished.out
+    assert finished.err == ""
+    assert [(span.scope, span.attributes["db.operation.name"]) for span in redis_spans(otlp_receiver)] == [
+        (OURS, "SET"),
+        (OURS, "GET"),
+    ]
+
+
+def test_without_redis(bare: Launcher, operators_folder: Path, tmp_path: Path) -> None:
+    """A program with no redis-py at all starts in silence."""
+    finished = run_between_witnesses(bare, tmp_path, [operators_folder])
+    assert "no redis: ModuleNotFoundError" in finished.out
+    assert finished.err == ""
+
+
+def test_without_contrib(bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
+    """Without contrib's instrumentor ours stands alone."""
+    chosen = site_folder.needed_by(*ALL, without=[CONTRIB_NAME])
+    finished = run_between_witnesses(bare, tmp_path, [site_folder.link(tmp_path / "site", chosen), redis_5])
+    assert finished.err == ""
+    assert [span.scope for span in redis_spans(otlp_receiver)] == [OURS, OURS]
+
+
+def test_without_the_sdk(bare: Launcher, redis_5: Path, tmp_path: Path) -> None:
+    """Without the SDK the program runs on, with nothing to tell to anyone."""
+    chosen = site_folder.needed_by("redispan", without=SDK)
+    finished = run_between_witnesses(bare, tmp_path, [site_folder.link(tmp_path / "site", chosen), redis_5])
+    assert finished.err == ""
+
+
+def test_without_tenacity(bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
+    """Tenacity is needed for the tuned pool only, so its absence takes no telemetry away."""
+    chosen = site_folder.needed_by(*ALL, without=["tenacity"])
+    finished = run_between_witnesses(bare, tmp_path, [site_folder.link(tmp_path / "site", chosen), redis_5])
+    assert finished.err == ""
+    assert [span.scope for span in redis_spans(otlp_receiver)] == [OURS, OURS]
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_broken_redis(breakage: str, bare: Launcher, operators_folder: Path, tmp_path: Path) -> None:
+    """A redis-py that fails on import, however, costs its own operations and one line that names it."""
+    bare.disabled = ["redis"]  # contrib's instrumentor would end all auto-instrumentation here, with us or without
+    modules = {"redis/__init__.py": BREAKAGES[breakage]}
+    broken = site_folder.fake_distribution(tmp_path / "broken", "redis", "8.0.0", modules)
+    finished = run_between_witnesses(bare, tmp_path, [operators_folder, broken])
+    assert f"no redis: {breakage}" in finished.out
+    assert len(finished.lines_about("redispan")) == len(finished.err.splitlines()) == 1, finished.err
+    assert "redis (broken) is not supported" in finished.err
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_broken_contrib(
+    breakage: str, bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    """Contrib's instrumentor failing on import does not take ours with it."""
+    bare.disabled = ["redis"]
+    site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=[CONTRIB_NAME]))
+    broken = site / "opentelemetry" / "instrumentation" / "redis"
+    broken.mkdir()
+    (broken / "__init__.py").write_text(BREAKAGES[breakage])
+    finished = run_between_witnesses(bare, tmp_path, [site, redis_5])
+    assert finished.err == ""
+    assert [span.scope for span in redis_spans(otlp_receiver)] == [OURS, OURS]
+
+
+@pytest.mark.parametrize("module", ["class RedisInstrumentor: pass", "RedisInstrumentor = None", ""])
+def test_a_strange_contrib(
+    module: str, bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    """Contrib's instrumentor being something else than ever before does not take ours with it."""
+    bare.disabled = ["redis"]
+    site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=[CONTRIB_NAME]))
+    strange = site / "opentelemetry" / "instrumentation" / "redis"
+    strange.mkdir()
+    (strange / "__init__.py").write_text(module)
+    run_between_witnesses(bare, tmp_path, [site, redis_5])
+    assert [span.scope for span in redis_spans(otlp_receiver)] == [OURS, OURS]
+
+
+@pytest.mark.parametrize("breakage", ["RuntimeError", "SyntaxError"])
+def test_a_broken_sdk(breakage: str, bare: Launcher, redis_5: Path, tmp_path: Path) -> None:
+    """An SDK that fails on import leaves the program uninstrumented, but running with its own result."""
+    site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=["opentelemetry-sdk"]))
+    sdk = {"opentelemetry/sdk/__init__.py": BREAKAGES[breakage]}
+    site_folder.fake_distribution(site, "opentelemetry-sdk", "1.45.2", sdk)
+    bare.path = [site, redis_5]
+    finished = bare.run("which_redis.py")
+    assert (finished.code, finished.out) == (7, "redis 5.0.8\nb'v'\nthe program ran\n")
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_our_own_settings_broken(breakage: str, bare: Launcher, redis_5: Path, tmp_path: Path) -> None:
+    """Even a redispan that fails on import keeps the command line from nothing: its variables are just no flags."""
+    site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=["redispan"]))
+    ours = site_folder.link(tmp_path / "ours", ["redispan"])
+    (ours / "redispan").unlink()
+    source = Path(__file__).resolve().parents[2] / "src" / "redispan"
+    for name in ("__init__.py", "environment_variables.py", "hooks.py"):
+        (ours / "redispan").mkdir(exist_ok=True)
+        (ours / "redispan" / name).write_text((source / name).read_text())
+    for name in ("setting_table.py", "settings.py"):
+        (ours / "redispan" / name).write_text(BREAKAGES[breakage])
+    bare.path = [site, ours, redis_5]
+    finished = bare.run("which_redis.py")
+    assert (finished.code, finished.out) == (7, "redis 5.0.8\nb'v'\nthe program ran\n"), finished.all
+
+
+@pytest.mark.parametrize("told_by", ["metadata", "module"])
+def test_an_unsupported_redis(
+    told_by: str, bare: Launcher, operators_folder: Path, tmp_path: Path, otlp_receiver: OtlpReceiver, redis_5: Path
+) -> None:
+    """A redis-py of the 4 line is left alone by ours, in one clear line, and contrib's spans stay."""
+    old = tmp_path / "old"
+    version = "4.6.0" if told_by == "metadata" else "5.0.8"
+    site_folder.fake_distribution(old, "redis", version, {})
+    (old / "redis").mkdir()
+    for file in (redis_5 / "redis").iterdir():
+        if file.name not in ("__init__.py", "__pycache__"):
+            (old / "redis" / file.name).symlink_to(file)
+    init = (redis_5 / "redis" / "__init__.py").read_text()
+    (old / "redis" / "__init__.py").write_text(init + "\n__version__ = '4.6.0'\n")
+    finished = run_between_witnesses(bare, tmp_path, [operators_folder, old])
+    assert "redis 4.6.0" in finished.out
+    assert len(finished.lines_about("redispan")) == len(finished.err.splitlines()) == 1, finished.err
+    assert "4.6.0" in finished.err
+    assert [span.scope for span in redis_spans(otlp_receiver)] == [CONTRIB, CONTRIB]
