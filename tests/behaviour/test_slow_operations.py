@@ -64,7 +64,7 @@ def test_a_slow_operation_is_marked_counted_and_told(telemetry: TelemetryInMemor
     client.execute_command("DEBUG", "SLEEP", "0.07")
     unsubscribe()
     client.get("quick")
-    span = telemetry.span("DEBUG SLEEP 127.0.0.1:%d" % client.connection_pool.connection_kwargs["port"])
+    span = telemetry.span(f"DEBUG SLEEP 127.0.0.1:{client.connection_pool.connection_kwargs['port']}")
     assert span.attributes["redis.client.operation.slow"] is True
     assert span.attributes["redis.client.operation.slow.threshold"] == 0.05
     (event,) = telemetry.events(SLOW)
@@ -202,12 +202,11 @@ def test_an_opentelemetry_log_handler_gets_no_second_record(
     telemetry: TelemetryInMemory, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where OpenTelemetry hangs on Python's logging too, the alert is exported once, and people still see the line."""
+    seen: list[str] = []
 
     class Exporting(logging.Handler):
-        seen: list[str] = []
-
         def emit(self, record: logging.LogRecord) -> None:
-            self.seen.append(record.getMessage())
+            seen.append(record.getMessage())
 
     Exporting.__module__ = "opentelemetry.instrumentation.logging.handler"
     handler = Exporting()
@@ -218,5 +217,5 @@ def test_an_opentelemetry_log_handler_gets_no_second_record(
         client.execute_command("DEBUG", "SLEEP", "0.06")
     finally:
         root.removeHandler(handler)
-    assert not handler.seen
+    assert not seen
     assert any("DEBUG SLEEP" in record.getMessage() for record in caplog.records)

@@ -1,5 +1,7 @@
 """Alerts that last: once fired they hold, once cleared they stay cleared, whatever trembles in between."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def test_no_sequence_flaps(steps: list[tuple[float, float]]) -> None:
         if change:
             changes.append((change, now))
     assert [name for name, _ in changes] == [FIRED, CLEARED] * (len(changes) // 2) + [FIRED] * (len(changes) % 2)
-    for (name, at), (_, later) in zip(changes, changes[1:], strict=False):
+    for (name, at), (_, later) in pairwise(changes):
         if name == FIRED:
             assert later - at >= RULE.clear_after_s
 
@@ -87,7 +89,8 @@ def test_every_rule_fires_above_its_number(name: str) -> None:
     numbers = {ERROR_RATE: 0.05, MEMORY_USAGE: 0.8, POOL_USAGE: 0.9}
     told: list = []
     engine = AlertEngine(RULES, told.append)
-    engine.evaluate([Reading(name, "below", numbers[name], 100), Reading(name, "above", numbers[name] + 0.001, 100)], 0, 0)
+    at, above = numbers[name], numbers[name] + 0.001
+    engine.evaluate([Reading(name, "below", at, 100), Reading(name, "above", above, 100)], 0.0, 0)
     assert [(alert.name, alert.endpoint) for alert in told] == [(name, "above")]
 
 

@@ -1,5 +1,7 @@
 """Rate limiting that loses nothing: what is let through plus what is held back is what came."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +26,7 @@ def test_nothing_is_lost(items: list[tuple[int, float]]) -> None:
             told.setdefault(kind, []).append(now)
     assert through + reported + limit.waiting() == len(items)
     for times in told.values():
-        assert all(later - earlier >= 10.0 for earlier, later in zip(times, times[1:], strict=False))
+        assert all(later - earlier >= 10.0 for earlier, later in pairwise(times))
 
 
 def test_forgotten_kinds_hand_on_what_they_held_back() -> None:

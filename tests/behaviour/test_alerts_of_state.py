@@ -1,0 +1,235 @@
+"""Alerts that last, from real trouble: each fires once and clears once, and is told by every way there is."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from redispan import RedispanInstrumentor, Settings, on_alert
+from redispan._core.records import ServerReading
+from redispan.insight import INSIGHT
+from servers.redis_server import RedisServer
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+Later = Callable[[float], None]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> Iterator[None]:
+    INSIGHT.reset()
+    yield
+    INSIGHT.reset()
+    INSIGHT.servers = tuple
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Let time pass for the alerts without waiting for it."""
+    passed_s = 0.0
+
+    def let_pass(seconds: float) -> None:
+        nonlocal passed_s
+        passed_s += seconds
+        INSIGHT.evaluate(time.perf_counter_ns() + int(passed_s * 1e9))
+
+    return let_pass
+
+
+def instrument(telemetry: TelemetryInMemory, **settings: Any) -> None:
+    """Instrument, with nothing said of slow operations."""
+    chosen = {"slow_alert_ms": 0.0, "slow_log_ms": 0.0, **settings}
+    RedispanInstrumentor().instrument(settings=Settings(**chosen), **telemetry.providers)
+
+
+def states(telemetry: TelemetryInMemory, name: str) -> list[str]:
+    """What the events of an alert say, in order."""
+    return [
+        event.attributes["redis.client.alert.state"] for event in telemetry.events(f"redis.client.alert.{name}")
+    ]
+
+
+def test_real_errors_fire_once_and_clear_once(
+    telemetry: TelemetryInMemory, redis_url: str, later: Later, caplog: pytest.LogCaptureFixture
+) -> None:
+    """WRONGTYPE on every second call fires the error rate; once the calls succeed for a while it clears."""
+    instrument(telemetry)
+    told: list[Any] = []
+    unsubscribe = on_alert(told.append)
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("text", "x")
+        for _ in range(20):
+            client.get("text")
+            with pytest.raises(redis.ResponseError):
+                client.lpush("text", "y")
+        later(2)
+        later(2)
+        assert states(telemetry, "error_rate") == ["fired"]
+        name = {"redis.client.alert.name": "error_rate"}
+        assert telemetry.value("redis.client.alert.state", name) == 1
+        for _ in range(1000):
+            client.get("text")
+        later(2)
+        later(29)
+        assert states(telemetry, "error_rate") == ["fired"]
+        later(2)
+        later(2)
+    unsubscribe()
+    assert states(telemetry, "error_rate") == ["fired", "cleared"]
+    assert telemetry.value("redis.client.alert.state", name) == 0
+    assert telemetry.value("redis.client.alerts", name) == 1
+    assert [alert.state for alert in told] == ["fired", "cleared"]
+    lines = [record for record in caplog.records if record.name == "redispan.alerts"]
+    assert lines[0].levelno == logging.ERROR
+    fired = telemetry.events("redis.client.alert.error_rate")[0]
+    assert fired.attributes["redis.client.alert.threshold"] == 0.05
+    assert 0.4 < fired.attributes["redis.client.alert.value"] <= 0.5
+    assert "text" not in str(dict(fired.attributes))
+
+
+def test_flow_control_and_healed_retries_are_no_errors(
+    telemetry: TelemetryInMemory, redis_server: RedisServer, later: Later
+) -> None:
+    """Lost optimistic locks and connections that a retry replaced are the program's normal life."""
+    instrument(telemetry)
+    with redis.Redis.from_url(redis_server.url) as client, redis.Redis.from_url(redis_server.url) as other:
+        for _ in range(20):
+            with client.pipeline() as pipe:
+                pipe.watch("seat")
+                other.incr("seat")
+                pipe.multi()
+                pipe.get("seat")
+                with pytest.raises(redis.WatchError):
+                    pipe.execute()
+        for _ in range(5):
+            redis_server.kill_clients()
+            client.get("seat")
+    later(2)
+    assert not states(telemetry, "error_rate")
+    answers = [found["answers"] for found in INSIGHT.snapshot()["endpoints"].values()]
+    totals = [figures for found in answers for figures in found["totals"].values()]
+    assert sum(figures[0] for figures in totals) >= 65
+    assert sum(figures[1] for figures in totals) == 0
+
+
+def test_an_exhausted_pool_fires(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
+    """All connections of a real pool at work fire pool usage; giving them back clears it."""
+    instrument(telemetry)
+    client = redis.Redis(connection_pool=redis.ConnectionPool.from_url(redis_url, max_connections=2))
+    client.ping()
+    held = [client.connection_pool.get_connection() for _ in range(2)]
+    later(2)
+    later(2)
+    assert states(telemetry, "pool_usage") == ["fired"]
+    for connection in held:
+        client.connection_pool.release(connection)
+    later(2)
+    later(31)
+    client.close()
+    assert states(telemetry, "pool_usage") == ["fired", "cleared"]
+
+
+def test_a_full_server_fires(
+    telemetry: TelemetryInMemory, new_redis_server: Callable[..., RedisServer], later: Later
+) -> None:
+    """A server with little memory, filled for real and read as a probe reads it, fires and clears."""
+    server = new_redis_server(maxmemory="4mb")
+
+    def probe() -> list[ServerReading]:
+        memory = server.info("memory")
+        return [
+            ServerReading(
+                endpoint=f"{server.host}:{server.port}", at_unix_ns=1, address=server.host, port=server.port,
+                used_memory_bytes=int(memory["used_memory"]), max_memory_bytes=int(memory["maxmemory"]),
+            )
+        ]
+
+    INSIGHT.servers = probe
+    instrument(telemetry)
+    with redis.Redis.from_url(server.url) as client:
+        later(2)
+        assert not states(telemetry, "memory_usage")
+        for number in range(100):
+            try:
+                client.set(f"k{number}", "x" * 40_000)
+            except redis.ResponseError:
+                break
+        later(2)
+        later(2)
+        assert states(telemetry, "memory_usage") == ["fired"]
+        client.flushall()
+        later(2)
+        later(31)
+    assert states(telemetry, "memory_usage") == ["fired", "cleared"]
+
+
+def test_an_alert_clears_without_operations(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
+    """Collecting metrics judges the alerts too: a program that went quiet doesn't fire for ever."""
+    instrument(telemetry)
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("text", "x")
+        for _ in range(30):
+            with pytest.raises(redis.ResponseError):
+                client.lpush("text", "y")
+    later(2)
+    assert states(telemetry, "error_rate") == ["fired"]
+    INSIGHT._evaluated_ns = 0
+    assert telemetry.value("redis.client.alert.state", {"redis.client.alert.name": "error_rate"}) == 1
+    later(400)
+    later(400)
+    assert states(telemetry, "error_rate") == ["fired", "cleared"]
+
+
+def test_a_callback_that_raises_harms_nobody(
+    telemetry: TelemetryInMemory, redis_url: str, later: Later, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are called, the event is emitted, the call returns what it returned."""
+    instrument(telemetry)
+    told: list[Any] = []
+    taking_off = [on_alert(lambda _: 1 / 0), on_alert(told.append)]
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("text", "x")
+        for _ in range(30):
+            with pytest.raises(redis.ResponseError):
+                client.lpush("text", "y")
+    later(2)
+    for unsubscribe in taking_off:
+        unsubscribe()
+    assert len(told) == 1
+    assert states(telemetry, "error_rate") == ["fired"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_starts_from_nothing(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """A child reports its own operations, not its parent's, and no lock of the parent's holds it."""
+    import os
+
+    instrument(telemetry)
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("text", "x")
+        stop = threading.Event()
+        busy = threading.Thread(target=lambda: [INSIGHT.snapshot() for _ in iter(stop.is_set, True)])
+        busy.start()
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                before = len(INSIGHT.snapshot()["endpoints"])
+                with redis.Redis.from_url(redis_url) as own:
+                    own.get("text")
+                (endpoint,) = INSIGHT.snapshot()["endpoints"].values()
+                os.write(write, f"{before} {sorted(endpoint['answers']['totals'])}".encode())
+            finally:
+                os._exit(0)
+        stop.set()
+        busy.join()
+        os.close(write)
+        os.waitpid(pid, 0)
+        assert os.read(read, 1000).decode() == "0 ['GET']"
+        os.close(read)

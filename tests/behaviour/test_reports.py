@@ -1,0 +1,194 @@
+"""Reports and named work of a real program against a real server, and with the server gone."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+import redispan
+from redispan import RedispanInstrumentor, Settings
+from redispan.insight import INSIGHT
+from servers.redis_server import RedisServer
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> Iterator[None]:
+    INSIGHT.reset()
+    yield
+    INSIGHT.reset()
+    INSIGHT.settings = Settings()
+
+
+def instrument(telemetry: TelemetryInMemory, **settings: Any) -> None:
+    """Instrument with these settings."""
+    RedispanInstrumentor().instrument(settings=Settings(**settings), **telemetry.providers)
+
+
+def test_counts_are_the_servers(telemetry: TelemetryInMemory, redis_server: RedisServer) -> None:
+    """What the report counts by command is what the server served."""
+    instrument(telemetry)
+    with redis.Redis.from_url(redis_server.url) as client:
+        for number in range(50):
+            client.set(f"k{number}", number)
+            client.get(f"k{number}")
+            client.get("missing")
+    report = redispan.performance_report()
+    served = redis_server.commands_served()
+    counted = {figures.command.lower(): figures.totals.operations for figures in report.commands}
+    assert counted == {"set": 50, "get": 100}
+    assert {name: served[name] for name in counted} == counted
+    assert report.totals.errors == 0
+    assert report.window.operations == 150
+    assert report.score == 100.0 or report.reasons
+    cache = redispan.cache_patterns_report()
+    assert cache.hit_ratio == 0.5
+    assert cache.read_share == pytest.approx(2 / 3)
+    assert cache.commands == {"GET": 100, "SET": 50}
+
+
+def test_a_window_has_the_size_that_was_set(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """The rolling window shows the last operations, 1,000 by default; totals know all of them."""
+    assert Settings().window_size == 1000
+    instrument(telemetry, window_size=40)
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(200):
+            client.get("k")
+    report = redispan.performance_report("process")
+    assert (report.window.operations, report.totals.operations) == (40, 200)
+    RedispanInstrumentor().uninstrument()
+    INSIGHT.statistics.resize(1000)
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_keys_are_shown_only_where_they_may_be(telemetry: TelemetryInMemory, redis_url: str, shown: bool) -> None:
+    """Patterns of keys need `query_text=keys`; values are in no report whatever the setting."""
+    instrument(telemetry, query_text="keys" if shown else "hidden")
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("customer:42:basket", "hunter2", ex=60)
+        client.get("customer:43:basket")
+    report = redispan.cache_patterns_report()
+    assert report.patterns_shown is shown
+    assert [usage.name for usage in report.patterns] == (["customer:{id}:basket"] if shown else [])
+    everything = json.dumps([report.as_data(), redispan.performance_report().as_data(), INSIGHT.snapshot()])
+    assert "hunter2" not in everything
+    assert ("customer" in everything) is shown
+
+
+def test_pools_are_reported(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """The pool report knows the program's pool, its limit and how well connections are reused."""
+    instrument(telemetry)
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(20):
+            client.get("k")
+        report = redispan.connection_pool_report()
+        (pool,) = [found for found in report.pools if found.uses]
+        assert pool.limit == 50
+        assert pool.uses >= 20
+        assert pool.reuse is not None
+        assert pool.reuse > 0.9
+
+
+def test_redis_down_is_said(telemetry: TelemetryInMemory, new_redis_server: Any) -> None:
+    """With the server gone every report still answers, and health says who can't be reached."""
+    server = new_redis_server()
+    instrument(telemetry)
+    client = redis.Redis.from_url(server.url, retry=None)
+    client.get("k")
+    server.stop()
+    for _ in range(10):
+        with pytest.raises(redis.ConnectionError):
+            client.get("k")
+    health = redispan.health_report()
+    assert health.status == "unhealthy"
+    assert "can't be reached" in health.reasons[0].what
+    for report in (redispan.performance_report(), redispan.connection_pool_report(), redispan.cache_patterns_report()):
+        json.dumps(report.as_data())
+    client.close()
+
+
+def test_reports_answer_before_anything_happened() -> None:
+    """Not instrumented, nothing done: every report is empty, healthy, and no error."""
+    assert redispan.health_report().status == "healthy"
+    assert redispan.performance_report().totals.operations == 0
+    with pytest.raises(ValueError, match="scope"):
+        redispan.health_report("galaxy")
+
+
+class TestNamedWork:
+    def test_a_piece_of_work(self, telemetry: TelemetryInMemory, redis_url: str) -> None:
+        """What ran inside counts, what ran outside doesn't, and an N+1 is found with what to use instead."""
+        instrument(telemetry)
+        with redis.Redis.from_url(redis_url) as client:
+            client.get("before")
+            with redispan.monitor("checkout") as work:
+                for number in range(30):
+                    client.get(f"k{number}")
+                client.set("k", "v")
+            client.get("after")
+        figures = work.figures()
+        assert (figures.runs, figures.failed_runs, figures.operations_per_run) == (1, 0, 31)
+        assert figures.commands == {"GET": 30, "SET": 1}
+        assert figures.redis_share is not None
+        assert 0 < figures.redis_share <= 1
+        assert len(figures.slowest) == 10
+        (finding,) = work.findings()
+        assert "MGET" in finding.change
+        assert "30 times" in finding.what
+        report = redispan.performance_report()
+        assert [found.name for found in report.works] == ["checkout"]
+        assert "repeated_calls" in {found.name for found in report.recommendations}
+
+    def test_nested_failing_and_decorated(self, telemetry: TelemetryInMemory, redis_url: str) -> None:
+        """An operation belongs to all work around it; an exception passes through and is counted."""
+        instrument(telemetry)
+        client = redis.Redis.from_url(redis_url)
+
+        @redispan.monitor("inner")
+        def inner(value: int) -> int:
+            client.get("k")
+            if value < 0:
+                raise ValueError("no")
+            return value
+
+        with redispan.monitor("outer") as outer:
+            assert inner(7) == 7
+            with pytest.raises(ValueError, match="no"):
+                inner(-1)
+        client.close()
+        works = {found.name: found for found in redispan.performance_report().works}
+        assert (works["inner"].runs, works["inner"].failed_runs) == (2, 1)
+        assert outer.figures().operations_per_run == 2
+        assert inner.__name__ == "inner"
+
+    async def test_async_work_side_by_side(self, telemetry: TelemetryInMemory, redis_url: str) -> None:
+        """Two requests at once: each sees its own operations, those of its tasks included, and not the other's."""
+        instrument(telemetry)
+        client = redis.asyncio.Redis.from_url(redis_url)
+
+        @redispan.monitor("request")
+        async def request(count: int) -> None:
+            await asyncio.gather(*(client.get("k") for _ in range(count)))
+
+        async with redispan.monitor("other") as other:
+            await client.set("k", "v")
+        await asyncio.gather(request(5), request(7))
+        await client.aclose()
+        works = {found.name: found for found in redispan.performance_report().works}
+        assert (works["request"].runs, works["request"].totals.operations) == (2, 12)
+        assert other.figures().commands == {"SET": 1}
+
+    def test_names_are_bounded(self) -> None:
+        """A name per id would grow without end: beyond a hundred they share one."""
+        for number in range(150):
+            with redispan.monitor(f"job {number}"):
+                pass
+        works = INSIGHT.snapshot()["works"]
+        assert len(works) == 101
+        assert works["_OTHER"]["runs"] == 50

@@ -1,0 +1,101 @@
+"""One finding, one test: what makes it speak, and that a healthy program is told nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from insight_data import entry, pool, server, snapshot, usage
+from redispan._insight import findings
+from redispan._insight.facts import Facts
+from redispan._insight.report_records import Finding
+from redispan._insight.snapshots import empty
+
+
+def found(*windows: Any, **parts: Any) -> list[Finding]:
+    """The findings of one process."""
+    return list(findings.find(Facts(snapshot(*windows, **parts))))
+
+
+def cache(patterns: dict[str, Any] | None = None, **figures: float) -> dict[str, Any]:
+    """Cache use of one family."""
+    return {
+        "sampled": 1, "families": {"string": usage(**figures)}, "patterns": patterns or {}, "patterns_shown": True,
+    }
+
+
+def work(times: int, command: str = "GET") -> dict[str, Any]:
+    """One run of a piece of work that repeats itself."""
+    return {
+        "checkout": {
+            "runs": 1, "failed_runs": 0, "total_ns": 10**9, "longest_ns": 10**9, "durations_ns": [10**9],
+            "totals": {command: [times, 0, times * 10**6, 10**6, times, 0]}, "error_types": {}, "slowest": [],
+            "longest_repeat": [times, command],
+        }
+    }
+
+
+CASES: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
+    "cold_start": ((), {"cache": cache(hits=900, misses=150, early_misses=120)}, "before taking traffic"),
+    "connection_churn": ((), {"pools": [pool(uses=1000, created=600)]}, "keep one client"),
+    "failures": (
+        ([entry(error="OOM" if at < 3 else None) for at in range(30)],), {}, "maxmemory-policy allkeys-lru",
+    ),
+    "keyspace_scans": (([entry(command="KEYS")],), {}, "SCAN"),
+    "lasting_keys": ((), {"cache": cache(hits=10, lasting_sets=90, expiring_sets=20)}, "ex=3600"),
+    "low_hit_ratio": ((), {"cache": cache(hits=50, misses=200)}, "keep values longer"),
+    "memory_pressure": (
+        (),
+        {"servers": {"s": server(used_memory_bytes=90, figures={"maxmemory_policy": "noeviction"})}},
+        "CONFIG SET maxmemory-policy",
+    ),
+    "outside_target": (([entry(ms=150 if at < 5 else 1) for at in range(200)],), {}, "SLOWLOG GET"),
+    "pool_too_large": ((), {"pools": [pool(limit=500, peak=5, uses=20_000, created=5)]}, "`pool_max_connections=10`"),
+    "pool_too_small": (
+        (), {"pools": [pool(limit=10, peak=10, busy=9, timeouts=3, exhausted=9, waits=9, wait_s=0.9)]},
+        "`pool_max_connections=20` (now 10)",
+    ),
+    "pool_waiting": (([entry(ms=2, wait_ms=1) for _ in range(100)],), {}, "pool_max_connections"),
+    "repeated_calls": ((), {"works": work(25)}, "MGET"),
+    "script_texts": (([entry(command="EVAL") for _ in range(150)],), {}, "register_script"),
+    "slow_tail": (([entry(ms=40 if at < 3 else 0.3) for at in range(200)],), {}, "--bigkeys"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_finding_speaks(name: str) -> None:
+    """Given its evidence a finding is made, with figures and with the exact change."""
+    windows, parts, change = CASES[name]
+    (finding,) = [one for one in found(*windows, **parts) if one.name == name]
+    assert change in finding.change
+    assert any(character.isdigit() for character in finding.evidence)
+    assert finding.figures
+    assert 1 <= finding.weight <= 3
+
+
+def test_a_healthy_program_is_told_nothing() -> None:
+    """Neither a quiet program nor one that runs well is given advice."""
+    assert not found()
+    assert not findings.find(Facts(empty()))
+    assert not found(
+        [entry(ms=0.3) for _ in range(500)],
+        pools=[pool(uses=100_000, created=8, peak=8)],
+        servers={"s": server()},
+        cache=cache(hits=900, misses=100, expiring_sets=500, lasting_sets=10),
+        works=work(3),
+    )
+
+
+def test_pools_made_per_request_are_found() -> None:
+    """A dozen pools to one place in one process are clients made per request."""
+    pools = [pool(f"cache:6379/0#{number}") for number in range(2, 14)]
+    assert [finding.name for finding in found(pools=pools)] == ["connection_churn"]
+
+
+def test_every_finding_has_its_test_and_the_weightiest_comes_first() -> None:
+    """A file in the folder without a case here would be advice that nobody ever saw."""
+    folder = Path(findings.__file__).parent
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(CASES)
+    weights = [one.weight for one in found([entry(command="KEYS", error="OOM") for _ in range(50)])]
+    assert weights == sorted(weights, reverse=True)
+    assert len(weights) >= 2

@@ -1,0 +1,88 @@
+"""The health score: monotone in everything it looks at, with reasons that add up."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insight_data import entry, pool, server, snapshot
+from redispan._insight.facts import Facts
+from redispan._insight.health import error_points, fullness_points, judge, tail_points, target_points
+
+share = st.floats(0, 1)
+GOOD = [entry() for _ in range(100)]
+
+
+def health(*windows: Any, **parts: Any) -> Any:
+    """The health of one process."""
+    return judge(Facts(snapshot(*windows, **parts)))
+
+
+@given(share, share)
+def test_points_never_fall_when_things_get_worse(one: float, other: float) -> None:
+    """More errors, fewer operations on target, a longer tail, fuller pools: never fewer points."""
+    better, worse = sorted((one, other))
+    assert error_points(better) <= error_points(worse)
+    assert target_points(1 - better) <= target_points(1 - worse)
+    assert tail_points(better * 1000, 50) <= tail_points(worse * 1000, 50)
+    assert fullness_points(better) <= fullness_points(worse)
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 50), st.integers(0, 50), st.integers(0, 100))
+def test_the_score_is_monotone(errors: int, more: int, busy: int, busier: int, memory: int) -> None:
+    """The whole score too: a program with more errors and fuller pools is never healthier."""
+
+    def score(failed: int, lent: int, used: int) -> float:
+        window = [entry(error="OOM" if at < failed else None) for at in range(200)]
+        found = health(
+            window, pools=[pool(busy=lent)], servers={"cache:6379": server(used_memory_bytes=used)}
+        )
+        assert 0 <= found.score <= 100
+        return found.score
+
+    assert score(errors, busy, memory) >= score(errors + more, min(50, busy + busier), memory)
+    assert score(errors, busy, memory) >= score(errors, busy, min(100, memory + more))
+
+
+def test_all_is_well() -> None:
+    """Quick operations, none failed, room everywhere: 100 points, no reasons, every check passed."""
+    found = health(GOOD, pools=[pool(busy=3)], servers={"cache:6379": server()})
+    assert (found.status, found.score, found.reasons) == ("healthy", 100.0, ())
+    assert all(check.ok for check in found.checks)
+
+
+def test_nothing_happened_yet() -> None:
+    """A program that has not used Redis is not ill."""
+    assert health().status == "healthy"
+
+
+def test_reasons_add_up() -> None:
+    """The score is 100 less the points of the reasons, the dearest first."""
+    found = health([entry(error="OOM" if at < 10 else None, ms=1) for at in range(100)], pools=[pool(busy=50)])
+    assert found.score == round(100 - sum(reason.points for reason in found.reasons), 1)
+    assert [reason.points for reason in found.reasons] == sorted(
+        (reason.points for reason in found.reasons), reverse=True
+    )
+    assert "10.0% of the recent operations failed" in found.reasons[0].what
+
+
+@pytest.mark.parametrize("error", ["redis.exceptions.ConnectionError", "redis.exceptions.TimeoutError"])
+def test_an_unreachable_server_is_unhealthy_and_said_so(error: str) -> None:
+    """When the last operations all failed to get there, one sentence says which server is gone."""
+    window = [*GOOD, *[entry(age_s=0.1, error=error) for _ in range(20)]]
+    found = health(window)
+    assert found.status == "unhealthy"
+    assert "cache0:6379/0 can't be reached" in found.reasons[0].what
+
+
+def test_a_past_outage_leaves_the_score() -> None:
+    """Errors of ten minutes ago are history."""
+    window = [*[entry(age_s=600, error="OOM") for _ in range(100)], *GOOD]
+    assert health(window).score == 100.0
+
+
+def test_a_firing_alert_is_never_healthy() -> None:
+    """While an alert fires the status is degraded at least."""
+    alerts = {"counts": {}, "emitted": {}, "firing": [{"message": "m"}], "history": []}
+    assert health(GOOD, alerts=alerts).status == "degraded"

@@ -1,0 +1,107 @@
+"""The JSON schemas describe what the reports really are."""
+
+import json
+from typing import Any
+
+import pytest
+
+from insight_data import entry, pool, server, snapshot, usage
+from redispan._insight import reporting
+from redispan._insight.report_records import SCHEMA_VERSION
+from redispan._insight.snapshots import empty
+from redispan.reports import schemas
+
+MAKERS: dict[str, Any] = {
+    "performance": reporting.performance,
+    "connection-pool": reporting.pools,
+    "cache-patterns": reporting.cache,
+    "health": reporting.health,
+}
+
+FULL = snapshot(
+    [entry(error="OOM" if at % 3 == 0 else None, ms=at, command="KEYS") for at in range(200)],
+    pools=[pool(uses=1000, created=600, limit=None), pool(busy=49, waits=3, wait_s=1.0)],
+    servers={"s": server(used_memory_bytes=95), "t": server(endpoint="t", reachable=False, used_memory_bytes=None)},
+    cache={
+        "sampled": 3, "families": {"string": usage(misses=500, hits=1, early_misses=300, lasting_sets=200)},
+        "patterns": {"user:{id}": usage(misses=500)}, "patterns_shown": True,
+    },
+    works={
+        "checkout": {
+            "runs": 2, "failed_runs": 1, "total_ns": 10**9, "longest_ns": 10**9, "durations_ns": [1],
+            "totals": {"GET": [50, 1, 10**8, 10**7, 50, 0]}, "error_types": {"OOM": 1},
+            "slowest": [[10**7, "GET", "cache:6379/0"]], "longest_repeat": [50, "GET"],
+        }
+    },
+)
+
+
+def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> str:
+    """Why ``value`` doesn't fit ``schema``; empty if it does. What our schemas use of JSON Schema, and no more."""
+    if "$ref" in schema:
+        return fits(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    if "anyOf" in schema:
+        faults = [fits(value, one, root) for one in schema["anyOf"]]
+        return "" if "" in faults else " | ".join(faults)
+    kinds = {
+        "string": str, "boolean": bool, "integer": int, "number": (int, float), "null": type(None), "array": list,
+        "object": dict,
+    }
+    kind = schema.get("type")
+    if kind is not None and not isinstance(value, kinds[kind]):
+        return f"{value!r} is no {kind}"
+    if isinstance(value, list):
+        items = schema.get("prefixItems") or [schema.get("items", {})] * len(value)
+        return "".join(fits(one, item, root) for one, item in zip(value, items, strict=True))
+    if isinstance(value, dict):
+        own = schema.get("properties", {})
+        missing = set(schema.get("required", ())) - set(value)
+        if missing:
+            return f"missing {missing}"
+        more = schema.get("additionalProperties", {})
+        if more is False and set(value) - set(own):
+            return f"unknown {set(value) - set(own)}"
+        return "".join(fits(one, own.get(name, more or {}), root) for name, one in value.items())
+    return ""
+
+
+@pytest.mark.parametrize("found", [empty(), FULL], ids=["nothing", "everything"])
+@pytest.mark.parametrize("name", sorted(MAKERS))
+def test_reports_fit_their_schemas(name: str, found: dict[str, Any]) -> None:
+    """What leaves the process as JSON is what the schema promises, with nothing to report and with everything."""
+    data = json.loads(json.dumps(MAKERS[name](found).as_data()))
+    schema = schemas()[name]
+    assert fits(data, schema, schema) == ""
+    assert data["schema_version"] == SCHEMA_VERSION == schema["version"]
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
+def test_every_field_is_described(name: str) -> None:
+    """A reader of the schema finds a sentence for every field, nested ones too."""
+    schema = schemas()[name]
+    for described in [schema, *schema["$defs"].values()]:
+        for field, of in described["properties"].items():
+            assert of.get("description"), (described["description"], field)
+
+
+def test_the_checker_finds_faults() -> None:
+    """The test's own checker refuses what doesn't fit; otherwise it would prove nothing."""
+    schema = schemas()["health"]
+    good = json.loads(json.dumps(reporting.health(FULL).as_data()))
+    assert "is no number" in fits({**good, "score": "high"}, schema, schema)
+    assert "missing" in fits({key: value for key, value in good.items() if key != "score"}, schema, schema)
+    assert "unknown" in fits({**good, "more": 1}, schema, schema)
+
+
+def test_the_full_report_has_everything() -> None:
+    """The comprehensive report holds statistics, pools, memory, recommendations and the score of that snapshot."""
+    report = reporting.performance(FULL)
+    assert report.window.operations == 200
+    assert report.window.p50_ms == 99
+    assert report.error_types == {"OOM": 67}
+    assert {pool.pool for pool in report.pools} == {"cache:6379/0"}
+    assert report.servers[0].memory_usage == 0.95
+    assert report.score < 50
+    assert {"failures", "memory_pressure", "repeated_calls"} <= {one.name for one in report.recommendations}
+    assert report.works[0].operations_per_run == 25
+    assert report.commands[0].command == "KEYS"
