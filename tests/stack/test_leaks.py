@@ -142,3 +142,4 @@ def test_alert_events_have_a_bus_of_their_own(tools: Tools, tmp_path: Path) -> N
                 lambda: [m for m in everything.metrics() if m.name == "redis.client.alert.events"], what="the counter"
             )
             assert counted[0].sum.data_points[0].as_int == 1
+            assert counted[0].sum.aggregation_temporality == 2, "Prometheus refuses deltas"
