@@ -224,7 +224,7 @@ async def test_pipeline_over_all_nodes_is_one_span(world: World, told: Telemetry
     assert span.name.startswith("PIPELINE SET 127.0.0.1:")
     assert span.attributes["db.operation.batch.size"] == 30
     assert "redis.client.operation.retries" not in span.attributes
-    assert "redis.client.operation.redirects" not in span.attributes
+    assert "redis.client.operation.redirect.count" not in span.attributes
 
 
 @with_clusters

@@ -1,0 +1,283 @@
+"""What the client repeats or follows by itself: one span, no error, and counted."""
+
+import contextlib
+import threading
+import time
+
+import pytest
+import redis
+from opentelemetry.trace import StatusCode
+
+from behaviour.every_client import (
+    World,
+    clusters,
+    every_kind,
+    of_kinds,
+    outcome_of,
+    settle,
+    sync_and_async,
+)
+from servers.fault_proxy import FaultProxy
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+
+def retrying(world: World, retries: int = 3):
+    """A retry object for this kind of client."""
+    if world.is_async:
+        from redis.asyncio.retry import Retry
+    else:
+        from redis.retry import Retry
+    from redis.backoff import ConstantBackoff
+
+    return Retry(ConstantBackoff(0.001), retries)
+
+
+def client_for(world: World, port: int, **options):
+    """A client of a port of our own, closed with the others."""
+    client = world.package.Redis(
+        host="127.0.0.1", port=port, retry=retrying(world), retry_on_error=[ConnectionError, redis.ConnectionError],
+        **options,
+    )
+    world._made.append(client)
+    return client
+
+
+@of_kinds("sync", "async", "unix", "async-unix")
+async def test_killed_connection_is_one_span_with_its_retry(world: World, told: TelemetryInMemory):
+    """A connection lost between two commands is repaired by one retry: one span, no error, one retry."""
+    client = world.client(retry=retrying(world), retry_on_error=[redis.ConnectionError])
+    await settle(client.set("k", "v"))
+    told.clear()
+    world.server.kill_clients()
+    assert await settle(client.get("k")) == "v"
+    span = told.span()
+    assert span.status.status_code is StatusCode.UNSET
+    assert "error.type" not in span.attributes
+    retries = span.attributes.get("redis.client.operation.retries")
+    # Newer versions notice the lost connection when they take it from the pool, and there is nothing to repeat.
+    assert retries in (None, 1)
+    assert told.value("redis.client.operation.retries") == (retries or 0)
+    assert told.value("db.client.operation.duration", {"db.operation.name": "GET"}) == 1
+    assert told.events("db.client.operation.exception") == []
+
+
+@sync_and_async
+async def test_reply_lost_on_the_way_is_one_span_with_its_retry(
+    world: World, told: TelemetryInMemory, fault_proxy: FaultProxy
+):
+    """A connection cut in the middle of a command is one retry of the same span."""
+    client = client_for(world, fault_proxy.port)
+    await settle(client.set("k", "v"))
+    told.clear()
+    fault_proxy.open_connections[0].replies.cut_after_bytes = 0
+    assert await settle(client.get("k")) == b"v"
+    span = told.span()
+    assert span.attributes["redis.client.operation.retries"] == 1
+    assert span.status.status_code is StatusCode.UNSET
+    assert told.value("redis.client.operation.retries") == 1
+
+
+@sync_and_async
+async def test_retries_of_connecting_count_too(world: World, told: TelemetryInMemory):
+    """A server that is away for all attempts: one failed span that says how often was tried again."""
+    client = client_for(world, 1)
+    _, error = await outcome_of(lambda: client.get("k"))
+    assert isinstance(error, redis.ConnectionError)
+    span = told.span()
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes["redis.client.operation.retries"] >= 3
+    assert "network.peer.address" not in span.attributes
+    assert told.value("db.client.operation.duration") == 1
+    assert len(told.events("db.client.operation.exception")) == 1
+
+
+@sync_and_async
+async def test_server_that_comes_back_in_time_heals_the_call(
+    world: World, told: TelemetryInMemory, fault_proxy: FaultProxy
+):
+    """A server that is back at the second or third attempt: success, with its retries on the span."""
+    fault_proxy.refuse()
+    client = world.package.Redis(
+        host="127.0.0.1", port=fault_proxy.port, retry=slow_retry(world), retry_on_error=[redis.ConnectionError]
+    )
+    world._made.append(client)
+    healer = threading.Timer(0.15, fault_proxy.heal)
+    healer.start()
+    try:
+        assert await settle(client.get("k")) is None
+    finally:
+        healer.join()
+    span = told.span()
+    assert span.status.status_code is StatusCode.UNSET
+    assert span.attributes["redis.client.operation.retries"] >= 1
+
+
+def slow_retry(world: World):
+    """A retry object patient enough for a server that is away for a moment."""
+    retry = retrying(world, 40)
+    from redis.backoff import ConstantBackoff
+
+    retry._backoff = ConstantBackoff(0.03)
+    return retry
+
+
+@sync_and_async
+async def test_exhausted_retries_end_in_one_failure(
+    world: World, told: TelemetryInMemory, fault_proxy: FaultProxy
+):
+    """Every attempt cut: one failed span with all its retries, one measurement, one event."""
+    client = client_for(world, fault_proxy.port)
+    await settle(client.get("k"))
+    told.clear()
+    fault_proxy.default.replies.cut_after_bytes = 0
+    fault_proxy.open_connections[0].replies.cut_after_bytes = 0
+    _, error = await outcome_of(lambda: client.get("k"))
+    assert isinstance(error, redis.ConnectionError)
+    span = told.span()
+    assert span.attributes["redis.client.operation.retries"] >= 3
+    assert span.attributes["error.type"]
+    assert len(told.events("db.client.operation.exception")) == 1
+
+
+@sync_and_async
+async def test_timeout_is_an_error_of_the_client(world: World, told: TelemetryInMemory):
+    """A reply that doesn't come in time is an error with the exception's class and without a status code."""
+    client = world.client(socket_timeout=0.05, retry=None)
+    await settle(client.ping())
+    told.clear()
+    _, error = await outcome_of(lambda: client.eval("local t=redis.call('TIME') local e=t[1]*1000000+t[2]+200000 "
+                                                    "while true do t=redis.call('TIME') "
+                                                    "if t[1]*1000000+t[2]>e then return 1 end end", 0))
+    assert isinstance(error, redis.TimeoutError)
+    span = told.span()
+    assert span.attributes["error.type"].endswith("TimeoutError")
+    assert "db.response.status_code" not in span.attributes
+
+
+@contextlib.contextmanager
+def slot_moved(server, key: str):
+    """Give the slot of a key to another master, without its keys, and give it back."""
+    slot = server.masters[0].call("CLUSTER", "KEYSLOT", key)
+    source = server.owner_of(key)
+    target = next(master for master in server.masters if master.port != source.port)
+    everyone = [target, source, *(m for m in server.masters if m not in (source, target))]
+
+    def give(to) -> None:
+        identity = to.call("CLUSTER", "MYID")
+        for node in everyone:
+            node.call("CLUSTER", "SETSLOT", slot, "NODE", identity)
+
+    source.call("FLUSHALL")
+    give(target)
+    try:
+        yield target
+    finally:
+        target.call("FLUSHALL")
+        give(source)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and any(
+            node.call("CLUSTER", "COUNTKEYSINSLOT", slot) for node in (source, target)
+        ):
+            time.sleep(0.01)
+
+
+@clusters
+async def test_moved_is_followed_without_an_error(world: World, told: TelemetryInMemory):
+    """A MOVED answer is followed: one span of the server that answered, one redirect, no error, no retry."""
+    client = world.client()
+    await settle(client.get("k"))
+    told.clear()
+    with slot_moved(world.server, "k") as target:
+        assert await settle(client.set("k", "v")) is True
+    span = told.span()
+    assert span.status.status_code is StatusCode.UNSET
+    assert "error.type" not in span.attributes
+    assert span.attributes["redis.client.operation.redirect.count"] == 1
+    assert "redis.client.operation.retries" not in span.attributes
+    assert span.attributes["server.port"] == span.attributes["network.peer.port"] == target.port
+    assert span.name == f"SET 127.0.0.1:{target.port}"
+    assert told.value("redis.client.redirects") == 1
+    assert told.events("db.client.operation.exception") == []
+
+
+@clusters
+async def test_ask_is_followed_without_an_error(world: World, told: TelemetryInMemory):
+    """An ASK answer is followed with ASKING: one span, one redirect, no retry for the extra command."""
+    client = world.client()
+    server = world.server
+    await settle(client.get("k"))
+    told.clear()
+    slot = server.masters[0].call("CLUSTER", "KEYSLOT", "k")
+    source = server.owner_of("k")
+    target = next(master for master in server.masters if master.port != source.port)
+    target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source.call("CLUSTER", "MYID"))
+    source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target.call("CLUSTER", "MYID"))
+    try:
+        assert await settle(client.set("k", "v")) is True
+    finally:
+        target.call("FLUSHALL")
+        for node in (source, target):
+            node.call("CLUSTER", "SETSLOT", slot, "STABLE")
+    span = told.span()
+    assert span.status.status_code is StatusCode.UNSET
+    assert span.attributes["redis.client.operation.redirect.count"] == 1
+    assert "redis.client.operation.retries" not in span.attributes
+    assert span.attributes["server.port"] == target.port
+
+
+@clusters
+async def test_moved_inside_a_pipeline_is_followed(world: World, told: TelemetryInMemory):
+    """A pipeline with a moved key succeeds: one span, a redirect, no error."""
+    client = world.client()
+    await settle(client.get("k"))
+    told.clear()
+    with slot_moved(world.server, "k"):
+        pipeline = world.pipeline(client)
+        for key in ("k", "other-1", "other-2", "other-3"):
+            pipeline.set(key, "v")
+        assert await settle(pipeline.execute()) == [True] * 4
+    span = told.span()
+    assert span.status.status_code is StatusCode.UNSET
+    assert span.attributes["redis.client.operation.redirect.count"] >= 1
+    assert "redis.client.operation.retries" not in span.attributes
+
+
+@sync_and_async
+async def test_redirect_that_nobody_follows_is_an_error(world: World, told: TelemetryInMemory, cluster_server):
+    """A plain client at a cluster node gets MOVED raised: an error with that prefix, and no redirect counted."""
+    owner = cluster_server.owner_of("k")
+    wrong = next(master for master in cluster_server.masters if master.port != owner.port)
+    client = world.package.Redis(host=wrong.host, port=wrong.port)
+    world._made.append(client)
+    _, error = await outcome_of(lambda: client.get("k"))
+    assert type(error).__name__ == "MovedError"
+    span = told.span()
+    assert span.attributes["error.type"] == "MOVED"
+    assert "redis.client.operation.redirect.count" not in span.attributes
+    assert told.value("redis.client.redirects") == 0
+
+
+@clusters
+async def test_command_for_all_nodes_is_one_span_without_retries(world: World, told: TelemetryInMemory):
+    """A command that goes to every master is one span; being sent three times is not being retried."""
+    client = world.client()
+    await settle(client.set("k", "v"))
+    told.clear()
+    await settle(client.flushall(target_nodes=world.package.RedisCluster.PRIMARIES))
+    span = told.span()
+    assert span.name.startswith("FLUSHALL")
+    assert all(master.call("DBSIZE") == 0 for master in world.server.masters)
+    assert "redis.client.operation.retries" not in span.attributes
+
+
+@every_kind
+async def test_ordinary_commands_have_neither_retries_nor_redirects(world: World, told: TelemetryInMemory):
+    """Nothing repeated, nothing followed: neither attribute, neither counter."""
+    client = world.client()
+    for index in range(5):
+        await settle(client.set(f"k{index}", "v"))
+    for span in told.spans():
+        assert not [name for name in span.attributes if name.startswith("redis.client.operation.re")]
+    assert told.value("redis.client.operation.retries") == told.value("redis.client.redirects") == 0
