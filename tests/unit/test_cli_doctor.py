@@ -108,9 +108,16 @@ def test_no_credential_is_ever_shown(user: str, password: str, token: str) -> No
         "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {token}",
         "REDIS_URL": f"redis://{place}/0?password={quote(token)}",
     }
-    for broken in ("", "0:0", "[", "://"):
-        section = doctor_reach.reachability(environ, environ["REDIS_URL"] + broken)
-        section.findings += doctor_reach.reachability(environ, broken + environ["REDIS_URL"]).findings
+    for url in (
+        environ["REDIS_URL"],
+        place,
+        f"redis://{user}:{password}@[::1/{token}",
+        f"redis://{user}:{password}@127.0.0.1:{token}",
+        f"redis://{user}:123/{password}@127.0.0.1",
+        f"redis://{user}:{password}#@127.0.0.1:1",
+        f"unix://{user}:{password}@/{token}",
+    ):
+        section = doctor_reach.reachability(environ | {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": url}, url)
         shown = as_text([section], color=False) + json.dumps(json.loads(as_json([section])), ensure_ascii=False)
         assert not any(secret in shown for secret in (user, password, token, quote(user), quote(password)))
 

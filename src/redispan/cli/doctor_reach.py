@@ -33,6 +33,9 @@ def _try(section: Section, what: str, url: str, *, default_port: int | None) -> 
     # What is shown is put together from the parts: user, password, path and query stay out of it.
     try:
         parts = urlsplit(url if "://" in url else f"//{url}")
+        if "@" not in parts.netloc and "@" in url:
+            # A password with a bare slash in it: its first half would pass for the host.
+            raise ValueError(what)
         if parts.scheme == "unix":
             place, fault = "the UNIX socket", _fault_of_unix(parts.path)
         else:
