@@ -1,0 +1,26 @@
+"""A program that uses Redis, forks, and goes on in all processes: a server that warms its cache before its workers."""
+
+import os
+import sys
+import time
+
+import redis
+
+client = redis.Redis.from_url(os.environ["REDIS_URL"])
+before, after, children = map(int, sys.argv[1:])
+
+for _ in range(before):
+    client.incr("before")
+
+started = []
+for _ in range(children):
+    child = os.fork()
+    if child == 0:
+        for _ in range(after):
+            client.hincrby("after", "count")
+        time.sleep(1.5)  # it ends without a goodbye, so its telemetry has to leave by the clock
+        os._exit(0)
+    started.append(child)
+
+for child in started:
+    os.waitpid(child, 0)
