@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from time import perf_counter_ns, time_ns
@@ -59,6 +60,8 @@ class Insight:
         self._engine: AlertEngine | None = None
         self._detectors: list[SlowDetector] = []
         self._processor: Any = None
+        self._end_webhook: list[Callable[[], None]] = []
+        self._observers: weakref.WeakSet[InsightObserver] = weakref.WeakSet()
         self._reset_cells()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.reset)
@@ -78,6 +81,8 @@ class Insight:
         ALERTS.reset()
         for detector in self._detectors:
             detector.recent.clear()
+        for observer in tuple(self._observers):
+            observer.tick_soon()
         if self._engine is not None:
             self._engine.reset()
 
@@ -88,6 +93,7 @@ class Insight:
             self.statistics.resize(settings.window_size)
         self.cache.patterns = settings.query_text == "keys"
         ALERTS.limit.interval_s = settings.slow_interval_s
+        self._connect_webhook(settings)
         self._engine = AlertEngine(
             alert_rules.rules(
                 error_rate=settings.error_rate_alert,
@@ -135,6 +141,7 @@ class Insight:
             works=self.works,
             sampler=self.sampler if settings.cache_patterns else None,
         )
+        self._observers.add(observer)
         detecting.follow_floor(observer)
         if meter is not None:
             alert_events.create_instruments(meter, ALERTS, self.evaluate)
@@ -147,6 +154,27 @@ class Insight:
             self._processor = None
         self._engine = None
         self._detectors = []
+        self._disconnect_webhook()
+
+    def _connect_webhook(self, settings: Settings) -> None:
+        self._disconnect_webhook()
+        if not settings.alert_webhook:
+            return
+        from redispan.alert_webhook import AlertWebhook
+
+        try:
+            service = os.environ.get("OTEL_SERVICE_NAME", "")
+            webhook = AlertWebhook(settings.alert_webhook, settings.alert_webhook_format, service)
+        except ValueError as fault:
+            _log.warning("redispan: alert_webhook: %s; no alert is posted.", fault)
+            return
+        unsubscribe = ALERTS.subscribe(webhook.post)
+        self._end_webhook = [unsubscribe, webhook.close]
+
+    def _disconnect_webhook(self) -> None:
+        for end in self._end_webhook:
+            end()
+        self._end_webhook = []
 
     def _attacher(self, settings: Settings, teller: AlertTeller, tracer_provider: Any) -> Callable[[], None]:
         def make(provider: Any) -> Any:

@@ -233,3 +233,42 @@ def test_a_forked_child_starts_from_nothing(telemetry: TelemetryInMemory, redis_
         os.waitpid(pid, 0)
         assert os.read(read, 1000).decode() == "0 ['GET']"
         os.close(read)
+
+
+def test_a_webhook_is_told(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
+    """With a URL set, a real alert arrives there, and its own posting is no operation and no span."""
+    import json
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    arrived = threading.Event()
+    posted: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+            arrived.set()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    receiver = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{receiver.server_address[1]}/api/v2/alerts"
+        instrument(telemetry, alert_webhook=url, alert_webhook_format="alertmanager")
+        with redis.Redis.from_url(redis_url) as client:
+            client.set("text", "x")
+            for _ in range(30):
+                with pytest.raises(redis.ResponseError):
+                    client.lpush("text", "y")
+        later(2)
+        assert arrived.wait(10)
+        RedispanInstrumentor().uninstrument()
+    finally:
+        receiver.shutdown()
+        thread.join()
+        receiver.server_close()
+    assert [found["labels"]["alertname"] for found in posted] == ["redispan_error_rate"]

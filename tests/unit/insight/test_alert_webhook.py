@@ -1,0 +1,151 @@
+"""The webhook: posts in the background, retries what may succeed, and never holds up or grows."""
+
+import json
+import logging
+import threading
+import urllib.error
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+import tenacity
+
+from redispan import alert_webhook
+from redispan._core.ledger import LEDGER
+from redispan._core.records import CLEARED, DETECTED, ERROR_RATE, FIRED, SLOW_OPERATION, Alert
+from redispan.alert_webhook import QUEUED, AlertWebhook
+
+
+def alert(state: str = FIRED, name: str = ERROR_RATE) -> Alert:
+    """An alert."""
+    return Alert(
+        name=name, state=state, message="m", endpoint="h:1/0", value=0.5, threshold=0.05, unit="1",
+        at_unix_ns=1_800_000_000_000_000_000, severity="error" if state == FIRED else "info", address="h", port=1,
+    )
+
+
+@pytest.fixture
+def posted() -> list[Any]:
+    """What was posted."""
+    return []
+
+
+@pytest.fixture
+def receiver(posted: list[Any]) -> Iterator[tuple[str, list[int]]]:
+    """A web server that answers with the given statuses in turn, then with 200."""
+    statuses: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(statuses.pop(0) if statuses else 200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/alerts", statuses
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow each other at once."""
+    monkeypatch.setattr(tenacity, "wait_random_exponential", lambda **_: tenacity.wait_none())
+
+
+def test_alerts_are_posted_as_they_are(receiver: tuple[str, list[int]], posted: list[Any]) -> None:
+    """Plain JSON has every field of the alert, and the service's name."""
+    webhook = AlertWebhook(receiver[0], "json", "shop")
+    webhook.post(alert())
+    webhook.close()
+    (found,) = posted
+    assert (found["service"], found["name"], found["state"], found["value"]) == ("shop", ERROR_RATE, FIRED, 0.5)
+
+
+def test_alertmanager_gets_what_it_takes(receiver: tuple[str, list[int]], posted: list[Any]) -> None:
+    """API v2: a list; the same labels when an alert fires and clears; a slow operation ends by itself."""
+    webhook = AlertWebhook(receiver[0], "alertmanager", "shop")
+    for one in (alert(FIRED), alert(CLEARED), alert(DETECTED, SLOW_OPERATION)):
+        webhook.post(one)
+    webhook.close()
+    (fired,), (cleared,), (momentary,) = posted
+    assert fired["labels"] == cleared["labels"]
+    assert fired["labels"]["alertname"] == "redispan_error_rate"
+    assert fired["startsAt"] == "2027-01-15T08:00:00.000+00:00"
+    assert "endsAt" not in fired
+    assert "endsAt" in cleared
+    assert momentary["endsAt"] == "2027-01-15T08:05:00.000+00:00"
+    assert fired["annotations"] == {"summary": "m"}
+
+
+def test_what_may_succeed_later_is_retried(receiver: tuple[str, list[int]], posted: list[Any]) -> None:
+    """Overload and faults of the receiver pass; a refusal doesn't, and the next alert is posted all the same."""
+    url, statuses = receiver
+    statuses.extend([503, 429, 200, 400, 200])
+    webhook = AlertWebhook(url)
+    webhook.post(alert(FIRED))
+    webhook.post(alert(CLEARED))
+    webhook.post(alert(DETECTED))
+    webhook.close()
+    assert [found["state"] for found in posted] == [FIRED, FIRED, FIRED, CLEARED, DETECTED]
+
+
+def test_nobody_waits_for_a_receiver_that_hangs() -> None:
+    """Posting returns at once, the queue stays bounded, and what finds it full is counted."""
+    free = threading.Event()
+    webhook = AlertWebhook("http://h/secret-token", send=lambda *_: free.wait() and None)
+    before = LEDGER.read("dropped").get("webhook_alerts", 0)
+    for _ in range(QUEUED + 50):
+        webhook.post(alert())
+    dropped = LEDGER.read("dropped")["webhook_alerts"] - before
+    free.set()
+    webhook.close()
+    assert 48 <= dropped <= 50
+
+
+def test_the_url_is_no_ones_business(caplog: pytest.LogCaptureFixture) -> None:
+    """A webhook's URL is often its secret: a failure is logged without it."""
+
+    def fail(url: str, body: bytes) -> None:
+        raise urllib.error.HTTPError(url, 404, "not here", None, None)  # type: ignore[arg-type]
+
+    webhook = AlertWebhook("http://h/secret-token", send=fail)
+    with caplog.at_level(logging.DEBUG):
+        webhook.post(alert())
+        webhook.close()
+    assert "HTTPError" in caplog.text
+    assert "secret-token" not in caplog.text
+
+
+def test_no_thread_before_the_first_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook that was only configured has no thread; an idle one lets it go, and takes a new one when needed."""
+    monkeypatch.setattr(alert_webhook, "IDLE_S", 0.01)
+    sent: list[bytes] = []
+    webhook = AlertWebhook("http://h/", send=lambda _, body: sent.append(body))
+    assert webhook._thread is None
+    for expected in (1, 2):
+        webhook.post(alert())
+        _until(lambda: webhook._thread is None)
+        assert len(sent) == expected
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(500):
+        if reached():
+            return
+        waiting.wait(0.01)
+    raise AssertionError("not reached")
+
+
+def test_other_schemes_are_refused() -> None:
+    """A file is no webhook."""
+    with pytest.raises(ValueError, match="http"):
+        AlertWebhook("file:///etc/passwd")
