@@ -1,6 +1,7 @@
 """The doctor finds what is wrong, says what to do, and shows no credential."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -169,3 +170,24 @@ def test_a_terminal_without_unicode_gets_plain_marks() -> None:
     assert "\033" not in shown
     assert "1 problem found." in shown
     assert section.findings[1].level is Level.PROBLEM
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_under_opentelemetry_instrument_it_sees_what_the_program_would(closed_port: int) -> None:
+    """Started as the program is, it reports the process's own patches and providers instead of a trial."""
+    endpoint = f"http://127.0.0.1:{closed_port}"
+    start = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", start, sys.executable, "-m", "redispan.cli", "doctor", "--offline", "--json"],
+        # Short exports: nobody listens, and the process is over when the findings are printed.
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    sections = json.loads(done.stdout)["sections"]
+    texts = {finding["subject"]: finding["text"] for findings in sections.values() for finding in findings}
+    assert texts["state"] == "instrumented in this process"
+    assert texts["tracer provider"].startswith("opentelemetry.sdk")
