@@ -45,6 +45,7 @@ TOPICS = {
     "slow operations": "From where on an operation is slow.",
     "alerts": "From where on somebody is told.",
     "statistics": "What the process keeps for its own reports.",
+    "monitoring": "The page, the endpoints, and what they ask of siblings and servers.",
     "pool": "The tuned pool. What the program set itself always wins over these.",
 }
 
