@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
-from redispan import contrib_takeover
+from redispan import contrib_takeover, housekeeping
 from redispan._client.client_patches import ClientPatches
 from redispan._client.native_metrics import NativeMetrics
 from redispan._client.patches import Patches
@@ -100,6 +100,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         if self._patches is not None:
             self._patches.undo()
             self._patches = None
+        housekeeping.stop()
         INSIGHT.stop()
         if self._native is not None:
             self._native.stop()
@@ -179,9 +180,9 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
         meter = scope.meter_of(kwargs.get("meter_provider"))
         elsewhere = (lambda: native.duration) if native is not None and native.exists else None
         found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=elsewhere))
-        found.append(self_metrics.GroupCounter())
         self_metrics.create(meter)
     if settings.insight:
+        housekeeping.prepare(settings)
         # Last, so first at the end of an operation: the others find `slow` set.
         found.append(
             INSIGHT.observer(

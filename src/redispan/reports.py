@@ -5,15 +5,24 @@ Each returns a frozen record; ``as_data()`` makes plain data of it, whose JSON s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from redispan._insight import reporting, snapshots
 from redispan._insight.report_records import CacheReport, HealthReport, PerformanceReport, PoolReport, Report
 from redispan._insight.schema import schema_of
+from redispan._insight.slices import Slices
 from redispan.insight import INSIGHT
 
 Made = TypeVar("Made", bound=Report)
+
+SLICES = Slices()
+"""The last minutes of this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=SLICES.reset)
 
 Gather = Callable[[], tuple[list[dict[str, Any]], int]]
 """Snapshots of the other processes of the service on this host, and how many of them did not answer."""
@@ -68,12 +77,48 @@ def schemas() -> dict[str, dict[str, Any]]:
     }
 
 
-def _made(make: Callable[..., Made], scope: str) -> Made:
+@dataclass(frozen=True)
+class Gathered:
+    """What reports are made of.
+
+    Attributes:
+        scope: What it covers, in effect.
+        parts: One snapshot of each process, this one's first.
+        missing: How many processes did not answer in time.
+    """
+
+    scope: str
+    parts: list[dict[str, Any]]
+    missing: int = 0
+
+    @property
+    def snapshot(self) -> dict[str, Any]:
+        """All of them as one."""
+        return snapshots.merge(self.parts)
+
+
+def gather(scope: str) -> Gathered:
+    """Take the snapshot of this process, and ask the others for theirs.
+
+    Raises:
+        ValueError: No such scope.
+    """
     if scope not in ("host", "process"):
         raise ValueError(f"scope is 'host' or 'process', not {scope!r}")
     INSIGHT.evaluate()
-    own = INSIGHT.snapshot()
+    own = snapshot_of_this_process()
     if scope == "process" or gather_others is None:
-        return make(own, scope="process", missing=0)
+        return Gathered("process", [own])
     others, missing = gather_others()
-    return make(snapshots.merge([own, *others]), scope="host", missing=missing)
+    return Gathered("host", [own, *others], missing)
+
+
+def snapshot_of_this_process() -> dict[str, Any]:
+    """What this process tells of itself, to its own reports and to its siblings."""
+    found = INSIGHT.snapshot()
+    return {**found, "slices": SLICES.follow(found["endpoints"])}
+
+
+def _made(make: Callable[..., Made], scope: str) -> Made:
+    gathered = gather(scope)
+    return make(gathered.snapshot, scope=gathered.scope, missing=gathered.missing)

@@ -14,12 +14,13 @@ from typing import Any
 
 from redispan import setting_table
 from redispan.insight_settings import InsightSettings
+from redispan.monitoring_settings import MonitoringSettings
 from redispan.pool_settings import PoolSettings
 from redispan.setting_table import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(PoolSettings, InsightSettings):
+class Settings(MonitoringSettings, PoolSettings, InsightSettings):
     """A frozen set of values; build it with ``Settings(...)`` or ``Settings.from_environment(...)``."""
 
     # --- spans -------------------------------------------------------------------------------------------------

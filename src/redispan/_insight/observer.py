@@ -62,6 +62,10 @@ class InsightObserver:
         """Judge operations from the lowest of these durations on; 0 stands for no threshold."""
         self.floor_ns = min([self.floor_ns, *(value for value in thresholds_ns if value > 0)])
 
+    def tick_soon(self) -> None:
+        """Tick at the next operation: what a process starts at its first one is missing in a forked child."""
+        self._next_tick_ns = 0
+
     def finished(self, operation: Operation) -> None:
         """Take the operation in."""
         kind = None

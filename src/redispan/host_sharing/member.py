@@ -1,0 +1,242 @@
+"""One process as a member of its service on this host: it answers, asks, leaves its totals, and does small chores.
+
+One daemon thread, from ``start`` on, which the first operation of a process calls. A forked child is no member until
+its own first operation.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from redispan.host_sharing import answering
+from redispan.host_sharing.answering import Answerer
+from redispan.host_sharing.asking import WITHIN_S, Answers, ask
+from redispan.host_sharing.private_folder import folder_of, open_folder
+from redispan.host_sharing.remains import Merge, Remains, group_of_this_process
+
+_log = logging.getLogger("redispan")
+
+BEAT_S = 1.0
+_TIDY_EVERY_BEATS = 20
+_BEATS_AFTER_WORK = 2
+"""Work is noted once a second at most, so the beat after the one that saw it may still find something new."""
+
+Data = dict[str, Any]
+Chore = Callable[["Path | None"], None]
+"""Called about once a second on the member's thread, with the private folder; None if there can't be one."""
+
+
+class Member:
+    """This process among its siblings."""
+
+    def __init__(self, snapshot: Callable[[], Data], remains_of: Callable[[Data], Data], merge: Merge) -> None:
+        """Prepare; nothing is started or written yet.
+
+        Args:
+            snapshot: Makes this process's summary.
+            remains_of: Reduces a summary to what shall outlive the process.
+            merge: Makes one summary of several.
+        """
+        self._snapshot = snapshot
+        self._remains_of = remains_of
+        self._merge = merge
+        self.service = ""
+        self.base = ""
+        self.sharing = True
+        self.chores: list[Chore] = []
+        self.before_exit: list[Callable[[], None]] = []
+        self._forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._in_child)
+        self._registered = False
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._name = ""
+        self._group = ""
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._answerer: Answerer | None = None
+        self._remains: Remains | None = None
+        self._unsaved_beats = 0
+        self._beats = 0
+
+    def _in_child(self) -> None:
+        answerer, remains = self._answerer, self._remains
+        self._forget()
+        # Copies of the parent's: the parent goes on with its own.
+        if answerer is not None:
+            answerer.close()
+        if remains is not None:
+            remains.forget_lock()
+
+    @property
+    def folder(self) -> Path:
+        """The service's private folder, whether it exists or not."""
+        return folder_of(self.base, self.service)
+
+    def start(self) -> None:
+        """Become a member, unless this process is one; and note that it is at work. Cheap, and called often."""
+        self._unsaved_beats = _BEATS_AFTER_WORK
+        if self._thread is not None and self._pid == os.getpid():
+            return
+        if self._pid != os.getpid():  # forked where Python's hooks aren't called
+            self._in_child()
+        with self._lock:
+            if self._thread is not None or not (self.sharing or self.chores):
+                return
+            self._thread = threading.Thread(target=self._run, name="redispan-member", daemon=True)
+            self._thread.start()
+            if not self._registered:
+                self._registered = True
+                atexit.register(self._at_exit)
+
+    def stop(self) -> None:
+        """Be a member no more; what this process did is left behind."""
+        with self._lock:
+            if self._thread is None or self._pid != os.getpid():
+                return
+        self._stopping.set()
+        self._at_exit()
+        self._forget()
+
+    def _run(self) -> None:
+        stopping = self._stopping
+        folder = self._folder_or_none()
+        while not stopping.is_set():
+            answerer = self._answerer
+            if answerer is not None:
+                self._guarded(self._beat)
+            for chore in tuple(self.chores):
+                self._guarded(lambda chore=chore: chore(folder))  # type: ignore[misc]
+            if answerer is not None:
+                answerer.serve(BEAT_S)
+            else:
+                stopping.wait(BEAT_S)
+
+    def _folder_or_none(self) -> Path | None:
+        try:
+            folder = open_folder(self.folder)
+            if self.sharing:
+                self._open(folder)
+            return folder
+        except Exception as fault:
+            _log.warning(
+                "redispan: reports cover this process alone, not the host: %s: %s (setting runtime_dir)",
+                type(fault).__name__,
+                fault,
+            )
+            return None
+
+    def _open(self, folder: Path) -> None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise OSError("no UNIX sockets on this system")
+        self._group = group_of_this_process()
+        # Not the id alone: containers that share the folder may have processes of the same id.
+        self._name = f"{os.getpid()}-{secrets.token_hex(3)}"
+        self._remains = Remains(folder, self._merge)
+        answerer = Answerer(folder / f"{self._name}{answering.SUFFIX}", self._answer)
+        answerer.open()
+        self._answerer = answerer
+
+    def _answer(self) -> bytes:
+        return json.dumps({"group": self._group, "snapshot": self._snapshot()}).encode()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        if self._unsaved_beats:
+            # Counted down before reading: an operation that ends meanwhile sets it again.
+            self._unsaved_beats -= 1
+            self._leave_remains()
+        if self._beats % _TIDY_EVERY_BEATS == 0:
+            self._tidy()
+
+    def _leave_remains(self) -> None:
+        if self._remains is not None:
+            self._remains.leave(self._name, self._group, self._remains_of(self._snapshot()))
+
+    def _tidy(self) -> None:
+        """Keep the folder small: sockets and files of processes that ended."""
+        answerer, remains = self._answerer, self._remains
+        if answerer is None or remains is None:
+            return
+        answerer.freshen()
+        answers = self._ask(WITHIN_S)
+        folder = self.folder
+        for name in answers.gone:
+            (folder / f"{name}{answering.SUFFIX}").unlink(missing_ok=True)
+        if answers.silent:
+            return  # of what group they are isn't known
+        ended = {name for name in remains.names() if not (folder / f"{name}{answering.SUFFIX}").exists()}
+        remains.fold(ended, self._groups(answers))
+
+    def _groups(self, answers: Answers) -> set[str]:
+        return {self._group or group_of_this_process(), *(one["group"] for one in answers.answered.values())}
+
+    def _ask(self, within_s: float) -> Answers:
+        own = self._name
+        paths = [path for path in self.folder.glob(f"*{answering.SUFFIX}") if path.stem != own]
+        return ask(sorted(paths), within_s)
+
+    def gather(self, within_s: float = WITHIN_S) -> tuple[list[Data], list[int]]:
+        """The summaries of the others and what ended ones left, and the ids of those who did not answer.
+
+        For those, what they wrote down a moment ago stands in.
+        """
+        if not self.sharing or not hasattr(socket, "AF_UNIX") or not self.folder.is_dir():
+            return [], []
+        answers = self._ask(within_s)
+        alive = {self._name, *answers.answered}
+        left = Remains(self.folder, self._merge).read(alive, self._groups(answers))
+        found = [one["snapshot"] for one in answers.answered.values()]
+        return found + left, sorted(_id_of(name) for name in answers.silent)
+
+    def _at_exit(self) -> None:
+        if self._pid != os.getpid() or self._thread is None:
+            return
+        if self._answerer is not None:
+            # Leave before the socket goes, so that nobody who asks misses both.
+            self._guarded(self._leave_remains)
+            self._guarded(self._answerer.leave)
+        for call in tuple(self.before_exit):
+            self._guarded(call)
+
+    @staticmethod
+    def _guarded(call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except Exception as fault:
+            _log.debug("redispan: a chore failed: %s: %s", type(fault).__name__, fault)
+
+
+def _id_of(name: str) -> int:
+    number = name.partition("-")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def totals_only(snapshot: Data, blank: Sequence[str] = ("processes", "pools", "slow")) -> Data:
+    """What of a summary outlives its process: totals and counts, not what was going on at the time."""
+    alerts = snapshot["alerts"]
+    return {
+        **snapshot,
+        **{part: [] for part in blank},
+        "servers": {},
+        "alerts": {**alerts, "firing": [], "history": []},
+        "endpoints": {
+            label: {
+                **endpoint,
+                **{kind: {**endpoint[kind], "window": []} for kind in ("answers", "blocking")},
+            }
+            for label, endpoint in snapshot["endpoints"].items()
+        },
+    }

@@ -1,0 +1,80 @@
+"""What a process starts at its first operation: answering its siblings, the monitoring port, the server probe.
+
+Nothing of it runs before: a prefork master that makes no operation has no thread, no port and no socket of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from redispan import reports
+from redispan._insight import snapshots
+from redispan.host_sharing.member import Member, totals_only
+from redispan.host_sharing.private_folder import service_of
+from redispan.insight import INSIGHT
+from redispan.settings import Settings
+
+HOST = Member(reports.snapshot_of_this_process, totals_only, snapshots.merge)
+"""This process among the processes of its service on this host."""
+
+_prepared: Settings | None = None
+_at_stop: list[Any] = []
+
+
+def prepare(settings: Settings) -> None:
+    """Have everything that ``settings`` asks for start at the next operation; doing it again changes nothing."""
+    global _prepared
+    if not settings.insight or settings == _prepared:
+        return
+    stop()
+    _prepared = settings
+    HOST.service = service_of(os.environ, sys.argv)
+    HOST.base = settings.runtime_dir
+    HOST.sharing = settings.host_sharing
+    reports.gather_others = gather
+    if settings.monitoring_port:
+        _prepare_port(settings)
+    INSIGHT.on_tick.append(HOST.start)
+
+
+def gather() -> tuple[list[dict[str, Any]], int]:
+    """What the siblings say, and how many of them said nothing in time."""
+    found, silent = HOST.gather()
+    return found, len(silent)
+
+
+def _prepare_port(settings: Settings) -> None:
+    holder: Any = None
+
+    def hold(folder: Any) -> None:
+        nonlocal holder
+        if holder is None:
+            # An HTTP server is nothing that every program should import.
+            from redispan.monitoring.port_holder import PortHolder
+            from redispan.monitoring.sources import ReportSources
+
+            holder = PortHolder(
+                ReportSources(),
+                host=settings.monitoring_host,
+                port=settings.monitoring_port,
+                token=settings.monitoring_token,
+            )
+            _at_stop.append(holder.close)
+        holder(folder)
+
+    HOST.chores.append(hold)
+
+
+def stop() -> None:
+    """Undo ``prepare``: the thread ends within a second, the port is closed, what was counted is left behind."""
+    global _prepared
+    _prepared = None
+    if HOST.start in INSIGHT.on_tick:
+        INSIGHT.on_tick.remove(HOST.start)
+    HOST.chores.clear()
+    HOST.stop()
+    while _at_stop:
+        _at_stop.pop()()
+    reports.gather_others = None
