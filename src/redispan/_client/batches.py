@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from redispan._core.commands import UNKNOWN, CommandInfo, identify
+from redispan._core.ledger import LEDGER
 
 _MIXED = {kind: dataclasses.replace(UNKNOWN, name=kind, group="batch", known=True) for kind in ("PIPELINE", "MULTI")}
 _uniform: dict[tuple[str, CommandInfo], CommandInfo] = {}
@@ -41,3 +43,9 @@ def first_error(response: Any) -> BaseException | None:
             if isinstance(answer, Exception):
                 return answer
     return None
+
+
+def count_groups(commands: Sequence[Sequence[Any]]) -> None:
+    """Count every command of a batch by its group."""
+    for group, count in Counter(identify(args).group for args in commands).items():
+        LEDGER.add("operations", group, count)

@@ -34,8 +34,7 @@ class Recorder:
             exclude: Names of commands not recorded.
         """
         self._enabled = observers.enabled
-        self._tell_start = observers.start
-        self._tell_finish = observers.finish
+        self._observers = observers
         self._series: dict[tuple[Endpoint, CommandInfo], Series] = {}
         self._include = frozenset(include)
         self._exclude = frozenset(exclude)
@@ -60,7 +59,11 @@ class Recorder:
                 operation.blocking = block_budget_s(info, args) is not None
                 operation.defer_span = endpoint.cached
             operation.token = current.set(operation)
-            self._tell_start(operation)
+            for started in self._observers.started:
+                try:
+                    started(operation)
+                except Exception as fault:
+                    self._observers.dismiss(started, fault)
             operation.start_ns = perf_counter_ns()
             return operation
         except BaseException as fault:
@@ -94,7 +97,11 @@ class Recorder:
             operation.batch = Batch(kind, commands)
             operation.pipelined = True
             operation.token = current.set(operation)
-            self._tell_start(operation)
+            for started in self._observers.started:
+                try:
+                    started(operation)
+                except Exception as fault:
+                    self._observers.dismiss(started, fault)
             operation.start_ns = perf_counter_ns()
             return operation
         except BaseException as fault:
@@ -119,7 +126,8 @@ class Recorder:
             self._series.clear()  # every series is made again when it is needed
         return self._series.setdefault((endpoint, info), Series(endpoint, info))
 
-    def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:
+    # One long straight line on purpose: it runs in every call, where a function per step costs more than the step.
+    def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:  # noqa: C901
         """Finish recording. Called exactly once for every operation that ``begin`` returned."""
         operation.duration_ns = perf_counter_ns() - operation.start_ns
         try:
@@ -137,7 +145,15 @@ class Recorder:
                 operation.remarkable = operation.remarkable or operation.healed_error is not None
             if operation.sends != 1 or operation.remarkable:
                 _account_for_attempts(operation)
-            self._tell_finish(operation)
+            if operation.batch is None:
+                LEDGER.operation(operation.info.group)
+            else:
+                batches.count_groups(operation.batch.commands)
+            for finished in self._observers.finished:
+                try:
+                    finished(operation)
+                except Exception as fault:
+                    self._observers.dismiss(finished, fault)
         except Exception as fault:
             _faulted(fault)
         finally:

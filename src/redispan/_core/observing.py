@@ -103,28 +103,6 @@ class Observers:
             if o.finished is not None and (o not in self._off or o.started is not None)
         )
 
-    def start(self, operation: Operation) -> None:
-        """Tell all observers that ``operation`` starts."""
-        self._tell(self.started, operation)
-
-    def finish(self, operation: Operation) -> None:
-        """Tell all observers that ``operation`` ended."""
-        self._tell(self.finished, operation)
-
-    def _tell(self, calls: tuple[Callable[[Operation], None], ...], operation: Operation) -> None:
-        at = 0
-        try:
-            for call in calls:
-                call(operation)
-                at += 1
-        except Exception as fault:
-            self.dismiss(calls[at], fault)
-            self._tell(calls[at + 1 :], operation)
-        except BaseException:
-            # The program is being interrupted: the others still get their chance to close what they opened.
-            self._tell(calls[at + 1 :], operation)
-            raise
-
     def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:
         """Switch off the observer whose call failed, saying so once."""
         LEDGER.telemetry_error("observer")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from redispan._core.commands import identify
 from redispan._core.ledger import LEDGER, Ledger
-from redispan._core.operation import Operation
 
 COUNTERS = (
     # instrument, ledger name, attribute of the kind, unit, description
@@ -68,17 +65,3 @@ def _reader(ledger: Ledger, entry: str, attribute: str | None) -> Callable[[Call
             yield Observation(count, {attribute: kind} if attribute is not None else None)
 
     return read
-
-
-class GroupCounter:
-    """Counts operations by command group: in the ledger, where the observable counter reads them."""
-
-    started = None  # nothing to do at the start
-
-    def finished(self, operation: Operation) -> None:
-        """Count the operation, or every command of a batch."""
-        if operation.batch is None:
-            LEDGER.operation(operation.info.group)
-            return
-        for group, count in Counter(identify(args).group for args in operation.batch.commands).items():
-            LEDGER.add("operations", group, count)
