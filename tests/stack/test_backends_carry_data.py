@@ -133,7 +133,7 @@ def test_otlp_over_grpc_to_another_collector(tools: Tools, tmp_path: Path) -> No
 
 
 def test_loki_gets_its_path(tools: Tools, tmp_path: Path) -> None:
-    """Logs arrive at Loki's OTLP path, and nothing else does. (A stand-in: no Loki runs here.)"""
+    """Logs arrive at Loki's OTLP path, and nothing else does; a stand-in takes them, no Loki runs here."""
     with OtlpSink() as sink:
         with Collector(tools, tmp_path, ["backends/loki"], {"LOKI_OTLP_ENDPOINT": f"{sink.url}/otlp"}) as collector:
             send_all(collector)
@@ -142,7 +142,7 @@ def test_loki_gets_its_path(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_tempo_by_jaegers_receiver(tools: Tools, tmp_path: Path) -> None:
-    """The Tempo file speaks OTLP over gRPC as Tempo expects. (A stand-in, Jaeger: no Tempo runs here.)"""
+    """The Tempo file speaks OTLP over gRPC as Tempo expects; Jaeger takes it, no Tempo runs here."""
     stack = Stack(tools, tmp_path)
     with stack:
         stack.start_jaeger()

@@ -42,7 +42,7 @@ def leaky(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
         {"redis.url": f"redis://user:{SECRET}@host:6379/0"},
         {"note": f"Bearer {SECRET}"},
     ],
-    ids=lambda attributes: "-".join(attributes),
+    ids="-".join,
 )
 def test_span_attribute_is_hidden(attributes: dict[str, str], leaky: tuple[Source, OtlpSink]) -> None:
     """A secret in a query text, under a telling key, in a URL or in a header does not pass; the span does."""

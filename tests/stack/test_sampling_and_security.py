@@ -118,8 +118,7 @@ def test_bearer_token(tools: Tools, tmp_path: Path) -> None:
 
 def test_listens_on_loopback_only(tools: Tools, tmp_path: Path) -> None:
     """Without being told otherwise the Collector is not reachable from other machines."""
-    with Collector(tools, tmp_path, []) as collector:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1)
-            # Any other address of this machine: a server on 0.0.0.0 would answer there.
-            assert probe.connect_ex(("127.0.0.2", collector.http_port)) != 0
+    with Collector(tools, tmp_path, []) as collector, socket.socket() as probe:
+        probe.settimeout(1)
+        # Any other address of this machine: a server on 0.0.0.0 would answer there.
+        assert probe.connect_ex(("127.0.0.2", collector.http_port)) != 0

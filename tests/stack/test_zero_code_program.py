@@ -1,4 +1,4 @@
-"""An unchanged program under `opentelemetry-instrument`, seen through Jaeger, Prometheus, Alertmanager and the dashboards."""
+"""An unchanged program under `opentelemetry-instrument`, seen through every backend and dashboard of the stack."""
 
 from __future__ import annotations
 

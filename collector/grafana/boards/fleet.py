@@ -88,7 +88,7 @@ FLEET = Board(
                 Panel(
                     "redispan's own trouble",
                     "short",
-                    "Faults inside redispan and telemetry it did not report, in the last hour. Programs are not affected.",
+                    "Faults inside redispan, and telemetry that it dropped, in the last hour.",
                     [
                         (or_zero("sum by (job) (increase(redis_client_telemetry_errors_total[1h]))"), "errors {{job}}"),
                         (

@@ -76,7 +76,8 @@ COLLECTOR = Board(
                     "Filled share; above 70 % an alert fires.",
                     [
                         (
-                            "max by (exporter, data_type) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)",
+                            "max by (exporter, data_type)"
+                            " (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)",
                             "{{exporter}} {{data_type}}",
                         )
                     ],

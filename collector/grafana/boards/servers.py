@@ -62,7 +62,8 @@ SERVERS = Board(
                     "Of one core.",
                     [
                         (
-                            f"sum by (instance, state) (rate(redis_cpu_time_seconds_total{{{SERVER}}}[$__rate_interval]))",
+                            "sum by (instance, state)"
+                            f" (rate(redis_cpu_time_seconds_total{{{SERVER}}}[$__rate_interval]))",
                             "{{state}} {{instance}}",
                         )
                     ],

@@ -1,0 +1,252 @@
+"""The report over all processes of all hosts, read from any backend that speaks PromQL.
+
+A process can only report on its own host. What a whole fleet does is in the metrics that every process sends, so
+this asks the metrics' backend: Prometheus, Mimir, Thanos, VictoriaMetrics. It uses the metrics themselves and not
+our recording rules, because a backend may not have them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from redispan.monitoring.fleet_findings import Finding, Server, Service, findings
+
+Sample = tuple[Mapping[str, str], float]
+Ask = Callable[[str], Sequence[Sample]]
+"""Answers a PromQL expression with its samples."""
+
+TIMEOUT_S = 20
+SERVICES_SHOWN = 100
+"""The busiest ones: a report is for reading."""
+
+_DURATION = 'db_client_operation_duration_seconds_{part}{{db_system_name="redis"{more}}}'
+
+
+class FleetUnreachableError(RuntimeError):
+    """The backend did not answer, or not as PromQL backends do; the message says what it said."""
+
+
+@dataclass(frozen=True)
+class FleetReport:
+    """What the fleet did in the window.
+
+    Attributes:
+        window: PromQL duration that rates are taken over.
+        services: One entry per ``service.name``, the busiest first.
+        services_left_out: How many quieter ones are not listed.
+        servers: One entry per Redis server that the Collector asks.
+        findings: What deserves attention, the worst first.
+    """
+
+    window: str
+    services: list[Service] = field(default_factory=list)
+    services_left_out: int = 0
+    servers: list[Server] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def processes(self) -> int:
+        """Processes behind the listed services."""
+        return sum(service.processes for service in self.services)
+
+    def as_data(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        return {**asdict(self), "processes": self.processes}
+
+
+def fleet_report(ask: Ask, window: str = "5m") -> FleetReport:
+    """Ask the backend and put its answers together.
+
+    Args:
+        ask: Answers one PromQL expression.
+        window: PromQL duration that rates are taken over.
+    """
+    services = [_service(job, figures) for job, figures in _by_label(ask, _service_queries(window), "job").items()]
+    services = [service for service in services if service.processes]
+    services.sort(key=lambda service: service.operations_per_s or 0.0, reverse=True)
+    shown = services[:SERVICES_SHOWN]
+    servers = [Server(name, **figures) for name, figures in _by_label(ask, _server_queries(window), "instance").items()]
+    return FleetReport(
+        window=window,
+        services=shown,
+        services_left_out=len(services) - len(shown),
+        servers=servers,
+        findings=findings(shown, servers),
+    )
+
+
+def _service_queries(window: str) -> dict[str, str]:
+    def rate(part: str, more: str = "") -> str:
+        return f"rate({_DURATION.format(part=part, more=more)}[{window}])"
+
+    def quantile_ms(share: float) -> str:
+        return f"1000 * histogram_quantile({share}, sum by (job, le) ({rate('bucket')}))"
+
+    one_pool = "sum by (job, instance, db_client_connection_pool_name)"
+    used = f'{one_pool} (db_client_connection_count{{db_client_connection_state="used"}})'
+    limit = f"{one_pool} (db_client_connection_max)"
+    return {
+        "processes": f"count by (job) (count by (job, instance) ({_DURATION.format(part='count', more='')}))",
+        "operations_per_s": f"sum by (job) ({rate('count')})",
+        "errors_per_s": "sum by (job) (" + rate("count", ',error_type!=""') + ")",
+        "p50_ms": quantile_ms(0.5),
+        "p95_ms": quantile_ms(0.95),
+        "p99_ms": quantile_ms(0.99),
+        "within_100ms_per_s": "sum by (job) (" + rate("bucket", ',le="0.1"') + ")",
+        "fullest_pool": f"max by (job) ({used} / ({limit} > 0))",
+        "connections_used": 'sum by (job) (db_client_connection_count{db_client_connection_state="used"})',
+        "waiting": "sum by (job) (db_client_connection_pending_requests)",
+        "pool_timeouts_per_s": f"sum by (job) (rate(db_client_connection_timeouts_total[{window}]))",
+        "slow_operations": (
+            f'sum by (job) (increase(redis_client_alerts_total{{redis_client_alert_name="slow_operation"}}[{window}]))'
+        ),
+        "telemetry_errors": f"sum by (job) (increase(redis_client_telemetry_errors_total[{window}]))",
+    }
+
+
+def _server_queries(window: str) -> dict[str, str]:
+    return {
+        "memory_share": "redis_memory_used_bytes / (redis_maxmemory_bytes > 0)",
+        "memory_bytes": "redis_memory_used_bytes",
+        "clients": "redis_clients_connected",
+        "hits_per_s": f"sum by (instance) (rate(redis_keyspace_hits_total[{window}]))",
+        "misses_per_s": f"sum by (instance) (rate(redis_keyspace_misses_total[{window}]))",
+        "evicted_per_s": f"sum by (instance) (rate(redis_keys_evicted_total[{window}]))",
+        "rejected_per_s": f"sum by (instance) (rate(redis_connections_rejected_total[{window}]))",
+    }
+
+
+def _by_label(ask: Ask, queries: Mapping[str, str], label: str) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for figure, expression in queries.items():
+        for labels, value in ask(expression):
+            if math.isfinite(value):
+                found.setdefault(labels.get(label, ""), {})[figure] = value
+    return found
+
+
+def _service(job: str, figures: dict[str, float]) -> Service:
+    operations = figures.get("operations_per_s")
+    errors, within = figures.pop("errors_per_s", 0.0), figures.pop("within_100ms_per_s", None)
+    busy = bool(operations)
+    return Service(
+        name=job,
+        processes=int(figures.pop("processes", 0)),
+        error_share=errors / operations if busy and operations else None,
+        within_100ms=within / operations if busy and operations and within is not None else None,
+        **figures,
+    )
+
+
+def prometheus(url: str, token: str | None = None) -> Ask:
+    """A way to ask the PromQL backend at ``url`` (the address before ``/api/v1``).
+
+    Raises:
+        FleetUnreachableError: By the returned function, when there is no usable answer.
+    """
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise FleetUnreachableError("the address must begin with http:// or https://")
+
+    def ask(expression: str) -> list[Sample]:
+        body = urllib.parse.urlencode({"query": expression}).encode()
+        # The scheme has been checked above, so S310 does not apply.
+        request = urllib.request.Request(f"{url.rstrip('/')}/api/v1/query", body)  # noqa: S310
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310
+                result = json.load(reply)["data"]["result"]
+            return [(sample["metric"], float(sample["value"][1])) for sample in result]
+        except urllib.error.HTTPError as refusal:
+            refusal.close()
+            raise FleetUnreachableError(f"the backend answered {refusal.code}") from None
+        except (OSError, ValueError, KeyError, TypeError) as fault:
+            raise FleetUnreachableError(f"no usable answer: {type(fault).__name__}") from None
+
+    return ask
+
+
+def as_text(report: FleetReport) -> str:
+    """The report for people, one line per service."""
+    lines = [f"{len(report.services)} services, {report.processes} processes, rates over {report.window}", ""]
+    head = ("service", "proc", "op/s", "errors", "p50 ms", "p95 ms", "p99 ms", "<100 ms", "pool", "slow")
+    rows = [head, *(_row(service) for service in report.services)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines += [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    if report.services_left_out:
+        lines.append(f"... and {report.services_left_out} quieter services")
+    for server in report.servers:
+        lines.append(f"server {server.name}: memory {_share(server.memory_share)}, hits {_share(server.hit_ratio)}")
+    lines.append("")
+    lines += [f"{finding.severity}: {finding.text}" for finding in report.findings] or ["nothing needs attention"]
+    return "\n".join(lines)
+
+
+def _row(service: Service) -> tuple[str, ...]:
+    return (
+        service.name,
+        str(service.processes),
+        _number(service.operations_per_s),
+        _share(service.error_share),
+        _number(service.p50_ms),
+        _number(service.p95_ms),
+        _number(service.p99_ms),
+        _share(service.within_100ms),
+        _share(service.fullest_pool),
+        _number(service.slow_operations),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``redispan report fleet``."""
+    parser.add_argument(
+        "--prometheus", metavar="URL", required=True, help="address of a PromQL backend, before /api/v1"
+    )
+    parser.add_argument("--window", default="5m", help="PromQL duration that rates are taken over (default: 5m)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report; the exit code is 1 when the backend gives no answer. A token is read from PROMETHEUS_TOKEN."""
+    try:
+        report = fleet_report(prometheus(arguments.prometheus, os.environ.get("PROMETHEUS_TOKEN")), arguments.window)
+    except FleetUnreachableError as problem:
+        sys.stderr.write(f"redispan report fleet: {problem}\n")
+        return 1
+    sys.stdout.write((json.dumps(report.as_data(), indent=2) if arguments.json else as_text(report)) + "\n")
+    return 0
+
+
+def main() -> int:
+    """``python -m redispan.monitoring.fleet --prometheus URL``."""
+    parser = argparse.ArgumentParser(description="One report over all processes that use Redis.")
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

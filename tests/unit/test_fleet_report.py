@@ -1,0 +1,148 @@
+"""The fleet report: figures put together by service, findings from thresholds, and a backend that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from redispan.monitoring.fleet import FleetUnreachableError, Sample, as_text, fleet_report, main, prometheus
+
+
+def one(value: float, **labels: str) -> Sample:
+    """One sample."""
+    return labels, value
+
+
+def test_an_empty_backend_gives_an_empty_report() -> None:
+    """Nobody sends metrics yet: no service, no finding, and a text that says so."""
+    report = fleet_report(lambda _: [])
+    assert (report.services, report.servers, report.findings) == ([], [], [])
+    assert "0 services, 0 processes" in as_text(report)
+    assert "nothing needs attention" in as_text(report)
+
+
+def test_services_are_put_together_from_their_figures() -> None:
+    """Each figure finds its service, shares are of the operations, the busiest comes first."""
+
+    def ask(expression: str) -> Sequence[Sample]:
+        if expression.startswith("count by (job)"):
+            return [one(2, job="a"), one(3, job="b")]
+        if 'error_type!=""' in expression:
+            return [one(1, job="b")]
+        if "histogram_quantile(0.95" in expression:
+            return [one(80, job="b"), one(float("nan"), job="a")]
+        if expression.startswith("sum by (job) (rate(db_client_operation_duration_seconds_count"):
+            return [one(5, job="a"), one(10, job="b")]
+        return []
+
+    report = fleet_report(ask)
+    b, a = report.services
+    assert (b.name, b.processes, b.operations_per_s, b.error_share, b.p95_ms) == ("b", 3, 10, 0.1, 80)
+    assert (a.name, a.error_share, a.p95_ms) == ("a", 0.0, None)
+    assert report.processes == 5
+    assert [(f.severity, f.subject) for f in report.findings] == [("critical", "b"), ("warning", "b")]
+    assert "10.0% of Redis operations fail" in as_text(report)
+
+
+def test_an_idle_service_is_listed_without_shares() -> None:
+    """No operation in the window is no error and no division by zero."""
+
+    def ask(expression: str) -> Sequence[Sample]:
+        return [one(1, job="idle")] if expression.startswith("count by (job)") else []
+
+    (service,) = fleet_report(ask).services
+    assert service.error_share is None
+    assert service.within_100ms is None
+
+
+def test_servers_are_judged_too() -> None:
+    """Memory, evictions and misses of a server become findings with its name."""
+
+    def ask(expression: str) -> Sequence[Sample]:
+        known = {"redis_maxmemory_bytes": 0.85, "evicted": 3.0, "hits": 1.0, "misses": 3.0}
+        return [one(value, instance="r:6379") for part, value in known.items() if part in expression]
+
+    report = fleet_report(ask)
+    assert report.servers[0].hit_ratio == 0.25
+    assert {f.text.split(";")[0] for f in report.findings} == {
+        "server r:6379 uses 85% of its memory limit",
+        "server r:6379 evicts 3.0 keys per second",
+        "server r:6379 answers only 25% of reads from an existing key",
+    }
+
+
+def test_a_large_fleet_is_cut_and_says_so() -> None:
+    """The report is bounded: the quieter services are counted, not listed."""
+
+    def ask(expression: str) -> Sequence[Sample]:
+        return [one(float(n), job=f"s{n}") for n in range(1, 151)]
+
+    report = fleet_report(ask)
+    assert len(report.services) == 100
+    assert report.services_left_out == 50
+    assert report.services[0].name == "s150"
+    assert "and 50 quieter services" in as_text(report)
+
+
+class _Backend(BaseHTTPRequestHandler):
+    status = 200
+    answer = b"{}"
+    seen: list[str | None] = []  # noqa: RUF012  (one server, one test at a time)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        _Backend.seen.append(self.headers["Authorization"])
+        self.send_response(_Backend.status)
+        self.end_headers()
+        self.wfile.write(_Backend.answer)
+
+    def log_message(self, *_: object) -> None:
+        """Stays quiet."""
+
+
+@pytest.fixture
+def backend() -> Iterator[str]:
+    """A server that answers as it is told."""
+    server = HTTPServer(("127.0.0.1", 0), _Backend)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    _Backend.seen = []
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_answers_of_a_backend_are_read(backend: str) -> None:
+    """Samples come back as labels and numbers, and the token goes along."""
+    result = [{"metric": {"job": "a"}, "value": [0, "1.5"]}]
+    _Backend.status, _Backend.answer = 200, json.dumps({"data": {"result": result}}).encode()
+    assert prometheus(backend, "t0ken")("up") == [({"job": "a"}, 1.5)]
+    assert _Backend.seen == ["Bearer t0ken"]
+
+
+@pytest.mark.parametrize(("status", "answer"), [(500, b""), (401, b"no"), (200, b"<html>"), (200, b"[]"), (200, b"{}")])
+def test_a_misbehaving_backend_is_one_plain_error(status: int, answer: bytes, backend: str) -> None:
+    """Whatever answers instead of a PromQL backend, the caller gets one kind of error, without the token."""
+    _Backend.status, _Backend.answer = status, answer
+    with pytest.raises(FleetUnreachableError) as caught:
+        fleet_report(prometheus(backend, "t0ken"))
+    assert "t0ken" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x", "localhost:9090", ""])
+def test_only_web_addresses_are_asked(url: str) -> None:
+    """An address that would open a file is refused."""
+    with pytest.raises(FleetUnreachableError):
+        prometheus(url)
+
+
+def test_command_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """No backend there: exit code 1 and a sentence, no traceback."""
+    monkeypatch.setattr("sys.argv", ["fleet", "--prometheus", "http://127.0.0.1:9"])
+    assert main() == 1
+    assert "redispan report fleet: no usable answer" in capsys.readouterr().err
