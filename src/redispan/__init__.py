@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from redispan._telemetry.slow_spans import SlowOperationSpanProcessor
     from redispan.instrumentor import RedispanInstrumentor
     from redispan.named_work import monitor, on_alert
+    from redispan.pools import pools_in_effect, tuned_pool
     from redispan.reports import cache_patterns_report, connection_pool_report, health_report, performance_report
     from redispan.settings import Settings
     from redispan.version import __version__
@@ -30,6 +31,8 @@ _HOMES = {
     "monitor": "redispan.named_work",
     "on_alert": "redispan.named_work",
     "performance_report": "redispan.reports",
+    "pools_in_effect": "redispan.pools",
+    "tuned_pool": "redispan.pools",
 }
 
 __all__ = [
@@ -44,6 +47,8 @@ __all__ = [
     "monitor",
     "on_alert",
     "performance_report",
+    "pools_in_effect",
+    "tuned_pool",
 ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from redispan import contrib_takeover, housekeeping
+from redispan._client import celery_tuning
 from redispan._client.client_patches import ClientPatches
 from redispan._client.native_metrics import NativeMetrics
 from redispan._client.patches import Patches
@@ -20,6 +21,7 @@ from redispan._telemetry import scope, self_metrics
 from redispan._telemetry.exceptions import ExceptionEvents
 from redispan._telemetry.metrics import DurationObserver
 from redispan._telemetry.naming import Namer
+from redispan._telemetry.pool_metrics import PoolTelemetry
 from redispan._telemetry.spans import SpanObserver
 from redispan.insight import INSIGHT
 from redispan.package import instruments
@@ -48,6 +50,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
 
     _patches: Patches | None = None
     _native: NativeMetrics | None = None
+    _pool_telemetry: PoolTelemetry | None = None
     _clients: ClientPatches = ClientPatches()
     _lock = threading.RLock()
     settings: Settings = Settings()
@@ -93,9 +96,16 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         patches = Patches()
         patches.apply(recorder)
         POOL_PATCHES.apply(self.settings)  # outside the recorder's, so that it sees the operation in progress
+        self._pool_telemetry = _pool_telemetry(self.settings, kwargs, native)
+        if self.settings.pool == "tuned":
+            celery_tuning.watch(self.settings)
         self._native, self._patches = native, patches
 
     def _uninstrument(self, **_: Any) -> None:
+        celery_tuning.stop()
+        if self._pool_telemetry is not None:
+            self._pool_telemetry.stop()
+            self._pool_telemetry = None
         POOL_PATCHES.undo()
         if self._patches is not None:
             self._patches.undo()
@@ -149,6 +159,17 @@ def _recorder(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics 
     return Recorder(observers, settings.include_commands, settings.exclude_commands)
 
 
+def _pool_telemetry(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics) -> PoolTelemetry | None:
+    if settings.pool == "off":
+        return None
+    return PoolTelemetry(
+        scope.meter_of(kwargs.get("meter_provider")) if settings.metrics else None,
+        scope.logger_of(kwargs.get("logger_provider")),
+        histograms=settings.pool_time_histograms,
+        elsewhere=lambda: native.connections,
+    )
+
+
 def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics | None) -> list[Observer]:
     """Outermost first: the span ends last, so that whatever the others find out can be written on it."""
     old_names = semconv_mode(os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN")) == "dup"
@@ -165,7 +186,6 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
                 ),
                 policy=settings.spans,
                 late_provider=kwargs.get("tracer_provider") is None,
-                slow_threshold_ms=settings.slow_alert_ms,
                 request_hook=kwargs.get("request_hook"),
                 response_hook=kwargs.get("response_hook"),
             )

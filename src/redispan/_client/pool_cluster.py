@@ -253,6 +253,8 @@ class _NodeIsFullError(Exception):
 
 def node_execute_shell(original: Method, settings: PoolSettings) -> Method:
     """``ClusterNode.execute_command`` and ``execute_pipeline``: they take a connection and give it back."""
+    if settings.pool == "off":
+        return original
     is_pipeline = original.__name__ == "execute_pipeline"
 
     @functools.wraps(original)

@@ -2,8 +2,8 @@
 
 A pool built by ``from_url`` or as ``ConnectionPool(...)`` never retries. Connecting may always be retried, since
 nothing of the program's was written. To keep a program quick while Redis is gone, only the first callers of an outage
-spend time on it: once a whole series failed, and until a connection works again, later callers make the one attempt that
-they would make without redispan.
+spend time on it: once a whole series failed, and until a connection works again, later callers make the one attempt
+that they would make without redispan.
 """
 
 from __future__ import annotations

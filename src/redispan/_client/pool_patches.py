@@ -52,6 +52,8 @@ class PoolPatches:
         self._patches: list[Patch] = []
         self._defaults: list[tuple[Any, str]] = []
         self.settings: PoolSettings | None = None
+        self.only_by_hand = False
+        self._by_hand_wanted = False
 
     def __bool__(self) -> bool:
         return self.settings is not None
@@ -59,29 +61,44 @@ class PoolPatches:
     def apply(self, settings: PoolSettings) -> None:
         """Put the layer on with ``settings``; again with others replaces it, for pools built from then on."""
         with self._lock:
-            self.undo()
-            if settings.pool == "off":
-                return
-            self.settings = settings
-            block_budget.grace_s = settings.pool_block_grace_s
-            retry_policy.BUDGET.rate_per_s = settings.pool_retries_per_s
-            POOLS.add_source(pool_stats.read)
-            for package, names in PACKAGES.items():
-                if seam.is_installed(package) and seam.version_of(seam.load(package, "")) >= seam.MINIMUM_VERSION:
-                    try:
-                        self._apply_to(package, names, settings)
-                    except Exception as fault:
-                        _log.error("redispan: the pools of %s are left alone: %s", package, type(fault).__name__)
+            self._take_off()
+            self._put_on(settings, only_by_hand=settings.pool == "off")
+
+    def serve_by_hand(self) -> None:
+        """Be there for pools tuned by hand, from now on and without the instrumentation."""
+        with self._lock:
+            self._by_hand_wanted = True
+            if self.settings is None:
+                self._put_on(PoolSettings(pool="off"), only_by_hand=True)
 
     def undo(self) -> None:
-        """Take the layer off."""
+        """Take the layer off; what pools tuned by hand need stays."""
         with self._lock:
-            POOLS.remove_source(pool_stats.read)
-            while self._patches:
-                self._patches.pop().undo()
-            # The attributes on connection classes stay: connections of then may still be read by shells that another
-            # tool kept, and they cost nothing.
-            self.settings = None
+            self._take_off()
+            self._put_on(PoolSettings(pool="off"), only_by_hand=True)
+
+    def _put_on(self, settings: PoolSettings, *, only_by_hand: bool) -> None:
+        if only_by_hand and not self._by_hand_wanted:
+            return
+        self.settings = settings
+        self.only_by_hand = only_by_hand
+        block_budget.grace_s = settings.pool_block_grace_s
+        retry_policy.BUDGET.rate_per_s = settings.pool_retries_per_s
+        POOLS.add_source(pool_stats.read)
+        for package, names in PACKAGES.items():
+            if seam.is_installed(package) and seam.version_of(seam.load(package, "")) >= seam.MINIMUM_VERSION:
+                try:
+                    self._apply_to(package, names, settings)
+                except Exception as fault:
+                    _log.error("redispan: the pools of %s are left alone: %s", package, type(fault).__name__)
+
+    def _take_off(self) -> None:
+        POOLS.remove_source(pool_stats.read)
+        while self._patches:
+            self._patches.pop().undo()
+        # The attributes on connection classes stay: connections of then may still be read by shells that another
+        # tool kept, and they cost nothing.
+        self.settings = None
 
     def _apply_to(self, package: str, names: dict[str, str], settings: PoolSettings) -> None:
         self._set_defaults(package, names)
@@ -214,6 +231,8 @@ def _cluster_rows(settings: PoolSettings) -> list[Row]:
 
 
 def _after_pool_init(pool: Any, settings: PoolSettings, *, tuned: bool) -> None:
+    if settings.pool == "off":
+        return
     pool_state.attach(pool, settings, tuned=tuned)
 
 

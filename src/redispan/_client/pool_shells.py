@@ -415,6 +415,8 @@ def attacher(settings: PoolSettings, *, tuned: bool) -> Attach:
     """What gives a pool its companion when it is first used: a pool that was there before redispan is only watched."""
 
     def attach(pool: Any) -> PoolState | None:
+        if settings.pool == "off":
+            return None
         return pool_state.attach(pool, settings, tuned=tuned)
 
     return attach

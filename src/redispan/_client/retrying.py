@@ -182,7 +182,9 @@ class Recovery:
     def _decide(self, failure: BaseException) -> None:
         connection = self._connection
         if getattr(connection, "redispan_opening", False):
+            # Whoever opens the connection repeats the whole of it: a loop in a loop would multiply the attempts.
             retry_policy.mark_unsent(failure)
+            return
         sent = getattr(connection, "redispan_sent", None)
         if not retry_policy.may_repeat(failure, sent, listener=sent in SUBSCRIPTIONS):
             return

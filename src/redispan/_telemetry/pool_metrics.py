@@ -1,0 +1,217 @@
+"""Pools as metrics and events: the conventions' ``db.client.connection.*``, read from the pools at collection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from opentelemetry._logs import Logger, SeverityNumber
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from redispan._core.pools import POOLS, PoolEvent, PoolStats
+from redispan._core.rate_limit import RateLimit
+from redispan._semconv import attributes as names
+from redispan._telemetry import events
+
+_STATE = "db.client.connection.state"
+_REASON = "redis.client.connection.close.reason"
+_EVENTS_INTERVAL_S = 10.0
+
+Row = tuple[str, str, str, str, Callable[[PoolStats], Any]]
+
+_GAUGES: tuple[Row, ...] = (
+    # instrument, unit, description, attribute of a split figure, reader
+    (
+        names.METRIC_CONNECTION_COUNT,
+        "{connection}",
+        "Open connections, by state.",
+        _STATE,
+        lambda pool: {"idle": pool.idle, "used": pool.used},
+    ),
+    (
+        names.METRIC_CONNECTION_MAX,
+        "{connection}",
+        "The most connections that the pool makes.",
+        "",
+        lambda pool: pool.limit,
+    ),
+    (
+        names.METRIC_CONNECTION_IDLE_MAX,
+        "{connection}",
+        "The most connections that the pool keeps idle.",
+        "",
+        lambda pool: pool.limit,
+    ),
+    (
+        names.METRIC_CONNECTION_IDLE_MIN,
+        "{connection}",
+        "The fewest connections that the pool keeps idle.",
+        "",
+        lambda _: 0,
+    ),
+    (
+        names.METRIC_CONNECTION_PENDING_REQUESTS,
+        "{request}",
+        "Callers waiting for a connection.",
+        "",
+        lambda pool: pool.pending,
+    ),
+    (
+        "redis.client.connection.parked",
+        "{connection}",
+        "Of the used connections, those that sit in a blocking read or a subscription.",
+        "",
+        lambda pool: pool.parked,
+    ),
+)
+
+_COUNTERS: tuple[Row, ...] = (
+    (
+        names.METRIC_CONNECTION_TIMEOUTS,
+        "{timeout}",
+        "Waits for a connection that were in vain.",
+        "",
+        lambda pool: pool.timeouts,
+    ),
+    ("redis.client.connection.created", "{connection}", "Connections opened.", "", lambda pool: pool.created),
+    (
+        "redis.client.connection.reused",
+        "{use}",
+        "Uses of a connection that was open already.",
+        "",
+        lambda pool: pool.reused,
+    ),
+    (
+        "redis.client.connection.failures",
+        "{connection}",
+        "Connections that could not be opened.",
+        "",
+        lambda pool: pool.connect_failures,
+    ),
+    (
+        "redis.client.connection.closed",
+        "{connection}",
+        "Connections closed, by reason.",
+        _REASON,
+        lambda pool: pool.closed,
+    ),
+    ("redis.client.connection.waits", "{wait}", "Waits for a connection.", "", lambda pool: pool.waits),
+    ("redis.client.connection.waited", "s", "Time spent waiting for a connection.", "", lambda pool: pool.wait_s),
+    (
+        "redis.client.connection.exceeded",
+        "{connection}",
+        "Connections opened beyond a soft limit.",
+        "",
+        lambda pool: pool.exceeded,
+    ),
+)
+
+
+class PoolTelemetry:
+    """The pools of this process, told to one meter and one logger."""
+
+    def __init__(
+        self, meter: Meter | None, logger: Logger | None, *, histograms: bool, elsewhere: Callable[[], bool]
+    ) -> None:
+        """Start telling.
+
+        Args:
+            meter: redispan's meter; None for no metrics.
+            logger: redispan's logger; None for no events.
+            histograms: Also record how long each use of a connection took and was waited for.
+            elsewhere: True while redis-py emits ``db.client.connection.*`` itself.
+        """
+        self._elsewhere = elsewhere
+        self._logger = logger
+        self._limit = RateLimit(_EVENTS_INTERVAL_S, time.monotonic)
+        self._listeners: list[tuple[list[Callable[[str, float], None]], Callable[[str, float], None]]] = []
+        self._stopped = False
+        if meter is not None:
+            self._observe(meter)
+            self._record(meter, histograms=histograms)
+        if logger is not None:
+            POOLS.listen(self._on_event)
+
+    def stop(self) -> None:
+        """Tell no more."""
+        self._stopped = True
+        POOLS.forget(self._on_event)
+        for listeners, listener in self._listeners:
+            if listener in listeners:
+                listeners.remove(listener)
+        self._listeners.clear()
+
+    def _observe(self, meter: Meter) -> None:
+        for name, unit, description, attribute, read in _GAUGES:
+            meter.create_observable_up_down_counter(
+                name, callbacks=[self._reader(name, attribute, read)], unit=unit, description=description
+            )
+        for name, unit, description, attribute, read in _COUNTERS:
+            meter.create_observable_counter(
+                name, callbacks=[self._reader(name, attribute, read)], unit=unit, description=description
+            )
+
+    def _record(self, meter: Meter, *, histograms: bool) -> None:
+        wanted = [(names.METRIC_CONNECTION_CREATE_TIME, "Time to open a connection.", POOLS.on_created)]
+        if histograms:
+            wanted += [
+                (names.METRIC_CONNECTION_WAIT_TIME, "Time to get a connection from the pool.", POOLS.on_waited),
+                (names.METRIC_CONNECTION_USE_TIME, "Time between lending a connection and its return.", POOLS.on_used),
+            ]
+        for name, description, listeners in wanted:
+            record = meter.create_histogram(
+                name,
+                unit="s",
+                description=description,
+                explicit_bucket_boundaries_advisory=list(names.DURATION_BUCKETS_S),
+            ).record
+            listener = self._recorder(record)
+            listeners.append(listener)
+            self._listeners.append((listeners, listener))
+
+    def _recorder(self, record: Callable[..., None]) -> Callable[[str, float], None]:
+        def listener(pool: str, seconds: float) -> None:
+            if not self._elsewhere():
+                record(seconds, {names.DB_CLIENT_CONNECTION_POOL_NAME: pool})
+
+        return listener
+
+    def _reader(
+        self, name: str, attribute: str, read: Callable[[PoolStats], Any]
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        conventional = name.startswith("db.")
+
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            if self._stopped or (conventional and self._elsewhere()):
+                return
+            for pool in POOLS.read():
+                yield from _observations(pool, attribute, read(pool))
+
+        return observe
+
+    def _on_event(self, event: PoolEvent) -> None:
+        held_back = self._limit.admit((event.kind, event.pool))
+        if held_back is None or self._logger is None:
+            return
+        attributes: dict[str, Any] = {
+            names.DB_CLIENT_CONNECTION_POOL_NAME: event.pool,
+            "redis.client.pool.used": event.used,
+            "redis.client.pool.waited_s": round(event.waited_s, 3),
+            "redis.client.pool.held_back": held_back,
+            "redis.client.pool.reason": event.reason,
+        }
+        if event.limit is not None:
+            attributes["redis.client.pool.limit"] = int(event.limit)
+        severity = SeverityNumber.INFO if event.kind == "resized" else SeverityNumber.WARN
+        events.emit(self._logger, f"redis.client.pool.{event.kind}", severity, attributes, time.time_ns())
+
+
+def _observations(pool: PoolStats, attribute: str, value: Any) -> Iterable[Observation]:
+    if value is None:
+        return
+    if not attribute:
+        yield Observation(value, {names.DB_CLIENT_CONNECTION_POOL_NAME: pool.name})
+        return
+    for kind, part in value.items():
+        yield Observation(part, {names.DB_CLIENT_CONNECTION_POOL_NAME: pool.name, attribute: kind})
