@@ -21,7 +21,7 @@ class InsightSettings:
     )
     cache_patterns: bool = setting(
         True,
-        "Look closer at a sample of the operations (all of the first 2,000, then one in 32) for the cache report. "
+        "Look closer at a sample of the operations (all of the first 2,000, then one in 64) for the cache report. "
         "Patterns of keys are learned only with `query_text=keys`.",
         topic="statistics",
     )

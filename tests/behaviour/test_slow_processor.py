@@ -156,4 +156,6 @@ class TestWithInstrumentation:
         assert len(telemetry.events(SLOW)) == expected
         assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
         (span,) = telemetry.spans()
-        assert ("redis.client.operation.slow" in span.attributes) == bool(expected)
+        assert span.attributes.get("redis.client.operation.slow") is (True if expected else None)
+        named = threshold_ms / 1000 if expected else None
+        assert span.attributes.get("redis.client.operation.slow.threshold") == named

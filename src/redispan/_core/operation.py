@@ -129,6 +129,7 @@ class Operation:
         remarkable: Any of error, healed_error, retries, redirects, cache_hit, resolved or slow is set. Whoever sets
             one of these sets this too.
         slow: It took as long as the alert threshold, or longer.
+        slow_threshold_ns: That threshold, once it is slow.
         done: It ended; what happens later on its context isn't part of it.
     """
 
@@ -147,6 +148,7 @@ class Operation:
     defer_span = False
     internal = False
     slow = False
+    slow_threshold_ns = 0
     resolved = False
     nodes: set[int] | None = None
     resends = 0

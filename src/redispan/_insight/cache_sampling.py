@@ -1,6 +1,6 @@
 """Which operations are looked at closely: all of the first ones, then one in ``STRIDE``, at random distances.
 
-Random, because programs repeat themselves: every 32nd operation of a loop of 32 is always the same one.
+Random, because programs repeat themselves: every 64th operation of a loop of 64 is always the same one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from redispan._core.operation import Operation
 from redispan._insight.cache_patterns import CachePatterns
 
 FIRST = 2000
-STRIDE = 32
+STRIDE = 64
 _BATCH_LOOKED_AT = 50
 
 

@@ -79,7 +79,7 @@ class InsightObserver:
         end_ns = operation.start_ns + duration_ns
         statistics = self._statistics
         windows = statistics.by_endpoint.get(operation.endpoint) or statistics.open(operation.endpoint)
-        window = windows.blocking if operation.blocking else windows.answers
+        window = windows.answers if not operation.blocking else windows.blocking
         entries = window.entries
         entries.append((end_ns, duration_ns, operation.info.name, kind, operation.pool_wait_ns))
         if len(entries) > window.limit:

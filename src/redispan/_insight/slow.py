@@ -78,6 +78,7 @@ class SlowDetector:
             return
         if slow:
             operation.slow = operation.remarkable = True
+            operation.slow_threshold_ns = alert_ns
         endpoint = operation.endpoint
         record = SlowOperation(
             command=operation.info.name,

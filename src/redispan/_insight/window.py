@@ -90,22 +90,37 @@ def _copy(entries: deque[Entry]) -> list[Entry]:
 
 
 def count_into(totals: Totals, error_types: dict[str, int], entries: Iterable[Entry]) -> None:
-    """Add ``entries`` to totals by command and to counts by error type, both of bounded size."""
-    for _, duration_ns, command, error, wait_ns in entries:
+    """Add ``entries`` to totals by command and to counts by error type, both of bounded size.
+
+    Every operation pays its part of this: grouped first, the sums run at the speed of C.
+    """
+    grouped: dict[str, list[Entry]] = {}
+    for entry in entries:
+        command = entry[2]
+        if command in grouped:
+            grouped[command].append(entry)
+        else:
+            grouped[command] = [entry]
+    for command, group in grouped.items():
         figures = totals.get(command)
         if figures is None:
-            if len(totals) >= COMMANDS_LIMIT:
-                command = OTHER  # noqa: PLW2901 - from here on it is one of the others
-            figures = totals.setdefault(command, [0, 0, 0, 0, 0, 0])
-        figures[COUNT] += 1
-        figures[SUM_NS] += duration_ns
-        figures[WAIT_NS] += wait_ns
-        if duration_ns > figures[MAX_NS]:  # noqa: PLR1730 - a third of the price of max()
-            figures[MAX_NS] = duration_ns
-        if duration_ns < _TARGET_NS:
-            figures[UNDER_TARGET] += 1
+            figures = totals.setdefault(command if len(totals) < COMMANDS_LIMIT else OTHER, [0, 0, 0, 0, 0, 0])
+        _, durations_ns, _, errors, waits_ns = zip(*group, strict=True)
+        count, longest_ns = len(group), max(durations_ns)
+        figures[COUNT] += count
+        figures[SUM_NS] += sum(durations_ns)
+        figures[WAIT_NS] += sum(waits_ns)
+        figures[MAX_NS] = max(figures[MAX_NS], longest_ns)
+        figures[UNDER_TARGET] += count if longest_ns < _TARGET_NS else sum(d < _TARGET_NS for d in durations_ns)
+        healthy = errors.count(None)
+        if healthy != count:
+            figures[ERRORS] += count - healthy
+            _count_errors(error_types, errors)
+
+
+def _count_errors(error_types: dict[str, int], errors: Iterable[str | None]) -> None:
+    for error in errors:
         if error is not None:
-            figures[ERRORS] += 1
             kind = error if error in error_types or len(error_types) < ERROR_TYPES_LIMIT else OTHER
             error_types[kind] = error_types.get(kind, 0) + 1
 

@@ -33,7 +33,6 @@ class SpanObserver:
         *,
         policy: str = "all",
         late_provider: bool = False,
-        slow_threshold_ms: float = 0.0,
         request_hook: Hook | None = None,
         response_hook: Hook | None = None,
     ) -> None:
@@ -44,14 +43,12 @@ class SpanObserver:
             namer: Names and attributes.
             policy: ``all``, ``parented`` or ``notable``.
             late_provider: The tracer comes from the global provider, which may not be set yet, or never.
-            slow_threshold_ms: Named on slow spans.
             request_hook: Called as ``hook(span, instance, args, kwargs)`` is in contrib: see ``hooks``.
             response_hook: Called with the span, the instance and the response, on errors too.
         """
         self._start_span = tracer.start_span
         self._namer = namer
         self._policy = policy
-        self._slow_threshold_ms = slow_threshold_ms
         self._request_hook = request_hook
         self._response_hook = response_hook
         self._always = policy == "all"
@@ -129,7 +126,7 @@ class SpanObserver:
             found[names.REDIS_CLIENT_OPERATION_REDIRECTS] = operation.redirects
         if operation.slow:
             found[names.REDIS_CLIENT_OPERATION_SLOW] = True
-            found[names.REDIS_CLIENT_OPERATION_SLOW_THRESHOLD] = self._slow_threshold_ms / 1000
+            found[names.REDIS_CLIENT_OPERATION_SLOW_THRESHOLD] = operation.slow_threshold_ns / 1e9
             _add_phases(found, operation)
         error = operation.error or operation.healed_error
         if error is not None:
