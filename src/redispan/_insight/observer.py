@@ -84,6 +84,8 @@ class InsightObserver:
         entries.append((end_ns, duration_ns, operation.info.name, kind, operation.pool_wait_ns))
         if len(entries) > window.limit:
             window.fold()
+        if kind is not None:
+            windows.last_error_ns = end_ns
         if duration_ns >= self.floor_ns:
             self._detector.judge(operation, kind)
         if self._works.running:

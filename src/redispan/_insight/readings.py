@@ -25,6 +25,8 @@ def error_rates(statistics: Statistics, now_ns: int, minimum: int) -> Iterator[R
 
 def error_rate(windows: EndpointWindows, now_ns: int, minimum: int) -> Reading:
     """The recent error rate of one endpoint, its blocking commands included."""
+    if windows.last_error_ns is None or now_ns - windows.last_error_ns > STRETCHED_S * 1e9:
+        return _faultless(windows, now_ns)
     entries = windows.answers.recent()
     if windows.blocking.entries:
         entries = sorted(entries + windows.blocking.recent(), key=itemgetter(0))
@@ -39,6 +41,22 @@ def error_rate(windows: EndpointWindows, now_ns: int, minimum: int) -> Reading:
         endpoint.port,
         endpoint.db,
         {"redis.client.alert.operations": samples, "redis.client.alert.errors": errors},
+    )
+
+
+def _faultless(windows: EndpointWindows, now_ns: int) -> Reading:
+    """Without a recent error there is nothing to count, only whether there was anything at all."""
+    newest_ns = max((kind.entries[-1][0] for kind in (windows.answers, windows.blocking) if kind.entries), default=0)
+    heard = now_ns - newest_ns <= STRETCHED_S * 1e9
+    endpoint = windows.endpoint
+    return Reading(
+        ERROR_RATE,
+        windows.label,
+        0.0 if heard else None,
+        int(heard),
+        endpoint.address,
+        endpoint.port,
+        endpoint.db,
     )
 
 

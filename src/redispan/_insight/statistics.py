@@ -24,15 +24,17 @@ class EndpointWindows:
         endpoint: The endpoint that it was opened for.
         answers: Operations that the server answers at once: what latency means.
         blocking: Commands that ask the server to hold its answer: they are no measure of anything but themselves.
+        last_error_ns: When an operation failed last: without it nobody has to count errors every second.
     """
 
-    __slots__ = ("answers", "blocking", "endpoint", "label")
+    __slots__ = ("answers", "blocking", "endpoint", "label", "last_error_ns")
 
     def __init__(self, label: str, endpoint: Endpoint, size: int) -> None:
         self.label = label
         self.endpoint = endpoint
         self.answers = Window(size)
         self.blocking = Window(size)
+        self.last_error_ns: int | None = None
 
 
 class Statistics:
