@@ -1,0 +1,206 @@
+"""The monitoring port of servers with several processes: its totals are the host's, whoever holds it and whoever died."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from e2e.launcher import Launcher, fetch, free_port, wait_until_served
+from servers.redis_server import RedisServer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+PURCHASES = 60
+WITHIN_S = 20
+Found = TypeVar("Found")
+
+
+@dataclass
+class Watched:
+    """A service with a monitoring port, and where its processes meet."""
+
+    launcher: Launcher
+    runtime_dir: Path
+    port: int
+    served_at: int
+
+    def report(self, name: str = "performance", scope: str = "host") -> dict[str, Any]:
+        """Ask the monitoring port."""
+        url = f"http://127.0.0.1:{self.port}/monitoring/redis/{name}?scope={scope}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def is_open(self) -> bool:
+        """Whether anybody holds the port."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def holder(self) -> int:
+        """The process that holds it."""
+        (pid,) = self.report(scope="process")["processes"]
+        return int(pid)
+
+    def buy(self, count: int = PURCHASES) -> set[int]:
+        """Send purchases side by side and return the ids of the processes that took them."""
+        with ThreadPoolExecutor(8) as customers:
+            url = f"http://127.0.0.1:{self.served_at}/buy/"
+            return set(map(int, customers.map(lambda number: fetch(f"{url}{number}"), range(count))))
+
+    def left_by(self, pid: int) -> Counter[str]:
+        """What a process has written down for the time after it."""
+        (path,) = self.runtime_dir.glob(f"redispan-*/*/{pid}-*.left")
+        return counts(json.loads(path.read_bytes())["summary"])
+
+
+def counts(summary: dict[str, Any]) -> Counter[str]:
+    """Operations by command in a summary."""
+    found: Counter[str] = Counter()
+    for endpoint in summary["endpoints"].values():
+        for command, figures in endpoint["answers"]["totals"].items():
+            found[command.upper()] += figures[0]
+    return found
+
+
+def totals(report: dict[str, Any]) -> Counter[str]:
+    """Operations by command in a report."""
+    return Counter({one["command"]: one["totals"]["operations"] for one in report["commands"]})
+
+
+def sold(purchases: int) -> Counter[str]:
+    """What so many purchases send."""
+    return Counter({"INCRBY": purchases, "GET": purchases, "PIPELINE HSET": purchases})
+
+
+def eventually(ask: Callable[[], Found], wanted: Callable[[Found], bool]) -> Found:
+    """Ask until the answer is the wanted one, or time is up."""
+    deadline = time.monotonic() + WITHIN_S
+    found: Any = None
+    while time.monotonic() < deadline:
+        try:
+            found = ask()
+            if wanted(found):
+                return found
+        except (OSError, ValueError) as fault:  # nobody holds the port just now, or its holder was killed meanwhile
+            found = fault
+        time.sleep(0.1)
+    raise AssertionError(f"not within {WITHIN_S} s: {found}")
+
+
+@pytest.fixture
+def watched(redis_server: RedisServer, tmp_path: Path) -> Watched:
+    """A service that sends its telemetry nowhere, and shows it on a port."""
+    port, runtime_dir = free_port(), tmp_path / "run"
+    runtime_dir.mkdir()
+    variables = {
+        "REDIS_URL": redis_server.url,
+        **{f"OTEL_{signal_name}_EXPORTER": "none" for signal_name in ("TRACES", "METRICS", "LOGS")},
+        "OTEL_PYTHON_REDISPAN_MONITORING_PORT": str(port),
+        "OTEL_PYTHON_REDISPAN_RUNTIME_DIR": str(runtime_dir),
+        "OTEL_PYTHON_REDISPAN_SLOW_LOG_MS": "0",
+        "DJANGO_SETTINGS_MODULE": "shop_django_settings",
+    }
+    return Watched(Launcher(variables), runtime_dir, port, free_port())
+
+
+def gunicorn(watched: Watched, *options: str) -> tuple[object, ...]:
+    """Build the command of a gunicorn of four workers."""
+    return (
+        "gunicorn",
+        "--workers",
+        "4",
+        "--bind",
+        f"127.0.0.1:{watched.served_at}",
+        *options,
+        "shop_django:application",
+    )
+
+
+def uvicorn(watched: Watched) -> tuple[object, ...]:
+    """Build the command of a uvicorn of two workers."""
+    return ("uvicorn", "shop_fastapi:app", "--workers", "2", "--port", str(watched.served_at), "--log-level", "warning")
+
+
+@pytest.mark.parametrize("kind", ["gunicorn", "gunicorn preloaded", "uvicorn"])
+def test_totals_are_the_hosts_and_survive_the_holder(kind: str, watched: Watched, tmp_path: Path) -> None:
+    """Closed until the first operation; then exact over all workers, and after the port's holder was killed still."""
+    command = {
+        "gunicorn": gunicorn(watched),
+        "gunicorn preloaded": gunicorn(watched, "--preload"),
+        "uvicorn": uvicorn(watched),
+    }[kind]
+    with watched.launcher.running(tmp_path / "log", *command) as process:
+        wait_until_served(f"http://127.0.0.1:{watched.served_at}/ready", process)
+        assert not watched.is_open()
+        assert list(watched.runtime_dir.iterdir()) == []
+
+        workers = watched.buy()
+        assert len(workers) > 1, "the test needs more than one worker at work"
+        report = eventually(watched.report, lambda found: totals(found) >= sold(PURCHASES))
+        assert totals(report) == sold(PURCHASES)
+        assert set(report["processes"]) == workers
+        assert report["missing"] == 0
+        assert process.pid not in workers
+
+        holder = watched.holder()
+        own = totals(watched.report(scope="process"))
+        eventually(lambda: watched.left_by(holder), lambda left: left == own)
+        os.kill(holder, signal.SIGKILL)
+        successor = eventually(watched.holder, lambda pid: pid != holder)
+        assert successor in workers
+        assert totals(watched.report()) == sold(PURCHASES)
+
+        workers = watched.buy()
+        report = eventually(watched.report, lambda found: totals(found) >= sold(2 * PURCHASES))
+        assert totals(report) == sold(2 * PURCHASES)
+        assert holder not in report["processes"]
+
+
+def test_a_worker_that_is_stopped_is_missing_and_delays_nobody(watched: Watched, tmp_path: Path) -> None:
+    """A process that doesn't answer costs 200 ms, is reported as missing, and its totals of a moment ago still count."""
+    with watched.launcher.running(tmp_path / "log", *gunicorn(watched, "--timeout", "0")) as process:
+        wait_until_served(f"http://127.0.0.1:{watched.served_at}/ready", process)
+        workers = watched.buy()
+        eventually(watched.report, lambda found: totals(found) == sold(PURCHASES))
+        holder = watched.holder()
+        stopped = min(workers - {holder})
+        eventually(
+            lambda: sum((watched.left_by(pid) for pid in workers), Counter()), lambda left: left == sold(PURCHASES)
+        )
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            report = watched.report()
+            took_s = time.monotonic() - began
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert report["missing"] == 1
+        assert stopped not in report["processes"]
+        assert totals(report) == sold(PURCHASES)
+        assert took_s < 2, "one that hangs must not hang the others"
+
+
+def test_celery_prefork(watched: Watched, redis_server: RedisServer, tmp_path: Path) -> None:
+    """The tasks' operations, made in two children of the worker, are all in the report of the one port."""
+    command = (sys.executable, "-m", "celery", "-A", "shop_celery", "worker", "--pool", "prefork", "-c", "2",
+               "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
+    sent = Counter({"INCRBY": PURCHASES, "HGET": PURCHASES})
+    with watched.launcher.running(tmp_path / "log", *command):
+        elsewhere = {"OTEL_PYTHON_REDISPAN_MONITORING_PORT": "0", "OTEL_SERVICE_NAME": "producer"}
+        producer = watched.launcher.run("shop_celery.py", PURCHASES, variables=elsewhere)
+        assert producer.code == 0, producer.all
+        report = eventually(watched.report, lambda found: totals(found) >= sent)
+    assert {name: totals(report)[name] for name in sent} == dict(sent)
+    assert redis_server.commands_served()["incrby"] == PURCHASES
+    assert len(report["processes"]) >= 2
