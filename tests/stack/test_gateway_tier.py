@@ -1,0 +1,126 @@
+"""Agents in front of gateways: all spans of a trace meet at one gateway, whichever agent took them."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stack.native.collector import Collector
+from stack.native.otlp_sink import OtlpSink
+from stack.native.otlp_source import Source, log_record, span
+from stack.native.programs import eventually
+from stack.native.stack import Tools
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+
+TRACES = 60
+SPANS_PER_TRACE = 6
+
+
+@dataclass
+class Fleet:
+    """Two agents, two gateways, and what each gateway's backend holds."""
+
+    agents: list[Collector]
+    gateways: list[Collector]
+    sinks: list[OtlpSink]
+
+    def sinks_of_traces(self) -> dict[bytes, set[int]]:
+        """For every trace the numbers of the gateways that have seen some of it."""
+        found = defaultdict(set)
+        for number, sink in enumerate(self.sinks):
+            for one in sink.spans():
+                found[one.trace_id].add(number)
+        return found
+
+
+@pytest.fixture
+def fleet(tools: Tools, tmp_path: Path) -> Iterator[Fleet]:
+    """Five processes as in production, each with the shipped files."""
+    with ExitStack() as running:
+        sinks = [running.enter_context(OtlpSink()) for _ in range(2)]
+        gateways = [
+            running.enter_context(
+                Collector(
+                    tools,
+                    tmp_path,
+                    ["scale/gateway", "backends/otlp-http"],
+                    {"OTLP_HTTP_ENDPOINT": sink.url},
+                    name=f"gw{i}",
+                )
+            )
+            for i, sink in enumerate(sinks)
+        ]
+        addresses = {
+            "GATEWAYS": "[" + ", ".join(gateway.grpc_address for gateway in gateways) + "]",
+            "GATEWAY_ENDPOINT": gateways[0].grpc_address,
+        }
+        agents = [
+            running.enter_context(
+                Collector(tools, tmp_path, ["scale/agent", "scale/resolver-static"], addresses, name=f"agent{i}")
+            )
+            for i in range(2)
+        ]
+        yield Fleet(agents, gateways, sinks)
+
+
+def test_all_spans_of_a_trace_reach_one_gateway(fleet: Fleet) -> None:
+    """Spans of one trace sent at different times through different agents end up together; both gateways get work."""
+    sources = [Source(agent.url) for agent in fleet.agents]
+    trace_ids = [secrets.token_hex(16) for _ in range(TRACES)]
+    for part in range(SPANS_PER_TRACE):
+        spans = [span(f"part{part}", trace_id=trace_id) for trace_id in trace_ids]
+        assert sources[part % 2].send_spans(*spans) == 200
+    eventually(
+        lambda: sum(sum(sink.span_names().values()) for sink in fleet.sinks) >= TRACES * SPANS_PER_TRACE,
+        what="all spans",
+    )
+    seen = fleet.sinks_of_traces()
+    assert len(seen) == TRACES
+    assert all(len(numbers) == 1 for numbers in seen.values()), "a trace is split over gateways"
+    assert {number for numbers in seen.values() for number in numbers} == {0, 1}
+
+
+def test_gateways_derive_metrics_and_agents_do_not(fleet: Fleet) -> None:
+    """Metrics from spans and alerts are made once, at the gateway, where whole traces are seen."""
+    source = Source(fleet.agents[0].url)
+    source.send_spans(span("GET r:6379", attributes={"db.system.name": "redis"}))
+    source.send_logs(log_record(eventName="redis.client.alert.anomaly"))
+    everything = fleet.sinks
+
+    def values(name: str) -> list[int]:
+        return [
+            point.as_int
+            for sink in everything
+            for metric in sink.metrics()
+            if metric.name == name
+            for point in metric.sum.data_points
+        ]
+
+    for name in ("traces.span.metrics.calls", "redis.client.alert.events"):
+        eventually(lambda name=name: max(values(name), default=0) >= 1, what=name)
+        assert max(values(name)) == 1, f"{name} is counted by more than one tier"
+
+
+def test_a_gateway_that_leaves_loses_nothing(fleet: Fleet) -> None:
+    """While one gateway is gone its agents keep its spans, and deliver them when it is back."""
+    source = Source(fleet.agents[0].url)
+    fleet.gateways[1].program.kill()
+    for batch in range(5):
+        assert source.send_spans(*(span(f"n{batch}.{i}") for i in range(20))) == 200
+    fleet.gateways[1].start()
+    eventually(
+        lambda: (
+            sum((sink.span_names() for sink in fleet.sinks), start=fleet.sinks[0].span_names()).keys()
+            >= {f"n{batch}.{i}" for batch in range(5) for i in range(20)}
+        ),
+        what="every accepted span",
+        timeout_s=90,
+        every_s=1,
+    )
