@@ -74,6 +74,12 @@ def _nothing_left_instrumented() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _processes_keep_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no thread and no socket for the host's reports in tests of other things; tests of sharing switch it on."""
+    monkeypatch.setenv("OTEL_PYTHON_REDISPAN_HOST_SHARING", "false")
+
+
+@pytest.fixture(autouse=True)
 def _faults_of_observers_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fault of ours fail the test; one that tests the guard itself sets ``strict`` back to False."""
     if importlib.util.find_spec("redispan._core") is not None:

@@ -113,8 +113,8 @@ class Member:
     def _run(self) -> None:
         stopping = self._stopping
         folder = self._folder_or_none()
+        answerer = self._answerer
         while not stopping.is_set():
-            answerer = self._answerer
             if answerer is not None:
                 self._guarded(self._beat)
             for chore in tuple(self.chores):
@@ -123,6 +123,11 @@ class Member:
                 answerer.serve(BEAT_S)
             else:
                 stopping.wait(BEAT_S)
+        if answerer is not None:
+            # Stopped while it was still opening: nobody else knows of the socket.
+            self._guarded(answerer.leave)
+            if self._answerer is answerer:
+                self._answerer = None
 
     def _folder_or_none(self) -> Path | None:
         try:
