@@ -1,4 +1,4 @@
-"""The monitoring port of servers with several processes: its totals are the host's, whoever holds it and whoever died."""
+"""The monitoring port of servers with many processes: its totals are the host's, whoever holds it, whoever died."""
 
 import json
 import os
@@ -168,7 +168,7 @@ def test_totals_are_the_hosts_and_survive_the_holder(kind: str, watched: Watched
 
 
 def test_a_worker_that_is_stopped_is_missing_and_delays_nobody(watched: Watched, tmp_path: Path) -> None:
-    """A process that doesn't answer costs 200 ms, is reported as missing, and its totals of a moment ago still count."""
+    """A process that doesn't answer costs 200 ms, is reported as missing, and its last known totals count."""
     with watched.launcher.running(tmp_path / "log", *gunicorn(watched, "--timeout", "0")) as process:
         wait_until_served(f"http://127.0.0.1:{watched.served_at}/ready", process)
         workers = watched.buy()
