@@ -234,6 +234,7 @@ class Nodes:
         state = NodeState(free, settings, f"{node.host}:{node.port}/0")
         if not BOOK.add(state):
             return None
+        state.active = True
         key = id(free)
         weakref.finalize(free, self._states.pop, key, None).atexit = False
         self._states[key] = state

@@ -24,8 +24,8 @@ def _awake(state: PoolState | None, pool: Any, attach: Attach) -> PoolState | No
     """The pool's companion: made for a pool older than redispan, revived after a fork or a close."""
     try:
         if state is None:
-            return attach(pool)
-        if state.closed or not state.active:
+            state = attach(pool)
+        if state is not None and (state.closed or not state.active):
             state.closed = False
             state.active = True
     except Exception:

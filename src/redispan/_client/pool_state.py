@@ -144,7 +144,10 @@ class Book:
             state.reset()
 
     def add(self, state: PoolState) -> bool:
-        """Take a companion in, under a name of its own; False if there is no room."""
+        """Take a companion in, under a name of its own; False if there is no room.
+
+        It reports nothing before its pool is used: a prefork master that only makes a client has nothing to tell.
+        """
         with self._lock:
             if len(self._states) >= _POOLS_LIMIT:
                 LEDGER.dropped("pools")
@@ -155,7 +158,6 @@ class Book:
                 number += 1
                 name = f"{state.base_name}#{number}"
             state.name = name
-            state.active = True
             self._states.add(state)
         return True
 
