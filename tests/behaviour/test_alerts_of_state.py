@@ -185,6 +185,21 @@ def test_an_alert_clears_without_operations(telemetry: TelemetryInMemory, redis_
     assert states(telemetry, "error_rate") == ["fired", "cleared"]
 
 
+def test_nothing_fires_once_uninstrumented(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
+    """Where nobody judges any more no alert stays up: the gauge falls, health reports have nothing firing."""
+    instrument(telemetry)
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("text", "x")
+        for _ in range(30):
+            with pytest.raises(redis.ResponseError):
+                client.lpush("text", "y")
+    later(2)
+    assert INSIGHT.snapshot()["alerts"]["firing"]
+    RedispanInstrumentor().uninstrument()
+    assert not INSIGHT.snapshot()["alerts"]["firing"]
+    assert telemetry.value("redis.client.alert.state") == 0
+
+
 def test_a_callback_that_raises_harms_nobody(
     telemetry: TelemetryInMemory, redis_url: str, later: Later, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,7 +17,7 @@ from redispan import RedispanInstrumentor
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 
-OPERATIONS = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "4000"))
+OPERATIONS = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "1600"))
 WORKERS = 8
 
 pytestmark = pytest.mark.redis

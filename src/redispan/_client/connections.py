@@ -178,16 +178,19 @@ def _connecting() -> tuple[Operation, Any, int]:
 def _connected(connection: Any, internal: Operation, token: Any, start_ns: int) -> None:
     internal.done = True
     observing.leave(token)
-    # Connecting inside connecting (Sentinel) is not counted twice.
-    waiting = observing.running()
-    is_open = seam.is_open(connection)
-    if waiting is not None:
-        waiting.connect_ns += perf_counter_ns() - start_ns
-        if not is_open:
-            waiting.failed_connects += 1
-            waiting.remarkable = True
-    if is_open:
-        _remember_peer(connection)
+    try:
+        # Connecting inside connecting (Sentinel) is not counted twice.
+        waiting = observing.running()
+        is_open = seam.is_open(connection)
+        if waiting is not None:
+            waiting.connect_ns += perf_counter_ns() - start_ns
+            if not is_open:
+                waiting.failed_connects += 1
+                waiting.remarkable = True
+        if is_open:
+            _remember_peer(connection)
+    except Exception:
+        LEDGER.telemetry_error("connect")
 
 
 def internal_shell(original: Method) -> Method:

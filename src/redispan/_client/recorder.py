@@ -132,23 +132,26 @@ class Recorder:
         operation.duration_ns = perf_counter_ns() - operation.start_ns
         try:
             operation.response = response
-            connection = operation.connection
-            if connection is not None:
-                operation.peer = peer(connection)
-                if operation.endpoint.late:
-                    self._resolve(operation, connection)
             if error is not None:
                 operation.error = error
                 operation.remarkable = True
-            elif operation.pipelined:
-                operation.healed_error = batches.first_error(response)
-                operation.remarkable = operation.remarkable or operation.healed_error is not None
-            if operation.sends != 1 or operation.remarkable:
-                _account_for_attempts(operation)
-            if operation.batch is None:
-                LEDGER.operation(operation.info.group)
-            else:
-                batches.count_groups(operation.batch.commands)
+            try:
+                connection = operation.connection
+                if connection is not None:
+                    operation.peer = peer(connection)
+                    if operation.endpoint.late:
+                        self._resolve(operation, connection)
+                if operation.pipelined and error is None:
+                    operation.healed_error = batches.first_error(response)
+                    operation.remarkable = operation.remarkable or operation.healed_error is not None
+                if operation.sends != 1 or operation.remarkable:
+                    _account_for_attempts(operation)
+                if operation.batch is None:
+                    LEDGER.operation(operation.info.group)
+                else:
+                    batches.count_groups(operation.batch.commands)
+            except Exception as fault:
+                _faulted(fault)  # what could not be found out is missing, but the span still has to end
             for finished in self._observers.finished:
                 try:
                     finished(operation)
