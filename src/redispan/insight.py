@@ -46,6 +46,7 @@ class Insight:
         cache: How Redis is used as a cache.
         settings: The settings in effect.
         servers: Asked for the servers' figures; whoever probes servers sets it.
+        judged_servers: Those of them that this process is to alert on: one process of the host for each server.
         on_tick: Called about once a second while operations run.
     """
 
@@ -56,6 +57,7 @@ class Insight:
         self.sampler = CacheSampler(self.cache)
         self.settings = Settings()
         self.servers: Callable[[], Iterable[ServerReading]] = tuple
+        self.judged_servers: Callable[[], Iterable[ServerReading]] | None = None
         self.on_tick: list[Callable[[], None]] = []
         self._engine: AlertEngine | None = None
         self._detectors: list[SlowDetector] = []
@@ -154,6 +156,7 @@ class Insight:
             self._processor = None
         self._engine = None
         self._detectors = []
+        ALERTS.withdraw()
         self._disconnect_webhook()
 
     def _connect_webhook(self, settings: Settings) -> None:
@@ -220,7 +223,7 @@ class Insight:
         found = [
             *readings.error_rates(self.statistics, now_ns, self.settings.error_rate_minimum),
             *readings.pool_usages(pools),
-            *readings.memory_usages(asked(self.servers)),
+            *readings.memory_usages(asked(self.judged_servers or self.servers)),
         ]
         engine.evaluate(found, now_ns / 1e9, time_ns())
 

@@ -82,6 +82,11 @@ class AlertBook:
             label = (label[0], None, None)
         self._counts[label] += 1
 
+    def withdraw(self) -> None:
+        """Nobody judges alerts any more, so none can be said to fire."""
+        with self._lock:
+            self._firing.clear()
+
     def tell_callbacks(self, alert: Alert) -> None:
         """Call everyone who asked by ``on_alert``; what they raise is logged and counted."""
         for callback in list(self.callbacks):
