@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from redispan import reports
+from redispan._client.probe import Probe
+from redispan._core.records import ServerReading
 from redispan._insight import snapshots
+from redispan._telemetry.suppression import without_instrumentation
 from redispan.host_sharing.member import Member, totals_only
 from redispan.host_sharing.private_folder import service_of
 from redispan.insight import INSIGHT
@@ -20,7 +25,9 @@ HOST = Member(reports.snapshot_of_this_process, totals_only, snapshots.merge)
 """This process among the processes of its service on this host."""
 
 _prepared: Settings | None = None
-_at_stop: list[Any] = []
+_probe: Probe | None = None
+_at_stop: list[Callable[[], None]] = []
+_in_child: list[Callable[[], None]] = []
 
 
 def prepare(settings: Settings) -> None:
@@ -36,6 +43,8 @@ def prepare(settings: Settings) -> None:
     reports.gather_others = gather
     if settings.monitoring_port:
         _prepare_port(settings)
+    if settings.server_probe:
+        _prepare_probe(settings)
     INSIGHT.on_tick.append(HOST.start)
 
 
@@ -45,10 +54,24 @@ def gather() -> tuple[list[dict[str, Any]], int]:
     return found, len(silent)
 
 
+def own_readings() -> list[ServerReading]:
+    """What this process, and no other of the host, has to tell of servers."""
+    return _probe.own() if _probe is not None else []
+
+
+def _prepare_probe(settings: Settings) -> None:
+    global _probe
+    _probe = probe = Probe(settings.server_probe_interval_s, without_instrumentation, on_reading=INSIGHT.evaluate)
+    INSIGHT.servers, INSIGHT.judged_servers = probe.read, probe.own
+    HOST.chores.append(probe)
+    _at_stop.append(probe.stop)
+    _in_child.append(probe.forget)
+
+
 def _prepare_port(settings: Settings) -> None:
     holder: Any = None
 
-    def hold(folder: Any) -> None:
+    def hold(folder: Path | None) -> None:
         nonlocal holder
         if holder is None:
             # An HTTP server is nothing that every program should import.
@@ -62,6 +85,7 @@ def _prepare_port(settings: Settings) -> None:
                 token=settings.monitoring_token,
             )
             _at_stop.append(holder.close)
+            _in_child.append(holder.forget)
         holder(folder)
 
     HOST.chores.append(hold)
@@ -69,12 +93,23 @@ def _prepare_port(settings: Settings) -> None:
 
 def stop() -> None:
     """Undo ``prepare``: the thread ends within a second, the port is closed, what was counted is left behind."""
-    global _prepared
-    _prepared = None
+    global _prepared, _probe
+    _prepared = _probe = None
     if HOST.start in INSIGHT.on_tick:
         INSIGHT.on_tick.remove(HOST.start)
     HOST.chores.clear()
     HOST.stop()
     while _at_stop:
         _at_stop.pop()()
+    _in_child.clear()
     reports.gather_others = None
+    INSIGHT.servers, INSIGHT.judged_servers = tuple, None
+
+
+def _forked() -> None:
+    for forget in tuple(_in_child):
+        forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -17,7 +17,7 @@ from redispan._client.pool_patches import POOL_PATCHES
 from redispan._client.recorder import Recorder
 from redispan._core.observing import Observer, Observers
 from redispan._semconv.opt_in import semconv_mode
-from redispan._telemetry import scope, self_metrics
+from redispan._telemetry import scope, self_metrics, server_metrics
 from redispan._telemetry.exceptions import ExceptionEvents
 from redispan._telemetry.metrics import DurationObserver
 from redispan._telemetry.naming import Namer
@@ -201,6 +201,8 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
         elsewhere = (lambda: native.duration) if native is not None and native.exists else None
         found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=elsewhere))
         self_metrics.create(meter)
+        if settings.insight and settings.server_probe:
+            server_metrics.create(meter, housekeeping.own_readings)
     if settings.insight:
         housekeeping.prepare(settings)
         # Last, so first at the end of an operation: the others find `slow` set.

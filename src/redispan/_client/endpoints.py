@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from redispan._client import seam
+from redispan._client import probe_targets, seam
 from redispan._core.operation import Endpoint
 
 _LIMIT = 1000
@@ -32,7 +32,9 @@ def of_client(client: Any) -> Endpoint:
         found: Endpoint = pool._redispan_endpoint
         return found
     except AttributeError:
-        return _remember(pool, intern(*seam.place_of_pool(pool), cached=seam.has_client_side_cache(pool)))
+        endpoint = intern(*seam.place_of_pool(pool), cached=seam.has_client_side_cache(pool))
+        probe_targets.note(pool, endpoint)
+        return _remember(pool, endpoint)
 
 
 def of_cluster(client: Any) -> Endpoint:

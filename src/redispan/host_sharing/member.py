@@ -54,15 +54,20 @@ class Member:
         self.sharing = True
         self.chores: list[Chore] = []
         self.before_exit: list[Callable[[], None]] = []
-        self._forget()
+        self._registered = False
+        self._new_process()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
-        self._registered = False
 
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
+    def _new_process(self) -> None:
         self._pid = os.getpid()
-        self._name = ""
+        # Not the id alone: containers that share the folder may have processes of the same id. And one for all the
+        # life of the process: what it left when it was stopped and started again must not count twice.
+        self._name = f"{self._pid}-{secrets.token_hex(3)}"
+        self._not_started()
+
+    def _not_started(self) -> None:
+        self._lock = threading.Lock()
         self._group = ""
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -73,7 +78,7 @@ class Member:
 
     def _in_child(self) -> None:
         answerer, remains = self._answerer, self._remains
-        self._forget()
+        self._new_process()
         # Copies of the parent's: the parent goes on with its own.
         if answerer is not None:
             answerer.close()
@@ -108,7 +113,7 @@ class Member:
                 return
         self._stopping.set()
         self._at_exit()
-        self._forget()
+        self._not_started()
 
     def _run(self) -> None:
         stopping = self._stopping
@@ -147,12 +152,11 @@ class Member:
         if not hasattr(socket, "AF_UNIX"):
             raise OSError("no UNIX sockets on this system")
         self._group = group_of_this_process()
-        # Not the id alone: containers that share the folder may have processes of the same id.
-        self._name = f"{os.getpid()}-{secrets.token_hex(3)}"
         self._remains = Remains(folder, self._merge)
         answerer = Answerer(folder / f"{self._name}{answering.SUFFIX}", self._answer)
         answerer.open()
         self._answerer = answerer
+        self._guarded(self._tidy)
 
     def _answer(self) -> bytes:
         return json.dumps({"group": self._group, "snapshot": self._snapshot()}).encode()
@@ -175,6 +179,7 @@ class Member:
         answerer, remains = self._answerer, self._remains
         if answerer is None or remains is None:
             return
+        open_folder(self.folder)  # a sibling that took itself for the last one may have removed it
         answerer.freshen()
         answers = self._ask(WITHIN_S)
         folder = self.folder
@@ -184,6 +189,13 @@ class Member:
             return  # of what group they are isn't known
         ended = {name for name in remains.names() if not (folder / f"{name}{answering.SUFFIX}").exists()}
         remains.fold(ended, self._groups(answers))
+
+    def _clear_up(self) -> None:
+        """Leave nothing if nobody is left to read it."""
+        folder = self.folder
+        if self._remains is not None and not any(folder.glob(f"*{answering.SUFFIX}")):
+            self._remains.clear()
+            folder.rmdir()
 
     def _groups(self, answers: Answers) -> set[str]:
         return {self._group or group_of_this_process(), *(one["group"] for one in answers.answered.values())}
@@ -213,6 +225,7 @@ class Member:
             # Leave before the socket goes, so that nobody who asks misses both.
             self._guarded(self._leave_remains)
             self._guarded(self._answerer.leave)
+            self._guarded(self._clear_up)
         for call in tuple(self.before_exit):
             self._guarded(call)
 

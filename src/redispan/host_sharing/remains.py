@@ -81,6 +81,11 @@ class Remains:
             groups: Of the processes that live.
         """
         groups = set(groups)
+        for name in ended:
+            one = self._one(name)
+            if one is None or one["group"] not in groups:
+                (self._folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+        ended = ended & self.names()
         if len(ended) < FOLD_FROM or not self._lock.acquire():
             return
         try:
@@ -100,6 +105,11 @@ class Remains:
                 (self._folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
         finally:
             self._lock.forget()
+
+    def clear(self) -> None:
+        """Take every file of the folder away: the last process has ended."""
+        for path in self._folder.iterdir():
+            path.unlink(missing_ok=True)
 
     def _one(self, name: str) -> Data | None:
         return _loaded(self._folder / f"{name}{SUFFIX}")

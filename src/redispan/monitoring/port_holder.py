@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 from pathlib import Path
 
 from redispan.host_sharing.role_lock import RoleLock
@@ -32,8 +31,6 @@ class PortHolder:
         self._lock: RoleLock | None = None
         self._given_up = False
         self._told = False
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.forget)
 
     def __call__(self, folder: Path | None) -> None:
         """Try to have the port."""
