@@ -26,11 +26,42 @@ hostile = st.one_of(
     st.sampled_from([b"x" * 1_000_000, "y" * 1_000_000]),
 )
 words = st.one_of(
-    st.sampled_from([
-        "SET", "GET", "set", "LPUSH", "INCR", "HSET", "HGETALL", "MGET", "ZADD", "SADD", "TYPE", "APPEND", "SETRANGE",
-        b"GET", b"SET", "SET k v", "GET k", "OBJECT ENCODING", "OBJECT", "object encoding", "NOSUCH", "NO SUCH",
-        b"\xff", "FCALL", "EVALSHA", "EVAL", "EXISTS", "ECHO", "XADD", "CONFIG GET", "ACL WHOAMI", "Get",
-    ]),
+    st.sampled_from(
+        [
+            "SET",
+            "GET",
+            "set",
+            "LPUSH",
+            "INCR",
+            "HSET",
+            "HGETALL",
+            "MGET",
+            "ZADD",
+            "SADD",
+            "TYPE",
+            "APPEND",
+            "SETRANGE",
+            b"GET",
+            b"SET",
+            "SET k v",
+            "GET k",
+            "OBJECT ENCODING",
+            "OBJECT",
+            "object encoding",
+            "NOSUCH",
+            "NO SUCH",
+            b"\xff",
+            "FCALL",
+            "EVALSHA",
+            "EVAL",
+            "EXISTS",
+            "ECHO",
+            "XADD",
+            "CONFIG GET",
+            "ACL WHOAMI",
+            "Get",
+        ]
+    ),
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).map(lambda tail: f"NOSUCH{tail}"),
 )
 calls = st.tuples(words, st.lists(hostile, max_size=4)).map(lambda call: (call[0], *call[1]))
@@ -75,9 +106,15 @@ def prepared(server: RedisServer) -> None:
 
 
 slowly = settings(
-    max_examples=30, deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large,
-                           HealthCheck.large_base_example, HealthCheck.filter_too_much],
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+        HealthCheck.filter_too_much,
+    ],
 )
 
 

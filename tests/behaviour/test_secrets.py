@@ -1,0 +1,260 @@
+"""No argument of the program in anything exported: random marked secrets in every position of every command."""
+
+import logging
+import random
+
+import pytest
+import redis
+
+from behaviour.every_client import World, close, outcome_of, settle, with_clusters
+from redispan._core.commands import COMMANDS
+from redispan._core.ledger import LEDGER
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+MARK = "s3cr3t"
+HARMFUL = (
+    "SHUTDOWN",
+    "DEBUG",
+    "MONITOR",
+    "SUBSCRIBE",
+    "PSUBSCRIBE",
+    "SSUBSCRIBE",
+    "REPLICAOF",
+    "SLAVEOF",
+    "SYNC",
+    "PSYNC",
+    "FAILOVER",
+    "QUIT",
+    "RESET",
+    "CLIENT",
+    "HELLO",
+    "AUTH",
+    "ACL",
+    "CONFIG",
+    "CLUSTER",
+    "SAVE",
+    "BGSAVE",
+    "BGREWRITEAOF",
+    "WAIT",
+    "WAITAOF",
+    "BLPOP",
+    "BRPOP",
+    "BLMOVE",
+    "BRPOPLPUSH",
+    "BLMPOP",
+    "BZPOPMIN",
+    "BZPOPMAX",
+    "BZMPOP",
+    "XREAD",
+    "XREADGROUP",
+    "SWAPDB",
+    "MULTI",
+    "EXEC",
+    "DISCARD",
+    "WATCH",
+    "READONLY",
+    "ASKING",
+    "MODULE",
+    "SENTINEL",
+    "LATENCY",
+    "SCRIPT",
+    "FUNCTION",
+    "UNSUBSCRIBE",
+    "PUNSUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "READWRITE",
+    "REPLCONF",
+    "RESTORE-ASKING",
+    "PFSELFTEST",
+    "PFDEBUG",
+    "SELECT",
+)
+KEYLESS_NAMES = ("FCALL", "FCALL_RO")
+"""Their first argument is a name by the conventions, and shown."""
+
+
+def everything(told: TelemetryInMemory, caplog: pytest.LogCaptureFixture) -> str:
+    """Every text that left us: spans, measurements, log records, Python logging."""
+    spans = "".join(span.to_json() for span in told.spans())
+    metrics = "".join(metric.to_json() for metric in told.metrics().values())
+    logs = "".join(repr((record.body, dict(record.attributes or {}))) for record in told.logs())
+    ours = "".join(
+        f"{record.getMessage()}{record.exc_text}{record.__dict__}"
+        for record in caplog.records
+        if record.name.startswith("redispan")
+    )
+    return spans + metrics + logs + ours
+
+
+def secret(random_source: random.Random) -> object:
+    """A marked argument of some type and shape."""
+    text = f"{MARK}{random_source.randrange(10**9)}"
+    return random_source.choice(
+        [text, text.encode(), f"{text} with more", f"ERR {text}", f"x\r\n{text}", memoryview(text.encode())]
+    )
+
+
+@pytest.mark.parametrize("mode", ["hidden", "keys"])
+def test_no_secret_of_any_command_is_told(redis_server, instrument, mode: str, caplog: pytest.LogCaptureFixture):
+    """Every known command with secrets for arguments, alone and in pipelines, failing or not: none is told."""
+    told = instrument(query_text=mode, exception_events_per_minute=100_000)
+    source = random.Random(7)
+    client = redis.Redis.from_url(redis_server.url, retry=None, socket_timeout=2)
+    with caplog.at_level(logging.DEBUG):
+        for name in sorted(COMMANDS):
+            word = name.split()[0]
+            if word in HARMFUL or (mode == "keys" and COMMANDS[name].keys.first):
+                continue
+            for count in range(4):
+                args = [secret(source) for _ in range(count)]
+                if word in KEYLESS_NAMES and args:
+                    args[0] = "function_name"
+                for call in (name.split(), [name], [name.encode()]):
+                    outcome_of_sync(lambda call=call, args=args: client.execute_command(*call, *args))
+                pipeline = client.pipeline(transaction=bool(count % 2))
+                pipeline.execute_command(name, *args)
+                pipeline.execute_command(
+                    "GET" if mode == "hidden" else "PING", *args[:0], *(["k"] if mode == "hidden" else [])
+                )
+                outcome_of_sync(pipeline.execute)
+    client.close()
+    assert len(told.spans()) > 500
+    assert MARK not in everything(told, caplog)
+
+
+def outcome_of_sync(call):
+    """Run, and forget what comes of it."""
+    try:
+        call()
+    except Exception:
+        return
+
+
+@with_clusters
+async def test_no_secret_of_hostile_calls_is_told(
+    world: World, told: TelemetryInMemory, caplog: pytest.LogCaptureFixture
+):
+    """Secrets in place of commands, in one string, in scripts, in errors and in connection data: none is told."""
+    client = world.client()
+    text = f"{MARK}value"
+    calls = (
+        (f"SET k {text}",),
+        (f"{text}",),
+        (text, text),
+        (f"{text} {text}", "x"),
+        (text.encode(),),
+        (f"GET {text}",),
+        ("EVAL", f"return redis.error_reply('{text}')", 0),
+        ("EVAL", f"error('{text}')", "0"),
+        ("EVALSHA", text, 0),
+        ("CONFIG GET", text),
+        ("CONFIG", text),
+        ("NOSUCH", text),
+        ("SET", "k", "v", text),
+        ("INCRBY", "k", text),
+        ("AUTH", text),
+        ("AUTH", "user", text),
+        ("ACL", "SETUSER", text, f">{text}"),
+        ("OBJECT", text, text),
+        ("SCRIPT LOAD", text),
+        ("FUNCTION", "LOAD", text),
+        ("EXPIRE", "k", text),
+        ("XADD", "s", text, text, text),
+    )
+    with caplog.at_level(logging.DEBUG):
+        for call in calls:
+            await outcome_of(lambda call=call: client.execute_command(*call))
+            pipeline = world.pipeline(client)
+            pipeline.set("k", text)
+            try:
+                pipeline.execute_command(*call)
+                await outcome_of(pipeline.execute)
+            except Exception:
+                await settle(pipeline.reset())
+        script = client.register_script(f"return redis.error_reply('FAIL {text}')")
+        await outcome_of(lambda: script(keys=[text], args=[text]))
+        if world.kind != "async-cluster":
+            pubsub = client.pubsub()
+            await outcome_of(lambda: pubsub.subscribe(text))
+            await outcome_of(lambda: client.publish(text, text))
+            await close(pubsub)
+    assert len(told.spans()) > 20
+    assert MARK not in everything(told, caplog)
+
+
+def test_credentials_are_never_told(acl_server, told: TelemetryInMemory, caplog: pytest.LogCaptureFixture):
+    """User and password of the connection, right or wrong, appear nowhere."""
+    with caplog.at_level(logging.DEBUG):
+        client = redis.Redis.from_url(acl_server.url)
+        client.set("app:1", 1)
+        outcome_of_sync(lambda: client.set("other", 1))
+        wrong = redis.Redis(host=acl_server.host, port=acl_server.port, username="u" + MARK, password=MARK, retry=None)
+        outcome_of_sync(wrong.ping)
+    client.close()
+    wrong.close()
+    shown = everything(told, caplog)
+    assert acl_server.password not in shown
+    assert acl_server.username not in shown
+    assert MARK not in shown
+    assert len(told.spans()) == 3
+
+
+@pytest.mark.slow
+def test_hundred_thousand_random_commands_stay_bounded(telemetry: TelemetryInMemory):
+    """10^5 random commands, function names and scripts: bounded names, label sets and memory."""
+    import tracemalloc
+
+    from redispan._client import calls, endpoints
+    from redispan._client.recorder import Recorder
+    from redispan._core.observing import Observers
+    from redispan._telemetry import scope
+    from redispan._telemetry.metrics import DurationObserver
+    from redispan._telemetry.naming import Namer
+    from redispan._telemetry.spans import SpanObserver
+
+    names: set[str] = set()
+
+    class Forgetful:
+        def start_span(self, name, **_):
+            from opentelemetry.trace import INVALID_SPAN
+
+            names.add(name)
+            return INVALID_SPAN
+
+    LEDGER.clear()
+    namer = Namer(query_mode="hidden", query_limit=1024, script_names=True, old_names=False)
+    recorder = Recorder(
+        Observers([SpanObserver(Forgetful(), namer), DurationObserver(scope.meter_of(telemetry.meter_provider))])
+    )
+    endpoint = endpoints.intern("bounded.example.com", 6379, "0")
+    shell = calls.command_shell(lambda self, *args: None, recorder, lambda _: endpoint)
+    client, source = object(), random.Random(3)
+    known = sorted(COMMANDS)
+
+    def burst(count: int) -> None:
+        for _ in range(count):
+            word = source.choice(
+                [
+                    f"cmd{source.randrange(10**9)}",
+                    source.choice(known),
+                    source.choice(known).lower(),
+                    "FCALL",
+                    "EVALSHA",
+                    f"CONFIG x{source.randrange(10**9)}",
+                    f"{source.randrange(10**9)}".encode(),
+                ]
+            )
+            first = f"{source.randrange(16**40):040x}" if word == "EVALSHA" else f"f{source.randrange(10**9)}"
+            shell(client, word, first, *["v"] * source.randrange(5))
+
+    burst(50_000)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    burst(50_000)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(names) < 2 * len(COMMANDS) + 1100
+    assert len(telemetry.metric("db.client.operation.duration")) < 2 * len(COMMANDS) + 100
+    assert after - before < 3_000_000
