@@ -103,7 +103,7 @@ def render(tier: str) -> str:
         "metadata": {"name": f"redispan-{tier}"},
         "spec": {"image": IMAGE, **about["spec"], "config": configuration(about["files"])},
     }
-    head = f"# {about['about']}\n# Written by collector/tools/kubernetes.py from collector/config: change that, not this.\n"
+    head = f"# {about['about']}\n# Written by collector/tools/kubernetes.py: change collector/config instead.\n"
     return head + yaml.safe_dump(resource, sort_keys=False, width=1000)
 
 
