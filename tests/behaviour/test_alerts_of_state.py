@@ -25,7 +25,6 @@ def _nothing_known() -> Iterator[None]:
     INSIGHT.reset()
     yield
     INSIGHT.reset()
-    INSIGHT.servers = tuple
 
 
 @pytest.fixture
@@ -135,7 +134,10 @@ def test_an_exhausted_pool_fires(telemetry: TelemetryInMemory, redis_url: str, l
 
 
 def test_a_full_server_fires(
-    telemetry: TelemetryInMemory, new_redis_server: Callable[..., RedisServer], later: Later
+    telemetry: TelemetryInMemory,
+    new_redis_server: Callable[..., RedisServer],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server with little memory, filled for real and read as a probe reads it, fires and clears."""
     server = new_redis_server(maxmemory="4mb")
@@ -149,8 +151,9 @@ def test_a_full_server_fires(
             )
         ]
 
-    INSIGHT.servers = probe
     instrument(telemetry)
+    monkeypatch.setattr(INSIGHT, "servers", probe)
+    monkeypatch.setattr(INSIGHT, "judged_servers", probe)
     with redis.Redis.from_url(server.url) as client:
         later(2)
         assert not states(telemetry, "memory_usage")

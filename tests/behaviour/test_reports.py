@@ -17,6 +17,8 @@ from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 
+# Reports of this process alone: by default they cover its siblings on the host, other test runs among them.
+
 
 @pytest.fixture(autouse=True)
 def _nothing_known() -> Iterator[None]:
@@ -39,7 +41,7 @@ def test_counts_are_the_servers(telemetry: TelemetryInMemory, redis_server: Redi
             client.set(f"k{number}", number)
             client.get(f"k{number}")
             client.get("missing")
-    report = redispan.performance_report()
+    report = redispan.performance_report("process")
     served = redis_server.commands_served()
     counted = {figures.command.lower(): figures.totals.operations for figures in report.commands}
     assert counted == {"set": 50, "get": 100}
@@ -47,7 +49,7 @@ def test_counts_are_the_servers(telemetry: TelemetryInMemory, redis_server: Redi
     assert report.totals.errors == 0
     assert report.window.operations == 150
     assert report.score == 100.0 or report.reasons
-    cache = redispan.cache_patterns_report()
+    cache = redispan.cache_patterns_report("process")
     assert cache.hit_ratio == 0.5
     assert cache.read_share == pytest.approx(2 / 3)
     assert cache.commands == {"GET": 100, "SET": 50}
@@ -73,10 +75,10 @@ def test_keys_are_shown_only_where_they_may_be(telemetry: TelemetryInMemory, red
     with redis.Redis.from_url(redis_url) as client:
         client.set("customer:42:basket", "hunter2", ex=60)
         client.get("customer:43:basket")
-    report = redispan.cache_patterns_report()
+    report = redispan.cache_patterns_report("process")
     assert report.patterns_shown is shown
     assert [usage.name for usage in report.patterns] == (["customer:{id}:basket"] if shown else [])
-    everything = json.dumps([report.as_data(), redispan.performance_report().as_data(), INSIGHT.snapshot()])
+    everything = json.dumps([report.as_data(), redispan.performance_report("process").as_data(), INSIGHT.snapshot()])
     assert "hunter2" not in everything
     assert ("customer" in everything) is shown
 
@@ -87,7 +89,7 @@ def test_pools_are_reported(telemetry: TelemetryInMemory, redis_url: str) -> Non
     with redis.Redis.from_url(redis_url) as client:
         for _ in range(20):
             client.get("k")
-        report = redispan.connection_pool_report()
+        report = redispan.connection_pool_report("process")
         (pool,) = [found for found in report.pools if found.uses]
         assert pool.limit == 50
         assert pool.uses >= 20
@@ -105,18 +107,18 @@ def test_redis_down_is_said(telemetry: TelemetryInMemory, new_redis_server: Any)
     for _ in range(10):
         with pytest.raises(redis.ConnectionError):
             client.get("k")
-    health = redispan.health_report()
+    health = redispan.health_report("process")
     assert health.status == "unhealthy"
     assert "can't be reached" in health.reasons[0].what
-    for report in (redispan.performance_report(), redispan.connection_pool_report(), redispan.cache_patterns_report()):
+    for report in (redispan.performance_report("process"), redispan.connection_pool_report("process"), redispan.cache_patterns_report("process")):
         json.dumps(report.as_data())
     client.close()
 
 
 def test_reports_answer_before_anything_happened() -> None:
     """Not instrumented, nothing done: every report is empty, healthy, and no error."""
-    assert redispan.health_report().status == "healthy"
-    assert redispan.performance_report().totals.operations == 0
+    assert redispan.health_report("process").status == "healthy"
+    assert redispan.performance_report("process").totals.operations == 0
     with pytest.raises(ValueError, match="scope"):
         redispan.health_report("galaxy")
 
@@ -141,7 +143,7 @@ class TestNamedWork:
         (finding,) = work.findings()
         assert "MGET" in finding.change
         assert "30 times" in finding.what
-        report = redispan.performance_report()
+        report = redispan.performance_report("process")
         assert [found.name for found in report.works] == ["checkout"]
         assert "repeated_calls" in {found.name for found in report.recommendations}
 
@@ -162,7 +164,7 @@ class TestNamedWork:
             with pytest.raises(ValueError, match="no"):
                 inner(-1)
         client.close()
-        works = {found.name: found for found in redispan.performance_report().works}
+        works = {found.name: found for found in redispan.performance_report("process").works}
         assert (works["inner"].runs, works["inner"].failed_runs) == (2, 1)
         assert outer.figures().operations_per_run == 2
         assert inner.__name__ == "inner"
@@ -180,7 +182,7 @@ class TestNamedWork:
             await client.set("k", "v")
         await asyncio.gather(request(5), request(7))
         await client.aclose()
-        works = {found.name: found for found in redispan.performance_report().works}
+        works = {found.name: found for found in redispan.performance_report("process").works}
         assert (works["request"].runs, works["request"].totals.operations) == (2, 12)
         assert other.figures().commands == {"SET": 1}
 
