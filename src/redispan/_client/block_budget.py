@@ -19,12 +19,15 @@ from typing import Any
 
 from redispan._client import pool_seam
 from redispan._client.pool_values import TunedSeconds
-from redispan._core.commands import COMMANDS, UNKNOWN, CommandInfo, block_budget_s, identify
+from redispan._core.commands import UNKNOWN, CommandInfo, block_budget_s, identify
 
-SUBSCRIPTIONS = frozenset(COMMANDS[name] for name in ("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"))
-"""Commands after which the connection is a listener's for good."""
+_SUBSCRIPTIONS = frozenset({"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"})
 
-_SPECIAL = frozenset({UNKNOWN, *(info for info in COMMANDS.values() if info.blocking is not None or info.long_running)})
+
+def is_subscription(info: CommandInfo | None) -> bool:
+    """Whether the connection is a listener's for good after the command."""
+    return info is not None and info.blocking == "forever" and info.name.upper() in _SUBSCRIPTIONS
+
 
 SAFE_BATCH = replace(UNKNOWN, name="SAFE_BATCH", replay_safe=True, long_running=False)
 """Stands for a batch of commands that may all be repeated."""
@@ -61,7 +64,7 @@ def note(connection: Any, args: Sequence[Any]) -> None:
     """A command is being packed for ``connection``."""
     info = identify(args)
     connection.redispan_sent = info
-    if info in _SPECIAL:
+    if info.blocking is not None or info.long_running:
         _hold_for(connection, (info,), (args,))
     elif connection.redispan_hold is not None:
         end_unless_sticky(connection)
@@ -74,7 +77,7 @@ def note_batch(connection: Any, commands: Iterable[Sequence[Any]]) -> None:
     safe = True
     for args in commands:
         info = identify(args)
-        if info in _SPECIAL:
+        if info.blocking is not None or info.long_running:
             special.append(info)
             calls.append(args)
         if not info.replay_safe:
@@ -104,7 +107,7 @@ def _hold_for(
     if not parked and not (ours and wanted > base):
         return
     timeout = base if not ours else None if wanted == math.inf else max(float(base), wanted)
-    sticky = any(info in SUBSCRIPTIONS for info in infos)
+    sticky = any(is_subscription(info) for info in infos)
     begin(connection, Hold(base, timeout, parked=parked, sticky=sticky))
 
 

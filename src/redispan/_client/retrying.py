@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from redispan._client import pool_seam, retry_policy, seam
-from redispan._client.block_budget import SUBSCRIPTIONS
+from redispan._client.block_budget import is_subscription
 from redispan.pool_settings import PoolSettings
 
 _REJECTIONS = ("ReadOnlyError", "MasterDownError")
@@ -186,7 +186,7 @@ class Recovery:
             retry_policy.mark_unsent(failure)
             return
         sent = getattr(connection, "redispan_sent", None)
-        if not retry_policy.may_repeat(failure, sent, listener=sent in SUBSCRIPTIONS):
+        if not retry_policy.may_repeat(failure, sent, listener=is_subscription(sent)):
             return
         self._pause_s = self._attempts.next_pause_s(failure)
         if self._pause_s is None:
