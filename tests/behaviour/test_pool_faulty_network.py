@@ -131,7 +131,7 @@ async def _work(client: Any, ledger: Ledger, plan: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 + OPERATIONS // 10)
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("built", ["Redis", "from_url"])
 def test_no_reply_is_stale_lost_or_doubled(

@@ -107,7 +107,7 @@ def test_no_secret_of_any_command_is_told(redis_server, instrument, mode: str, c
             word = name.split()[0]
             if word in HARMFUL or (mode == "keys" and COMMANDS[name].keys.first):
                 continue
-            for count in range(4):
+            for count in (0, 1, 3):
                 args = [secret(source) for _ in range(count)]
                 if word in KEYLESS_NAMES and args:
                     args[0] = "function_name"
@@ -249,10 +249,10 @@ def test_hundred_thousand_random_commands_stay_bounded(telemetry: TelemetryInMem
             first = f"{source.randrange(16**40):040x}" if word == "EVALSHA" else f"f{source.randrange(10**9)}"
             shell(client, word, first, *["v"] * source.randrange(5))
 
-    burst(50_000)
+    burst(80_000)
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    burst(50_000)
+    burst(20_000)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(names) < 2 * len(COMMANDS) + 1100

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from redispan._client import calls, endpoints
+from redispan._client.patches import GROUND
 from redispan._client.recorder import Recorder
 
 _MARK = "_redispan_patched"
@@ -18,7 +19,8 @@ class ClientPatches:
     """The clients that were instrumented one by one. Holds them weakly."""
 
     def __init__(self) -> None:
-        self._clients: weakref.WeakSet[Any] = weakref.WeakSet()
+        # For each client the end of its need for the connections' patches, which comes with its own end at the latest.
+        self._clients: weakref.WeakKeyDictionary[Any, weakref.finalize[..., Any]] = weakref.WeakKeyDictionary()
 
     def instrument(self, client: Any, recorder: Recorder) -> None:
         """Instrument ``client``; a second time replaces the first."""
@@ -30,7 +32,8 @@ class ClientPatches:
         for maker in ("pipeline", "pubsub"):
             if hasattr(client, maker):
                 _bind(client, maker, lambda original: _maker_shell(original, recorder, finder, asynchronous))
-        self._clients.add(client)
+        GROUND.acquire()
+        self._clients[client] = weakref.finalize(client, GROUND.release)
 
     def uninstrument(self, client: Any) -> None:
         """Take it off again."""
@@ -38,7 +41,12 @@ class ClientPatches:
             found = vars(client).get(name) if hasattr(client, "__dict__") else None
             if found is not None and getattr(found, _MARK, False):
                 delattr(client, name)
-        self._clients.discard(client)
+        try:
+            release = self._clients.pop(client, None)
+        except TypeError:
+            return  # unhashable, or without weak references: never instrumented
+        if release is not None:
+            release()
 
     def __contains__(self, client: Any) -> bool:
         return client in self._clients

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,7 +45,7 @@ _FINDERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def build_shell(target: Target, recorder: Recorder) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def build_shell(target: Target, recorder: Recorder | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """What makes the shell of one target."""
     plain = _PLAIN_SHELLS.get(target.shell)
     if plain is not None:
@@ -55,12 +56,16 @@ def build_shell(target: Target, recorder: Recorder) -> Callable[[Callable[..., A
     return functools.partial(shell, recorder=recorder, find_endpoint=_FINDERS[target.finder])
 
 
+_GROUND = tuple(target for target in OPERATIONS if target.shell in _PLAIN_SHELLS and target.shell != "message")
+
+
 class Patches:
     """All patches of one instrumentation."""
 
     def __init__(self) -> None:
         self._applied: list[Patch] = []
         self._recorders: list[Recorder] = []
+        self._uses_ground = False
         self.packages: dict[str, tuple[int, ...]] = {}
 
     def __bool__(self) -> bool:
@@ -69,12 +74,19 @@ class Patches:
     @property
     def applied(self) -> tuple[Patch, ...]:
         """The patches in place, in the order they were put there."""
-        return tuple(self._applied)
+        return (*GROUND.applied, *self._applied) if self._uses_ground else tuple(self._applied)
 
     def apply(self, recorder: Recorder, targets: Iterable[Target] = OPERATIONS) -> None:
         """Patch every package that is installed and new enough; a target that isn't there is left out."""
         wanted = tuple(targets)
         self._recorders.append(recorder)
+        self._uses_ground = any(target in _GROUND for target in wanted)
+        if self._uses_ground:
+            GROUND.acquire()
+        self.apply_table(tuple(target for target in wanted if target not in _GROUND), recorder)
+
+    def apply_table(self, wanted: tuple[Target, ...], recorder: Recorder | None) -> None:
+        """Patch just these."""
         for package, names in PACKAGES.items():
             if not seam.is_installed(package):
                 continue
@@ -91,7 +103,7 @@ class Patches:
             for target in wanted:
                 self._apply_one(package, names, target, recorder)
 
-    def _apply_one(self, package: str, names: dict[str, str], target: Target, recorder: Recorder) -> None:
+    def _apply_one(self, package: str, names: dict[str, str], target: Target, recorder: Recorder | None) -> None:
         owner = getattr(seam.load(package, target.module), target.owner.format(**names), None)
         method = next((name for name in target.method.split("|") if hasattr(owner, name)), None)
         if owner is None or method is None:
@@ -108,3 +120,38 @@ class Patches:
         while self._applied:
             self._applied.pop().undo()
         self.packages.clear()
+        if self._uses_ground:
+            self._uses_ground = False
+            GROUND.release()
+
+
+class Ground:
+    """The patches of connections and of trouble, which belong to no recorder: put there once for all who need them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._patches = Patches()
+        self._users = 0
+
+    @property
+    def applied(self) -> tuple[Patch, ...]:
+        """The patches in place."""
+        return self._patches.applied
+
+    def acquire(self) -> None:
+        """One more instrumentation, of all clients or of one, needs them."""
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._patches.apply_table(_GROUND, None)
+
+    def release(self) -> None:
+        """One less; the last one takes them off."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._patches.undo()
+
+
+GROUND = Ground()
+"""The one of this process."""

@@ -127,7 +127,7 @@ class Recorder:
         return self._series.setdefault((endpoint, info), Series(endpoint, info))
 
     # One long straight line on purpose: it runs in every call, where a function per step costs more than the step.
-    def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:  # noqa: C901
+    def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:  # noqa: C901, PLR0912
         """Finish recording. Called exactly once for every operation that ``begin`` returned."""
         operation.duration_ns = perf_counter_ns() - operation.start_ns
         try:

@@ -1,0 +1,157 @@
+"""Switching on and off: exactly, per client, among other tools, and again."""
+
+import functools
+import importlib
+
+import pytest
+import redis
+
+from behaviour.every_client import World, close, every_kind, settle, with_clusters
+from redispan import RedispanInstrumentor
+from redispan._client.targets import OPERATIONS, PACKAGES
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+
+def patched_attributes() -> dict[str, object]:
+    """Every attribute that may be patched, as its owner has it itself."""
+    found: dict[str, object] = {}
+    for target in OPERATIONS:
+        try:
+            module = importlib.import_module(f"redis.{target.module}")
+        except ImportError:
+            continue
+        owner = getattr(module, target.owner.format(**PACKAGES["redis"]), None)
+        for cls in owner.__mro__ if owner is not None else ():
+            for name, value in vars(cls).items():
+                if callable(value) or isinstance(value, (staticmethod, classmethod, property)):
+                    found[f"{cls.__module__}.{cls.__qualname__}.{name}"] = value
+    return found
+
+
+def test_uninstrument_restores_every_attribute(telemetry: TelemetryInMemory):
+    """After uninstrument, every attribute of every class touched is the very object it was, own or inherited."""
+    before = patched_attributes()
+    assert len(before) > 300
+    for _ in range(2):
+        RedispanInstrumentor().instrument(**telemetry.providers)
+        during = patched_attributes()
+        assert any(during[name] is not value for name, value in before.items() if name in during)
+        RedispanInstrumentor().uninstrument()
+        after = patched_attributes()
+        assert set(after) == set(before)
+        assert [name for name, value in before.items() if after[name] is not value] == []
+
+
+@with_clusters
+async def test_off_and_on_again(world: World, telemetry: TelemetryInMemory):
+    """Clients made before, while on and while off all follow the switch; each call is one span and one count."""
+    clients = [world.client()]
+    instrumentor = RedispanInstrumentor()
+    for on in (True, False, True):
+        if on:
+            instrumentor.instrument(**telemetry.providers)
+            instrumentor.instrument(**telemetry.providers)
+        else:
+            instrumentor.uninstrument()
+            instrumentor.uninstrument()
+        clients.append(world.client())
+        telemetry.clear()
+        for client in clients:
+            await settle(client.set("k", "v"))
+        assert len(telemetry.spans()) == (len(clients) if on else 0)
+    assert telemetry.value("db.client.operation.duration") == 2 + 4
+    assert len([point for point in telemetry.metric("redis.client.operations")]) == 1
+
+
+def test_others_who_wrapped_us_keep_their_wrapper(redis_server, telemetry: TelemetryInMemory):
+    """A tool that wrapped our patch keeps working after uninstrument, we are silent, and on again there is one span."""
+    seen = []
+    instrumentor = RedispanInstrumentor()
+    instrumentor.instrument(**telemetry.providers)
+    ours = redis.Redis.execute_command
+
+    @functools.wraps(ours)
+    def theirs(self, *args, **options):
+        seen.append(args[0])
+        return ours(self, *args, **options)
+
+    client = redis.Redis.from_url(redis_server.url)
+    redis.Redis.execute_command = theirs
+    try:
+        client.ping()
+        assert len(telemetry.spans()) == 1
+        instrumentor.uninstrument()
+        telemetry.clear()
+        client.ping()
+        assert redis.Redis.execute_command is theirs
+        assert seen == ["PING", "PING"]
+        assert telemetry.spans() == []
+        instrumentor.instrument(**telemetry.providers)
+        client.ping()
+        assert len(telemetry.spans()) == 1
+        assert seen == ["PING"] * 3
+        instrumentor.uninstrument()
+    finally:
+        redis.Redis.execute_command = ours.__wrapped__
+        client.close()
+
+
+@every_kind
+async def test_one_client_alone(world: World, telemetry: TelemetryInMemory):
+    """One client instrumented: its commands, pipelines and subscriptions tell everything, other clients nothing."""
+    client, other = world.client(), world.client()
+    RedispanInstrumentor.instrument_client(client, **telemetry.providers)
+    await settle(client.set("k", "v"))
+    await settle(other.set("k", "v"))
+    pipeline = world.pipeline(client)
+    pipeline.get("k")
+    pipeline.get("k")
+    await settle(pipeline.execute())
+    names = [span.name for span in telemetry.spans()]
+    assert names == ["SET" + world.target("k"), "PIPELINE GET" + world.target("k")]
+    for span in telemetry.spans():
+        assert span.attributes.get("server.port") == world.address_of("k")[1]
+        assert "network.peer.address" in span.attributes
+    if world.kind != "async-cluster":
+        telemetry.clear()
+        pubsub = client.pubsub()
+        await settle(pubsub.subscribe("c"))
+        assert telemetry.span().name.startswith("SUBSCRIBE")
+        await close(pubsub)
+    RedispanInstrumentor.uninstrument_client(client)
+    telemetry.clear()
+    await settle(client.set("k", "v"))
+    assert telemetry.spans() == []
+
+
+def test_one_client_leaves_no_patch_behind(redis_server, telemetry: TelemetryInMemory):
+    """After uninstrument_client, classes and client are what they were."""
+    before = patched_attributes()
+    client = redis.Redis.from_url(redis_server.url)
+    own = set(vars(client))
+    RedispanInstrumentor.instrument_client(client, **telemetry.providers)
+    client.ping()
+    RedispanInstrumentor.uninstrument_client(client)
+    assert set(vars(client)) == own
+    after = patched_attributes()
+    assert [name for name, value in before.items() if after[name] is not value] == []
+    client.close()
+
+
+def test_client_of_its_own_within_the_whole(redis_server, telemetry: TelemetryInMemory):
+    """A client with its own provider while all are instrumented: one span, in its own provider."""
+    own = TelemetryInMemory()
+    RedispanInstrumentor().instrument(**telemetry.providers)
+    client = redis.Redis.from_url(redis_server.url)
+    RedispanInstrumentor.instrument_client(client, **own.providers)
+    client.set("k", "v")
+    assert len(own.spans()) == 1
+    assert telemetry.spans() == []
+    assert "redis.client.operation.retries" not in own.span().attributes
+    RedispanInstrumentor.uninstrument_client(client)
+    client.set("k", "v")
+    assert len(telemetry.spans()) == 1
+    client.close()
+    own.close()
