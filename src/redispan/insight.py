@@ -82,7 +82,7 @@ class Insight:
         self.sampler.reset()
         ALERTS.reset()
         for detector in self._detectors:
-            detector.recent.clear()
+            detector.reset()
         for observer in tuple(self._observers):
             observer.tick_soon()
         if self._engine is not None:

@@ -66,6 +66,11 @@ class SlowDetector:
         self._wall_ns = wall_ns
         self.recent: deque[SlowOperation] = deque(maxlen=KEPT)
 
+    def reset(self) -> None:
+        """Forget everything."""
+        self.recent.clear()
+        self._log_limit.reset()
+
     def judge(self, operation: Operation, error: str | None) -> None:
         """Judge an operation that took at least ``floor_ns``."""
         trace_id, span_id = self._spans.judge(operation)

@@ -1,0 +1,161 @@
+"""What the observer takes in, what it leaves out, and that no thread loses an operation."""
+
+import asyncio
+import threading
+from random import Random
+from typing import Any
+
+import pytest
+
+from redispan._core.alert_book import AlertBook
+from redispan._core.commands import COMMANDS
+from redispan._core.operation import Endpoint, Operation, Series
+from redispan._insight.cache_patterns import CachePatterns
+from redispan._insight.cache_sampling import CacheSampler
+from redispan._insight.observer import InsightObserver
+from redispan._insight.slow import SlowDetector
+from redispan._insight.statistics import Statistics
+from redispan._insight.window import COUNT, ERRORS
+from redispan._insight.work import Works
+from redispan.insight import error_type
+
+ENDPOINT = Endpoint("h", 1, "0")
+MS = 1_000_000
+
+
+class NoSpans:
+    def alert_ns(self, operation: Operation, own_ns: int) -> int:
+        return own_ns
+
+    def judge(self, operation: Operation) -> tuple[str, str]:
+        return "", ""
+
+
+class Bench:
+    """An observer with everything around it in memory."""
+
+    def __init__(self, sampler: CacheSampler | None = None) -> None:
+        self.statistics = Statistics(100)
+        self.book = AlertBook(0.0, lambda: 0.0)
+        self.told: list[Any] = []
+        self.logged: list[Any] = []
+        self.ticks: list[int] = []
+        self.works = Works()
+        detector = SlowDetector(
+            log_ms=10, alert_ms=50, book=self.book, spans=NoSpans(), tell=self.told.append,
+            log=lambda record, held_back: self.logged.append(record), log_interval_s=0.0,
+        )
+        self.observer = InsightObserver(
+            self.statistics, detector, error_type=error_type, tick=self.ticks.append, first_span=lambda: None,
+            works=self.works, sampler=sampler,
+        )
+
+    def finish(self, command: str = "GET", ms: float = 1.0, **figures: Any) -> Operation:
+        """One operation ends."""
+        operation = Operation(Series(ENDPOINT, COMMANDS[command]), (command, "k"))
+        operation.start_ns = figures.pop("start_ns", 10**15)
+        operation.duration_ns = int(ms * MS)
+        for name, value in figures.items():
+            setattr(operation, name, value)
+        operation.remarkable = bool(figures)
+        self.observer.finished(operation)
+        return operation
+
+    def totals(self, kind: str = "answers") -> dict[str, list[int]]:
+        """Totals by command."""
+        found = self.statistics.snapshot()
+        return found["h:1/0"][kind]["totals"] if found else {}
+
+
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [
+        (RuntimeError("x"), 1),
+        (asyncio.CancelledError(), 0),
+        (KeyboardInterrupt(), 0),
+        (type("WatchError", (Exception,), {"__module__": "redis.exceptions"})(), 0),
+    ],
+)
+def test_what_counts_as_an_error(error: BaseException, counted: int) -> None:
+    """A failure does; a call that was given up by its caller and a lost optimistic lock don't."""
+    bench = Bench()
+    bench.finish(error=error)
+    bench.finish(healed_error=error)
+    assert bench.totals()["GET"][:2] == [2, 2 * counted]
+
+
+def test_cache_hits_are_no_operations() -> None:
+    """What the client-side cache answered took no time of Redis and is in no figure."""
+    bench = Bench()
+    bench.finish(cache_hit=True)
+    assert bench.totals() == {}
+
+
+def test_blocking_commands_are_kept_apart() -> None:
+    """However long a BLPOP waits: no slow operation, and its own window."""
+    bench = Bench()
+    bench.finish("BLPOP", 60_000.0, blocking=True)
+    assert (bench.told, bench.logged) == ([], [])
+    assert bench.totals() == {}
+    assert bench.totals("blocking")["BLPOP"][COUNT] == 1
+
+
+@pytest.mark.parametrize(("ms", "logged", "told"), [(9.99, 0, 0), (10, 1, 0), (49.99, 1, 0), (50, 0, 1), (5000, 0, 1)])
+def test_thresholds(ms: float, logged: int, told: int) -> None:
+    """Logged from 10 ms on, alerted from 50 ms on, never both: one operation, one line."""
+    bench = Bench()
+    operation = bench.finish(ms=ms)
+    assert (len(bench.logged), len(bench.told)) == (logged, told)
+    assert operation.slow is bool(told)
+
+
+def test_where_the_time_went_adds_up() -> None:
+    """The parts of an alert's message are those that were measured; the rest is server and network."""
+    bench = Bench()
+    bench.finish(ms=100.0, pool_wait_ns=60 * MS, connect_ns=10 * MS, backoff_ns=5 * MS, retries=2)
+    (alert,) = bench.told
+    assert alert.message.endswith(
+        "(60.0 ms waiting for a connection of the pool, 10.0 ms connecting, 5.0 ms pausing between retries, "
+        "25.0 ms server and network)"
+    )
+    assert alert.evidence["redis.client.operation.pool_wait.time"] == 0.06
+    assert alert.evidence["redis.client.operation.retries"] == 2
+
+
+def test_ticks_are_a_second_apart() -> None:
+    """The slow path runs about once a second, however many operations there are."""
+    bench = Bench()
+    for at in range(5000):
+        bench.finish(start_ns=10**15 + at * MS)
+    assert 5 <= len(bench.ticks) <= 6
+
+
+def test_a_floor_follows_the_lowest_threshold() -> None:
+    """A processor with a lower threshold makes shorter operations worth looking at; 0 means no threshold."""
+    bench = Bench()
+    assert bench.observer.floor_ns == 10 * MS
+    bench.observer.lower_floor(0, 5 * MS)
+    assert bench.observer.floor_ns == 5 * MS
+
+
+@pytest.mark.slow
+def test_no_thread_loses_an_operation() -> None:
+    """50 threads through the whole observer, sampling and all: every operation and every error is counted once."""
+    bench = Bench(CacheSampler(CachePatterns(patterns=True), Random(1)))
+    threads, each = 50, 4000
+
+    def run() -> None:
+        for at in range(each):
+            if at % 8:
+                bench.finish("GET")
+            else:
+                bench.finish("SET", error=RuntimeError())
+
+    workers = [threading.Thread(target=run) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    totals = bench.totals()
+    assert totals["GET"][COUNT] == threads * each * 7 // 8
+    assert totals["SET"][COUNT] == totals["SET"][ERRORS] == threads * each // 8
