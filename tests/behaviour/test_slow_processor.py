@@ -1,5 +1,7 @@
 """The span processor: anyone's Redis spans, one detection each, and the program's own processor wins."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -159,3 +161,36 @@ class TestWithInstrumentation:
         assert span.attributes.get("redis.client.operation.slow") is (True if expected else None)
         named = threshold_ms / 1000 if expected else None
         assert span.attributes.get("redis.client.operation.slow.threshold") == named
+
+    def test_an_sdk_that_comes_later_is_watched_too(self, redis_url: str, tmp_path: Any) -> None:
+        """Instrumented before the program sets its provider: from its first recorded span on, others' spans count."""
+        program = tmp_path / "late.py"
+        program.write_text(_LATE_SDK)
+        done = subprocess.run(
+            [sys.executable, str(program), redis_url], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.stdout.split() == ["0", "1"], done.stderr
+
+
+_LATE_SDK = """
+import sys
+import redis
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import SpanKind
+from redispan import RedispanInstrumentor
+from redispan._core.alert_book import ALERTS
+
+def foreign():
+    redis_span = {"kind": SpanKind.CLIENT, "attributes": {"db.system": "redis"}}
+    span = trace.get_tracer("x").start_span("GET", start_time=1, **redis_span)
+    span.end(10**9)
+    print(ALERTS.snapshot()["counts"].get("slow_operation", 0))
+
+RedispanInstrumentor().instrument(slow_alert_ms=900)
+trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+foreign()
+for _ in range(3):
+    redis.Redis.from_url(sys.argv[1]).get("k")
+foreign()
+"""
