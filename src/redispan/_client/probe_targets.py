@@ -21,7 +21,7 @@ _pools: dict[Place, Callable[[], Any]] = {}
 
 
 def note(pool: Any, endpoint: Endpoint) -> None:
-    """A client uses ``pool``, which leads to ``endpoint``; clusters and Sentinels, where servers change, are left out."""
+    """A client uses ``pool``, which leads to ``endpoint``; clusters and Sentinels, whose servers change, are not."""
     if endpoint.address is None or endpoint.late:
         return
     place = (endpoint.address, endpoint.port)

@@ -1,0 +1,178 @@
+"""The reports as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+Data = Mapping[str, Any]
+_ROWS = 15
+
+
+def as_text(name: str, report: Data) -> str:
+    """The report called ``name`` over HTTP, for people."""
+    makers: Mapping[str, Callable[[Data], Iterable[str]]] = {
+        "performance": _performance,
+        "connection-pool": _pools,
+        "cache-patterns": _cache,
+        "health": _health,
+    }
+    return "\n".join([*_head(report), *makers[name](report)])
+
+
+def _head(report: Data) -> Iterable[str]:
+    many = len(report["processes"])
+    covers = f"{many} processes" if many != 1 else f"process {report['processes'][0]}"
+    missing = f", {report['missing']} did not answer" if report["missing"] else ""
+    yield f"{covers}{missing}, at {report['generated_at']}"
+
+
+def _judgement(report: Data) -> Iterable[str]:
+    yield f"{report['status']}: {report['score']:g} of 100"
+    yield from (f"  -{reason['points']:.1f}  {reason['what']}" for reason in report["reasons"])
+
+
+def _latency(window: Data) -> str:
+    if not window["operations"]:
+        return "no operation in the window"
+    return (
+        f"{window['operations']} operations: {window['operations_per_s']:.1f}/s, p50 {ms(window['p50_ms'])}, "
+        f"p95 {ms(window['p95_ms'])}, p99 {ms(window['p99_ms'])}, slowest {ms(window['max_ms'])}, "
+        f"{share(window['under_target'])} under 100 ms, {share(window['error_rate'])} failed"
+    )
+
+
+def _performance(report: Data) -> Iterable[str]:
+    yield from _judgement(report)
+    totals = report["totals"]
+    yield f"window:  {_latency(report['window'])}"
+    yield f"in all:  {totals['operations']} operations, {totals['errors']} failed, since {report['since']}"
+    yield from _section(
+        "commands",
+        ("", "operations", "time", "p50", "p99", "errors"),
+        (
+            (
+                one["command"],
+                str(one["totals"]["operations"]),
+                share(one["time_share"]),
+                ms(one["window"]["p50_ms"]),
+                ms(one["window"]["p99_ms"]),
+                str(one["totals"]["errors"]),
+            )
+            for one in report["commands"]
+        ),
+    )
+    yield from _pool_table(report["pools"])
+    yield from _server_table(report["servers"])
+    firing = [f"  {alert['message']}" for alert in report["alerts_firing"]]
+    if firing:
+        yield from ("", "alerts firing", *firing)
+    yield from _advice(report)
+
+
+def _pools(report: Data) -> Iterable[str]:
+    yield from _pool_table(report["pools"])
+    yield from _advice(report)
+
+
+def _cache(report: Data) -> Iterable[str]:
+    yield f"reads {share(report['read_share'])}, hits {share(report['hit_ratio'])}, from {report['sampled']} commands"
+    usage = report["patterns"] or report["families"]
+    yield from _section(
+        "patterns" if report["patterns"] else "families",
+        ("", "reads", "writes", "hits", "no TTL"),
+        (
+            (one["name"], str(one["reads"]), str(one["writes"]), share(one["hit_ratio"]), str(one["lasting_sets"]))
+            for one in usage
+        ),
+    )
+    yield from _advice(report)
+
+
+def _health(report: Data) -> Iterable[str]:
+    yield from _judgement(report)
+    yield f"recent:  {_latency(report['recent'])}"
+    yield from _section(
+        "checks",
+        ("", "", "value", "threshold"),
+        (
+            (check["name"], "ok" if check["ok"] else "NOT OK", figure(check["value"]), figure(check["threshold"]))
+            for check in report["checks"]
+        ),
+    )
+
+
+def _pool_table(pools: Sequence[Data]) -> Iterable[str]:
+    return _section(
+        "pools",
+        ("", "process", "busy", "limit", "peak", "waiting", "reuse", "advised"),
+        (
+            (
+                pool["pool"],
+                str(pool["pid"]),
+                str(pool["busy"]),
+                figure(pool["limit"]),
+                share(pool["peak_utilisation"]),
+                str(pool["pending"]),
+                share(pool["reuse"]),
+                figure(pool["advised_limit"]),
+            )
+            for pool in pools
+        ),
+    )
+
+
+def _server_table(servers: Sequence[Data]) -> Iterable[str]:
+    return _section(
+        "servers",
+        ("", "", "memory", "clients"),
+        (
+            (
+                server["endpoint"],
+                "up" if server["reachable"] else "DOWN",
+                share(server["memory_usage"]),
+                figure(server["figures"].get("connected_clients")),
+            )
+            for server in servers
+        ),
+    )
+
+
+def _advice(report: Data) -> Iterable[str]:
+    if report["recommendations"]:
+        yield ""
+        yield "advice"
+    for finding in report["recommendations"]:
+        yield f"  {'!' * finding['weight']:<3} {finding['what']} ({finding['evidence']})"
+        yield from (f"      {line}" for line in finding["change"].splitlines())
+
+
+def _section(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    found = list(rows)
+    if not found:
+        return
+    shown = [head, *found[:_ROWS]]
+    widths = [max(len(row[place]) for row in shown) for place in range(len(head))]
+    yield ""
+    yield title
+    for row in shown:
+        first, *rest = (cell.ljust(width) if place == 0 else cell.rjust(width)
+                        for place, (cell, width) in enumerate(zip(row, widths, strict=True)))  # fmt: skip
+        yield "  ".join(["", first, *rest]).rstrip()
+    if len(found) > _ROWS:
+        yield f"  and {len(found) - _ROWS} more"
+
+
+def ms(value: float | None) -> str:
+    """A duration."""
+    return "-" if value is None else f"{value:.2f} ms" if value < 10 else f"{value:.0f} ms"
+
+
+def share(value: float | None) -> str:
+    """A share as percents."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def figure(value: float | None) -> str:
+    """Any figure."""
+    return "-" if value is None else f"{value:g}"
