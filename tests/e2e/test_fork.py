@@ -1,6 +1,8 @@
 """Redis used before and after a fork: nothing is told twice."""
 
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -13,20 +15,27 @@ pytestmark = pytest.mark.e2e
 BEFORE, AFTER, CHILDREN = 10, 5, 3
 
 
-def test_a_fork_in_the_middle(launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
+def test_a_fork_in_the_middle(launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
     """Spans, self-metrics, and measurements made after the fork are exact in every process.
 
     The SDK itself carries a cumulative histogram over into the child, so what was measured before the fork is reported
     by each child again; nothing that an instrumentation can do, and the reason why this test looks at ``HINCRBY``.
     """
-    finished = launcher.run("forks.py", BEFORE, AFTER, CHILDREN)
-    assert (finished.code, finished.err) == (0, "")
+    with launcher.running(tmp_path / "log", sys.executable, "forks.py", BEFORE, AFTER, CHILDREN):
+        otlp_receiver.wait_for(lambda r: len(r.spans(scope=OURS)) >= BEFORE + CHILDREN * AFTER, "spans")
+        otlp_receiver.wait_for(lambda r: measurements_by_operation(r)["HINCRBY"] >= CHILDREN * AFTER, "measurements")
+        otlp_receiver.wait_for(lambda r: len(own_counts(r)) >= 1 + CHILDREN, "self-metrics")
     spans = Counter((operation_of(s), s.resource[INSTANCE]) for s in otlp_receiver.spans(scope=OURS))
     assert sorted((operation, count) for (operation, _), count in spans.items()) == [
         *[("HINCRBY", AFTER)] * CHILDREN,
         ("INCRBY", BEFORE),
     ]
     assert measurements_by_operation(otlp_receiver)["HINCRBY"] == CHILDREN * AFTER
-    own = [p for p in otlp_receiver.points("redis.client.operations") if p.scope == OURS]
-    assert sorted(int(point.value) for point in own) == [AFTER, AFTER, AFTER, BEFORE]
+    assert own_counts(otlp_receiver) == [AFTER, AFTER, AFTER, BEFORE]
     assert len(instances(otlp_receiver)) == 1 + CHILDREN
+    assert (tmp_path / "log").read_text() == ""
+
+
+def own_counts(receiver: OtlpReceiver) -> list[int]:
+    """List what each process says of the operations that it recorded."""
+    return sorted(int(point.value) for point in receiver.points("redis.client.operations") if point.scope == OURS)

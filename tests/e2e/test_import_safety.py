@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import redispan
 from e2e import site_folder
 from e2e.launcher import Finished, Launcher
 from e2e.reading import CONTRIB, OURS, redis_spans
@@ -161,7 +162,7 @@ def test_our_own_settings_broken(breakage: str, bare: Launcher, redis_5: Path, t
     site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=["redispan"]))
     ours = site_folder.link(tmp_path / "ours", ["redispan"])
     (ours / "redispan").unlink()
-    source = Path(__file__).resolve().parents[2] / "src" / "redispan"
+    source = Path(redispan.__file__).parent
     for name in ("__init__.py", "environment_variables.py", "hooks.py"):
         (ours / "redispan").mkdir(exist_ok=True)
         (ours / "redispan" / name).write_text((source / name).read_text())
