@@ -25,6 +25,7 @@ from redispan._insight.window import COUNT, ERRORS, MAX_NS, SUM_NS, UNDER_TARGET
 RECENT_NS = 300_000_000_000
 """Health speaks of the last five minutes: an outage that is over doesn't stay in the score."""
 LAST_LOOKED_AT = 5
+UNREACHABLE_FOR_NS = 60_000_000_000
 _UNREACHABLE = ("ConnectionError", "TimeoutError", "ConnectionRefusedError", "OSError")
 
 Window = list[list[Any]]
@@ -138,7 +139,7 @@ class Facts:
                 window=self._latency(found["answers"]["window"]),
                 totals=totals_of(found["answers"]["totals"].values()),
                 error_types=dict(found["answers"]["error_types"]),
-                unreachable=is_unreachable(found["answers"]["window"] or found["blocking"]["window"]),
+                unreachable=is_unreachable(found["answers"]["window"] or found["blocking"]["window"], self.now_ns),
                 blocking=totals_of(found["blocking"]["totals"].values()),
             )
             for label, found in sorted(self.snapshot["endpoints"].items())
@@ -203,10 +204,14 @@ def totals_of(tables: Iterable[list[int]]) -> Totals:
     )
 
 
-def is_unreachable(window: Window) -> bool:
-    """Whether the last operations all failed to reach the server."""
+def is_unreachable(window: Window, now_ns: int) -> bool:
+    """Whether the last operations all failed to reach the server, a moment ago.
+
+    Older failures don't count: a readiness probe that takes a process out of service would otherwise keep it out,
+    since no operation could ever prove that the server is back.
+    """
     last = window[-LAST_LOOKED_AT:]
-    return bool(last) and all(
+    return bool(last) and now_ns - last[-1][END] <= UNREACHABLE_FOR_NS and all(
         entry[ERROR] is not None and str(entry[ERROR]).rpartition(".")[2] in _UNREACHABLE for entry in last
     )
 

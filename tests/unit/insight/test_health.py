@@ -76,6 +76,13 @@ def test_an_unreachable_server_is_unhealthy_and_said_so(error: str) -> None:
     assert "cache0:6379/0 can't be reached" in found.reasons[0].what
 
 
+def test_a_process_without_traffic_is_not_kept_out_of_service() -> None:
+    """Taken out by its readiness probe a process makes no operations: after a minute it may prove itself again."""
+    window = [entry(age_s=61, error="redis.exceptions.ConnectionError") for _ in range(4)]
+    assert health(window).status == "healthy"
+    assert health([entry(age_s=59, error="redis.exceptions.ConnectionError")]).status != "healthy"
+
+
 def test_a_past_outage_leaves_the_score() -> None:
     """Errors of ten minutes ago are history."""
     window = [*[entry(age_s=600, error="OOM") for _ in range(100)], *GOOD]
