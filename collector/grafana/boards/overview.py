@@ -72,10 +72,10 @@ OVERVIEW = Board(
                     exemplars=True,
                 ),
                 Panel(
-                    "Wait for a connection (p95)",
+                    "Wait for a connection",
                     "s",
-                    "Time before the operation could begin: this is the pool.",
-                    [(quantile(0.95, "db_client_connection_wait_time_seconds", 'job=~"$job"', "job"), "{{job}}")],
+                    "Mean time per operation before it could begin: this is the pool.",
+                    [('job:redis_client_connection_waited_seconds:mean_5m{job=~"$job"}', "{{job}}")],
                 ),
                 Panel(
                     "Pool in use",

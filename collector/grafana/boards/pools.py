@@ -53,7 +53,7 @@ POOLS = Board(
             ],
         ),
         Row(
-            "Times",
+            "Times (wait and use need OTEL_PYTHON_REDISPAN_POOL_TIME_HISTOGRAMS=true)",
             [
                 Panel(
                     "Wait (p50, p95)",

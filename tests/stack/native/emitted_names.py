@@ -1,24 +1,23 @@
 """Which metrics and labels redispan and the Collector's components emit, under the names that Prometheus gives them.
 
-redispan's are read off its own instruments by letting a meter create them, so that this list cannot go stale;
-the components' are the ones seen in a real run, which `test_zero_code_program` repeats.
+redispan's metrics are noted while it creates them, so that this list cannot go stale; the components' are the ones
+that `test_zero_code_program` finds in a real run.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import redispan
 
 SOURCE = Path(redispan.__file__).parent
-_INSTRUMENTS = {
-    "create_counter": "counter", "create_observable_counter": "counter", "create_histogram": "histogram",
-    "create_gauge": "gauge", "create_observable_gauge": "gauge", "create_up_down_counter": "gauge",
-    "create_observable_up_down_counter": "gauge",
-}  # fmt: skip
+LISTER = Path(__file__).parent.parent / "programs" / "list_instruments.py"
 _UNITS = {"s": "seconds", "ms": "milliseconds", "By": "bytes"}
 
 # Of the redis receiver, the connectors and the Collector itself.
@@ -45,17 +44,12 @@ COMPONENT_LABELS = {
 
 
 @functools.cache
-def redispan_metrics() -> set[str]:
-    """Prometheus names of every instrument that redispan's source creates, suffixes included."""
-    names = _constants()
-    found: set[str] = set()
-    for path in SOURCE.rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _INSTRUMENTS:
-                found |= _of_call(call, _INSTRUMENTS[call.func.attr], names)
-        found |= _of_tables(tree, names)
-    return found
+def redispan_metrics() -> frozenset[str]:
+    """Prometheus names of every instrument that redispan creates, suffixes included."""
+    listed = subprocess.run(
+        [sys.executable, str(LISTER)], check=True, text=True, stdout=subprocess.PIPE, timeout=60
+    ).stdout
+    return frozenset(series for kind, name, unit in json.loads(listed) for series in translated(name, unit, kind))
 
 
 @functools.cache
@@ -80,52 +74,6 @@ def translated(name: str, unit: str, kind: str) -> set[str]:
     if kind == "histogram":
         return {f"{base}_{part}" for part in ("bucket", "count", "sum")}
     return {f"{base}_total"} if kind == "counter" else {base}
-
-
-def _of_call(call: ast.Call, kind: str, names: dict[str, str]) -> set[str]:
-    name = _text(call.args[0], names) if call.args else None
-    unit = next((_text(k.value, names) for k in call.keywords if k.arg == "unit"), "")
-    return translated(name, unit or "", kind) if name else set()
-
-
-def _of_tables(tree: ast.AST, names: dict[str, str]) -> set[str]:
-    # Tables of instruments: rows that hold a metric's name and a unit in braces or of the known ones.
-    found: set[str] = set()
-    for row in ast.walk(tree):
-        if isinstance(row, (ast.Tuple, ast.Call)):
-            parts = row.elts if isinstance(row, ast.Tuple) else row.args
-            texts = [text for part in parts if (text := _text(part, names)) is not None]
-            name = next((t for t in texts if re.fullmatch(r"(redis|db)\.[a-z_.]+", t)), None)
-            unit = next((t for t in texts if re.fullmatch(r"\{\w+\}|s|By|1", t)), None)
-            if name and unit:
-                for kind in ("counter", "gauge", "histogram"):
-                    found |= translated(name, unit, kind)
-    return found
-
-
-def _text(node: ast.AST, names: dict[str, str]) -> str | None:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.Attribute):
-        return names.get(node.attr)
-    if isinstance(node, ast.Name):
-        return names.get(node.id)
-    return None
-
-
-def _constants() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if (
-                isinstance(node, ast.Assign)
-                and isinstance(node.value, ast.Constant)
-                and isinstance(node.value.value, str)
-            ):
-                for target in node.targets:
-                    if isinstance(target, ast.Name):
-                        found[target.id] = node.value.value
-    return found
 
 
 def _texts() -> set[str]:
