@@ -139,7 +139,7 @@ class Facts:
                 window=self._latency(found["answers"]["window"]),
                 totals=totals_of(found["answers"]["totals"].values()),
                 error_types=dict(found["answers"]["error_types"]),
-                unreachable=is_unreachable(found["answers"]["window"] or found["blocking"]["window"], self.now_ns),
+                unreachable=is_unreachable([*found["answers"]["window"], *found["blocking"]["window"]], self.now_ns),
                 blocking=totals_of(found["blocking"]["totals"].values()),
             )
             for label, found in sorted(self.snapshot["endpoints"].items())
@@ -210,7 +210,7 @@ def is_unreachable(window: Window, now_ns: int) -> bool:
     Older failures don't count: a readiness probe that takes a process out of service would otherwise keep it out,
     since no operation could ever prove that the server is back.
     """
-    last = window[-LAST_LOOKED_AT:]
+    last = sorted(window, key=lambda entry: int(entry[END]))[-LAST_LOOKED_AT:]
     return bool(last) and now_ns - last[-1][END] <= UNREACHABLE_FOR_NS and all(
         entry[ERROR] is not None and str(entry[ERROR]).rpartition(".")[2] in _UNREACHABLE for entry in last
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_data import entry, pool, server, snapshot
+from insight_data import endpoint, entry, pool, server, snapshot
 from redispan._insight.facts import Facts
 from redispan._insight.health import error_points, fullness_points, judge, tail_points, target_points
 
@@ -81,6 +81,13 @@ def test_a_process_without_traffic_is_not_kept_out_of_service() -> None:
     window = [entry(age_s=61, error="redis.exceptions.ConnectionError") for _ in range(4)]
     assert health(window).status == "healthy"
     assert health([entry(age_s=59, error="redis.exceptions.ConnectionError")]).status != "healthy"
+
+
+def test_a_worker_that_only_blocks_sees_its_server_go() -> None:
+    """A queue worker's last answered command was long ago: what its BLPOPs meet is what counts."""
+    gone = [entry(age_s=1, command="BLPOP", error="redis.exceptions.ConnectionError") for _ in range(5)]
+    found = health(endpoints={"cache:6379/0": endpoint([entry(age_s=500)], gone)})
+    assert "can't be reached" in found.reasons[0].what
 
 
 def test_a_past_outage_leaves_the_score() -> None:
