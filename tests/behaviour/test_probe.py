@@ -1,0 +1,207 @@
+"""The probe against real servers: what it reads, what it does when it may not, and that nobody's telemetry shows it."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+from redispan import housekeeping
+from redispan._client import probe_targets
+from redispan._client.probe import Probe
+from redispan._client.probe_visit import Visits
+from redispan._core.alert_book import ALERTS
+from redispan._core.records import ServerReading
+from redispan._telemetry.suppression import without_instrumentation
+from redispan.host_sharing.private_folder import folder_of, open_folder
+from redispan.insight import INSIGHT
+from redispan.reports import health_report
+from servers.redis_server import RedisServer
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+Instrument = Callable[..., TelemetryInMemory]
+
+
+@pytest.fixture(autouse=True)
+def _no_targets_of_other_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test knows its own servers only, and meets nobody."""
+    monkeypatch.setattr(probe_targets, "_pools", {})
+    monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
+    yield
+    housekeeping.stop()
+    INSIGHT.reset()
+
+
+def visited(visits: Visits | None = None) -> ServerReading:
+    """Read the only server known."""
+    (place,) = probe_targets.all_places()
+    found = (visits or Visits()).visit(place)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("server", ["redis_server", "unix_server", "tls_server"])
+def test_every_kind_of_server_is_read(server: str, request: pytest.FixtureRequest, instrument: Instrument) -> None:
+    """Over TCP, a UNIX socket and TLS: memory, its limit and the figures, by the client's own way to connect."""
+    target: RedisServer = request.getfixturevalue(server)
+    instrument()
+    with redis.Redis.from_url(target.url) as client:
+        client.set("k", "v")
+        reading = visited()
+    assert reading.reachable
+    assert (reading.used_memory_bytes or 0) > 100_000
+    assert reading.max_memory_bytes == 0
+    assert reading.memory_share is not None
+    assert reading.figures["keys"] == 1
+    assert reading.figures["role"] == "master"
+
+
+async def test_an_asyncio_program_is_probed_too(redis_server: RedisServer, instrument: Instrument) -> None:
+    """The probe makes a connection without asyncio to where the program's go."""
+    instrument()
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        await client.set("k", "v")
+        assert visited().figures["keys"] == 1
+
+
+def test_nothing_of_the_probe_is_in_the_telemetry(redis_server: RedisServer, instrument: Instrument) -> None:
+    """No span, no operation, no figure of the window comes from a probe; the program's own are there."""
+    telemetry = instrument()
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.set("k", "v")
+        with without_instrumentation():
+            visited()
+    assert [span.name.split()[0] for span in telemetry.spans()] == ["SET"]
+    assert telemetry.value("db.client.operation.duration") == 1
+    assert health_report("process").recent.operations == 1
+
+
+def test_what_the_acl_denies_is_left_out_and_said_once(
+    new_redis_server: Callable[..., RedisServer], instrument: Instrument, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A user who may not ask gets no figures, one message for each part, and no second try."""
+    server = new_redis_server()
+    server.call("ACL", "SETUSER", "poor", "on", ">secret-pw-91", "~*", "+get", "+set", "+info")
+    instrument()
+    with redis.Redis(host=server.host, port=server.port, username="poor", password="secret-pw-91") as client:
+        client.set("k", "v")
+        visits = Visits()
+        with caplog.at_level(logging.INFO, "redispan"):
+            first, second = visited(visits), visited(visits)
+    for reading in (first, second):
+        assert reading.reachable
+        assert reading.used_memory_bytes
+        assert "slowlog_length" not in reading.figures
+    said = [record.getMessage() for record in caplog.records if "refuses" in record.getMessage()]
+    assert sorted(message.split("refuses ")[1].split()[0] for message in said) == ["LATENCY", "SLOWLOG"]
+    assert "secret-pw-91" not in caplog.text
+
+
+def test_a_user_who_may_ask_nothing_is_a_server_that_answers(acl_server: RedisServer, instrument: Instrument) -> None:
+    """Being refused isn't being down."""
+    instrument()
+    with redis.Redis.from_url(acl_server.url) as client:
+        client.set("app:k", "v")
+        reading = visited()
+    assert reading.reachable
+    assert reading.used_memory_bytes is None
+
+
+def test_a_server_that_died_is_told_as_such(
+    new_redis_server: Callable[..., RedisServer], instrument: Instrument
+) -> None:
+    """The reading says unreachable, and the health report a reason; nothing raises."""
+    server = new_redis_server()
+    instrument(server_probe_interval_s=3600)
+    with redis.Redis.from_url(server.url) as client:
+        client.set("k", "v")
+        server.stop()
+        assert not visited().reachable
+
+
+def test_no_argument_of_the_slow_log_leaves_the_server(redis_server: RedisServer, instrument: Instrument) -> None:
+    """Of the slowest entry the command is told, and nothing that the program wrote."""
+    redis_server.call("CONFIG", "SET", "slowlog-log-slower-than", "0")
+    try:
+        instrument()
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.set("private-key-31", "private-value-17")
+            figures = visited().figures
+    finally:
+        redis_server.call("CONFIG", "SET", "slowlog-log-slower-than", "10000")
+    assert figures["slowlog_length"]
+    assert "private" not in str(figures)
+
+
+def test_gauges_and_the_memory_alert_come_from_the_reading(
+    new_redis_server: Callable[..., RedisServer], instrument: Instrument, tmp_path: Path
+) -> None:
+    """A server near its maxmemory: gauges say so, the alert fires once, and the report has it as a reason."""
+    server = new_redis_server(maxmemory="1mb")
+    telemetry = instrument(runtime_dir=str(tmp_path))
+    probe = housekeeping._probe
+    assert probe is not None
+    with redis.Redis.from_url(server.url) as client:
+        client.ping()
+        (place,) = probe_targets.all_places()
+        INSIGHT._evaluated_ns = 0
+        probe._look_at(place, open_folder(folder_of(str(tmp_path), "x")).parent)
+    assert telemetry.value("redis.server.up", {"server.port": server.port}) == 1
+    (share,) = telemetry.metric("redis.server.memory.utilization")
+    assert share.value > 0.8
+    assert [alert.name for alert in ALERTS.firing()] == ["memory_usage"]
+    (figures,) = health_report("process").servers
+    assert figures.memory_limit_bytes == 1 << 20
+
+
+def test_one_process_of_the_host_probes_and_the_others_read(
+    redis_server: RedisServer, instrument: Instrument, tmp_path: Path
+) -> None:
+    """While another process holds the role, this one reads its result, alerts on nothing, and sends nothing."""
+    instrument(server_probe=False)
+    shared = open_folder(folder_of(str(tmp_path), "x")).parent
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.set("k", "v")
+        (place,) = probe_targets.all_places()
+        ready, finish = os.pipe(), os.pipe()
+        child = os.fork()
+        if child == 0:
+            Probe(15, without_instrumentation)._look_at(place, shared)
+            os.write(ready[1], b"x")
+            os.read(finish[0], 1)
+            os._exit(0)
+        os.read(ready[0], 1)
+        asked = redis_server.commands_served().get("info", 0)
+        mine = Probe(15, without_instrumentation)
+        mine._look_at(place, shared)
+        assert [reading.figures["keys"] for reading in mine.read()] == [1]
+        assert mine.own() == []
+        assert redis_server.commands_served().get("info", 0) - asked <= 1  # the test's own question is one
+        os.write(finish[1], b"x")
+        os.waitpid(child, 0)
+        mine._look_at(place, shared)
+        assert len(mine.own()) == 1, "the role is taken over once its holder is gone"
+    for end in (*ready, *finish):
+        os.close(end)
+
+
+def test_the_thread_starts_with_a_target_and_stops(redis_server: RedisServer, instrument: Instrument) -> None:
+    """Without a server to probe there is no thread; with one there is, and it ends when redispan is switched off."""
+    instrument()
+    probe: Any = housekeeping._probe
+    probe(None)
+    assert probe._thread is None
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.ping()
+        probe(None)
+        thread = probe._thread
+        assert thread.daemon
+        probe.stop()
+        thread.join(10)
+        assert not thread.is_alive()
