@@ -9,6 +9,7 @@ import redis
 from opentelemetry.trace import StatusCode
 
 from behaviour.every_client import (
+    REDIS_VERSION,
     World,
     clusters,
     every_kind,
@@ -93,6 +94,7 @@ async def test_retries_of_connecting_count_too(world: World, told: TelemetryInMe
     assert len(told.events("db.client.operation.exception")) == 1
 
 
+@pytest.mark.skipif(REDIS_VERSION < (6, 0), reason="redis-py 5 does not retry connecting")
 @sync_and_async
 async def test_server_that_comes_back_in_time_heals_the_call(
     world: World, told: TelemetryInMemory, fault_proxy: FaultProxy
@@ -252,7 +254,7 @@ async def test_redirect_that_nobody_follows_is_an_error(world: World, told: Tele
     client = world.package.Redis(host=wrong.host, port=wrong.port)
     world._made.append(client)
     _, error = await outcome_of(lambda: client.get("k"))
-    assert type(error).__name__ == "MovedError"
+    assert isinstance(error, redis.ResponseError)  # MovedError in newer versions
     span = told.span()
     assert span.attributes["error.type"] == "MOVED"
     assert "redis.client.operation.redirect.count" not in span.attributes

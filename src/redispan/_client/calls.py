@@ -156,9 +156,9 @@ def _begin_script(
             return None  # a pipeline: the script is queued, not run
         keys = kwargs.get("keys", args[0] if args else ()) or ()
         values = kwargs.get("args", args[1] if len(args) > 1 else ()) or ()
-        # Counted, not copied out of iterators: a generator of arguments must reach the script untouched.
-        sizes = (len(keys), len(values) if hasattr(values, "__len__") else 0)
-        sent = ("EVALSHA", script.sha, sizes[0], *([""] * sum(sizes)))
+        # Only what can be read twice is read: a generator of arguments must reach the script untouched.
+        rest = values if isinstance(values, (list, tuple)) else ()
+        sent = ("EVALSHA", script.sha, len(keys), *keys, *rest)
         finder = find_endpoint if not hasattr(client, "nodes_manager") else _cluster_finder()
         return recorder.begin(finder, client, sent)
     except Exception:

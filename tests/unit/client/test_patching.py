@@ -15,6 +15,7 @@ class Child(Base):
 
 
 def doubled(original):
+    """Build a shell that one can see."""
     return lambda self: original(self) * 2
 
 

@@ -1,0 +1,327 @@
+"""A full pool: waiting is bounded, fair and safe to cancel, and the figures are the pool's truth."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+from redispan import RedispanInstrumentor, pools_in_effect
+from redispan._core import observing
+from redispan._core.pools import POOLS, PoolEvent
+from servers.redis_server import RedisServer
+
+pytestmark = pytest.mark.redis
+
+VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
+
+
+@pytest.fixture(autouse=True)
+def _tuned() -> Iterator[None]:
+    RedispanInstrumentor().instrument(metrics=False, insight=False, pool_wait_s=1.5)
+    yield
+    RedispanInstrumentor().uninstrument()
+
+
+def acquire(pool: Any) -> Any:
+    """A connection of the pool, in the way of the installed version."""
+    return pool.get_connection() if VERSION >= (5, 3) else pool.get_connection("_")
+
+
+async def close(client: Any) -> None:
+    """Close an async client of any version."""
+    await (client.aclose() if hasattr(client, "aclose") else client.close())
+
+
+def figures(pool: Any) -> dict[str, Any]:
+    """The figures told of ``pool``."""
+    name = pool.redispan_state.name
+    return next(found for found in pools_in_effect() if found["name"] == name)
+
+
+def run_threads(count: int, work: Callable[[], None]) -> list[BaseException]:
+    """Run ``work`` in many threads and return what went wrong."""
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=guarded) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+def test_two_hundred_threads_share_fifty_connections(redis_server: RedisServer) -> None:
+    """Nobody fails, no more than 50 connections are opened, and every operation runs once."""
+    client = redis.Redis(port=redis_server.port)
+    assert run_threads(200, lambda: [client.incr("n") for _ in range(10)][0]) == []
+    assert redis_server.call("GET", "n") == "2000"
+    found = figures(client.connection_pool)
+    assert (found["used"], found["pending"], found["exceeded"], found["timeouts"]) == (0, 0, 0, 0)
+    assert found["idle"] == found["created"] <= 50
+    assert found["uses"] == 2000
+
+
+@pytest.mark.parametrize("built", ["Redis", "from_url"])
+async def test_a_thousand_tasks_share_fifty_connections(built: str, redis_server: RedisServer) -> None:
+    """As with threads; plain redis-py 8 fails 900 of them."""
+    client = (
+        redis.asyncio.Redis(port=redis_server.port)
+        if built == "Redis"
+        else redis.asyncio.Redis.from_url(redis_server.url)
+    )
+    answers = await asyncio.gather(*(client.incr("n") for _ in range(1000)))
+    assert sorted(answers) == list(range(1, 1001))
+    found = figures(client.connection_pool)
+    assert found["created"] <= 50
+    assert (found["used"], found["pending"]) == (0, 0)
+    await close(client)
+
+
+def test_who_holds_a_connection_never_waits(redis_server: RedisServer) -> None:
+    """50 threads that each hold a WATCH and send a GET all succeed: the limit is soft, and they'd wait for each other."""
+    client = redis.Redis(port=redis_server.port)
+    all_hold = threading.Barrier(50)
+
+    def work() -> None:
+        with client.pipeline() as pipeline:
+            pipeline.watch("k")
+            all_hold.wait(20)
+            client.get("k")
+            all_hold.wait(20)
+
+    start_s = time.monotonic()
+    assert run_threads(50, work) == []
+    assert time.monotonic() - start_s < 10
+    found = figures(client.connection_pool)
+    assert found["exceeded"] == 50
+    assert found["idle"] <= 50  # what was opened beyond the limit is closed again
+    assert client.connection_pool.max_connections == 50
+
+
+def test_parked_connections_do_not_use_up_the_limit(redis_server: RedisServer) -> None:
+    """60 blocked readers leave room for a command, at once."""
+    client = redis.Redis(port=redis_server.port)
+    readers = [threading.Thread(target=client.blpop, args=("nothing", 2)) for _ in range(60)]
+    for reader in readers:
+        reader.start()
+    deadline_s = time.monotonic() + 1.8
+    while figures(client.connection_pool)["parked"] < 60 and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    start_s = time.monotonic()
+    client.ping()
+    assert time.monotonic() - start_s < 0.5
+    assert figures(client.connection_pool)["parked"] == 60
+    for reader in readers:
+        reader.join()
+    assert figures(client.connection_pool)["parked"] == 0
+
+
+async def test_sixty_subscribers_leave_room(redis_server: RedisServer) -> None:
+    """Websockets with a subscription each are parked, too."""
+    client = redis.asyncio.Redis(port=redis_server.port)
+    subscribers = []
+    for _ in range(60):
+        pubsub = client.pubsub()
+        await pubsub.subscribe("news")
+        subscribers.append(pubsub)
+    assert await asyncio.wait_for(client.get("x"), 1) is None
+    assert figures(client.connection_pool)["parked"] == 60
+    for pubsub in subscribers:
+        await (pubsub.aclose() if hasattr(pubsub, "aclose") else pubsub.close())
+    assert figures(client.connection_pool)["used"] == 0
+    await close(client)
+
+
+@pytest.mark.parametrize("limited_by", ["program", "hard"])
+def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(
+    limited_by: str, redis_server: RedisServer
+) -> None:
+    """A limit that the program set, or pool_limit=hard, is kept: the library's own exception, after the wait."""
+    options: dict[str, Any] = {"max_connections": 1}
+    if limited_by == "hard":
+        RedispanInstrumentor().uninstrument()
+        RedispanInstrumentor().instrument(
+            metrics=False, insight=False, pool_wait_s=0.5, pool_limit="hard", pool_max_connections=1
+        )
+        options = {}
+    client = redis.Redis(port=redis_server.port, **options)
+    heard: list[PoolEvent] = []
+    POOLS.listen(heard.append)
+    waits = 0.5 if limited_by == "hard" else 1.5
+
+    def want_another() -> None:
+        start_s = time.monotonic()
+        with pytest.raises(redis.ConnectionError, match=r"Too many connections|"):
+            client.get("x")
+        assert waits - 0.1 < time.monotonic() - start_s < waits + 1
+
+    held = acquire(client.connection_pool)
+    assert run_threads(1, want_another) == []
+    assert figures(client.connection_pool)["timeouts"] == 1
+    assert [event.kind for event in heard] == ["exhausted"]
+    client.connection_pool.release(held)
+    assert client.ping()
+    POOLS.forget(heard.append)
+
+
+def test_waiting_is_first_come_first_served(redis_server: RedisServer) -> None:
+    """Waiters are served in the order in which they came."""
+    client = redis.Redis(port=redis_server.port, max_connections=1)
+    state = client.connection_pool.redispan_state
+    held = acquire(client.connection_pool)
+    served: list[int] = []
+    threads = []
+    for number in range(8):
+        thread = threading.Thread(target=lambda number=number: (client.ping(), served.append(number)))
+        thread.start()
+        threads.append(thread)
+        while len(state.waiters) <= number:
+            time.sleep(0.001)
+    assert figures(client.connection_pool)["pending"] == 8
+    client.connection_pool.release(held)
+    for thread in threads:
+        thread.join()
+    # Appending comes after the next one is woken, so neighbours may swap.
+    assert all(abs(place - number) <= 1 for place, number in enumerate(served))
+
+
+async def test_cancelled_waiters_lose_nothing(redis_server: RedisServer) -> None:
+    """Tasks cancelled at every stage of waiting, connecting and reading leak no connection and wake the next."""
+    client = redis.asyncio.Redis(port=redis_server.port, max_connections=3)
+    for pause_s in [0.0, 0.0005, 0.001, 0.002, 0.005] * 6:
+        tasks = [asyncio.create_task(client.get("x")) for _ in range(20)]
+        await asyncio.sleep(pause_s)
+        for task in tasks[::2]:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(outcome is None or isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        assert not any(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[1::2])
+    found = figures(client.connection_pool)
+    assert (found["used"], found["pending"]) == (0, 0)
+    assert await client.ping()
+    await close(client)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_an_operation_knows_how_long_it_waited(mode: str, redis_server: RedisServer) -> None:
+    """The wait for a connection is part of the operation's record."""
+    waited: list[int] = []
+    module = redis if mode == "sync" else redis.asyncio
+    client = module.Redis(port=redis_server.port, max_connections=1)
+
+    async def settle(value: Any) -> Any:
+        return await value if inspect.isawaitable(value) else value
+
+    def watch(operation: Any) -> None:
+        waited.append(operation.pool_wait_ns)
+
+    recorder = RedispanInstrumentor()._patches
+    assert recorder is not None
+    observers = _observers_of(client)
+    observers._observers.append(type("Watch", (), {"started": None, "finished": staticmethod(watch)})())
+    observers._rebuild()
+    held = await settle(acquire(client.connection_pool))
+    if mode == "sync":
+        thread = threading.Thread(target=client.ping)
+        thread.start()
+        time.sleep(0.3)
+        client.connection_pool.release(held)
+        thread.join()
+    else:
+        task = asyncio.create_task(client.ping())
+        await asyncio.sleep(0.3)
+        await client.connection_pool.release(held)
+        await task
+    assert 0.2e9 < waited[0] < 1.4e9
+    await settle((getattr(client, "aclose", None) or client.close)())
+
+
+def _observers_of(client: Any) -> observing.Observers:
+    """The observers behind the shell of ``execute_command``."""
+    shell = type(client).execute_command
+    begin = next(cell.cell_contents for cell in shell.__closure__ if hasattr(cell.cell_contents, "__self__"))
+    return begin.__self__._observers
+
+
+def test_a_fork_starts_afresh(redis_server: RedisServer) -> None:
+    """A child reports nothing of its parent's pools until it uses one, then its own figures; the parent's stay."""
+    client = redis.Redis(port=redis_server.port)
+    client.ping()
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            before = len(pools_in_effect())
+            client.ping()
+            found = figures(client.connection_pool)
+            os.write(write_end, f"{before} {found['uses']} {found['created']} {found['idle']}".encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read_end, 100).decode() == "0 1 1 1"
+    found = figures(client.connection_pool)
+    assert (found["uses"], found["idle"]) == (1, 1)
+
+
+def test_a_closed_pool_vanishes_and_comes_back_with_use(redis_server: RedisServer) -> None:
+    """Closing takes a pool out of the figures at once, while it is still referred to; using it brings it back."""
+    client = redis.Redis(port=redis_server.port)
+    client.ping()
+    name = client.connection_pool.redispan_state.name
+    client.connection_pool.disconnect()
+    assert name not in [found["name"] for found in pools_in_effect()]
+    client.ping()
+    assert figures(client.connection_pool)["idle"] == 1
+
+
+@pytest.mark.parametrize("kind", ["ConnectionPool", "BlockingConnectionPool"])
+def test_figures_equal_the_pools_truth(kind: str, redis_server: RedisServer) -> None:
+    """After acquiring, releasing, errors and disconnects the figures are what the pool itself says."""
+    pool = getattr(redis, kind)(host=redis_server.host, port=redis_server.port, max_connections=5)
+    first, second, third = (acquire(pool) for _ in range(3))
+    assert (figures(pool)["used"], figures(pool)["idle"]) == (3, 0)
+    pool.release(first)
+    assert (figures(pool)["used"], figures(pool)["idle"]) == (2, 1)
+    second.disconnect()
+    pool.release(second)
+    # Free, but not open.
+    assert (figures(pool)["used"], figures(pool)["idle"]) == (1, 1)
+    pool.release(third)
+    assert (figures(pool)["used"], figures(pool)["idle"]) == (0, 2)
+    found = figures(pool)
+    assert (found["limit"], found["uses"], found["created"], found["reused"]) == (5, 3, 3, 0)
+    assert found["closed"] == {"application": 1}
+
+
+def test_pools_of_one_place_are_told_apart(redis_server: RedisServer, unix_server: RedisServer) -> None:
+    """The second pool of a place is #2, and a UNIX socket is named by its path."""
+    clients = [redis.Redis.from_url(f"redis://{redis_server.host}:{redis_server.port}/3") for _ in range(2)]
+    clients.append(redis.Redis.from_url(f"unix://{unix_server.unix_path}?db=2"))
+    for client in clients:
+        client.ping()
+    place = f"{redis_server.host}:{redis_server.port}/3"
+    names = {found["name"] for found in pools_in_effect()}
+    assert {place, f"{place}#2", f"{unix_server.unix_path}/2"} <= names
+
+
+def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
+    """The master's address may change; the service stays."""
+    sentinel = redis.sentinel.Sentinel([(sentinel_server.sentinel.host, sentinel_server.sentinel.port)])
+    master = sentinel.master_for(sentinel_server.service)
+    master.ping()
+    assert f"{sentinel_server.service}/0" in {found["name"] for found in pools_in_effect()}
