@@ -60,7 +60,7 @@ def pins() -> dict:
 def names() -> list[str]:
     """Lists every program, the quick ones first."""
     read = pins()
-    return [*read["debian"], *sorted(read["module"]), "otelcol"]
+    return [*read["debian"], *read["maven"], *sorted(read["module"]), "otelcol"]
 
 
 def path_of(name: str) -> Path:
@@ -82,7 +82,9 @@ def ensure(name: str) -> Path:
         _build(name, work)
         finished = work / "finished"
         finished.mkdir()
-        shutil.move(work / name, finished / name)
+        for part in (name, "libs"):
+            if (work / part).exists():
+                shutil.move(work / part, finished / part)
         try:
             finished.rename(path.parent)
         except OSError:
@@ -95,6 +97,8 @@ def _build(name: str, work: Path) -> None:
     read = pins()
     if name in read["debian"]:
         _unpack_debian(read["debian"][name], work, work / name)
+    elif name in read["maven"]:
+        _gather_jars(read["maven"][name], work, work / name)
     elif name in read["module"]:
         _build_module(read["module"][name], work, work / name)
     elif name == "otelcol":
@@ -114,7 +118,7 @@ def cache_folder() -> Path:
 
 def _fingerprint(name: str) -> str:
     read = pins()
-    pinned = read["debian"].get(name) or read["module"].get(name) or read["otelcol"]
+    pinned = read["debian"].get(name) or read["maven"].get(name) or read["module"].get(name) or read["otelcol"]
     text = json.dumps([pinned, read["go"]], sort_keys=True)
     if name == "otelcol":
         text += OCB_MANIFEST.read_text()
@@ -132,6 +136,23 @@ def _unpack_debian(pin: dict, work: Path, target: Path) -> None:
     (package,) = work.glob("*.deb")
     subprocess.run(["dpkg-deb", "--extract", package, work / "unpacked"], check=True, timeout=120)
     shutil.move(work / "unpacked" / pin["path"], target)
+
+
+def _gather_jars(pin: dict, work: Path, target: Path) -> None:
+    """Gathers a Java program's jars, and writes a starter: `kafka MAIN-CLASS ARGUMENT...`."""
+    if not (shutil.which("mvn") and shutil.which("java")):
+        raise MissingToolError(f"{pin['artifact']} needs java and mvn on PATH")
+    group, artifact, version = pin["artifact"].split(":")
+    dependency = f"<groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
+    (work / "pom.xml").write_text(
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<groupId>redispan</groupId><artifactId>tool</artifactId><version>1</version>"
+        f"<dependencies><dependency>{dependency}</dependency></dependencies></project>"
+    )
+    goal = ["dependency:copy-dependencies", "-DoutputDirectory=libs", "-DincludeScope=runtime"]
+    subprocess.run(["mvn", "-q", "-B", *goal], cwd=work, check=True, capture_output=True, timeout=BUILD_TIMEOUT_S)
+    target.write_text('#!/bin/sh\nexec java $JAVA_OPTS -cp "$(dirname "$0")/libs/*" "$@"\n')
+    target.chmod(0o755)
 
 
 def _build_module(pin: dict, work: Path, target: Path) -> None:

@@ -1,0 +1,81 @@
+"""Kafka between agents and gateways: a real broker carries all signals, and bridges an outage of every gateway."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.native.collector import Collector
+from stack.native.kafka import Kafka
+from stack.native.otlp_sink import OtlpSink
+from stack.native.otlp_source import Source, log_record, span
+from stack.native.programs import eventually
+from stack.native.stack import Tools
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+GATEWAY = ["scale/gateway", "scale/from-kafka", "backends/otlp-http"]
+
+
+@pytest.fixture(scope="module")
+def kafka(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One broker for this file; each test has topics of its own."""
+    with Kafka(tools, tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+def test_what_was_sent_while_no_gateway_ran_arrives(kafka: Kafka, tools: Tools, tmp_path: Path) -> None:
+    """The agent's telemetry waits in Kafka, and the first gateway that comes up exports all of it."""
+    topics = {"KAFKA_BROKERS": kafka.address, "KAFKA_TOPIC_PREFIX": "waiting"}
+    with Collector(tools, tmp_path, ["backends/kafka"], topics, name="agent") as agent:
+        source = Source(agent.url)
+        names = [f"n{number}" for number in range(500)]
+        assert source.send_spans(*(span(name) for name in names)) == 200
+        assert source.send_logs(log_record(eventName="redis.client.alert.error_rate")) == 200
+    with (
+        OtlpSink() as sink,
+        Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": sink.url}, name="gateway"),
+    ):
+        eventually(lambda: sink.span_names().keys() >= set(names), what="all spans", timeout_s=60)
+        eventually(lambda: [r for r in sink.log_records() if r.event_name], what="the alert event", timeout_s=30)
+        eventually(
+            lambda: [m for m in sink.metrics() if m.name == "redis.client.alert.events"], what="the alert counter"
+        )
+
+
+def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Path) -> None:
+    """Both gateways get work, and no trace is split between them although its spans were sent apart."""
+    topics = {"KAFKA_BROKERS": kafka.address, "KAFKA_TOPIC_PREFIX": "shared"}
+    with OtlpSink() as one, OtlpSink() as two:
+        sinks = [one, two]
+        with (
+            Collector(tools, tmp_path, ["backends/kafka"], topics, name="agent") as agent,
+            Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": one.url}, name="gateway1"),
+            Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": two.url}, name="gateway2"),
+        ):
+            source = Source(agent.url)
+
+            def both_work() -> bool:
+                # Until both have joined the group one of them reads everything.
+                source.send_spans(*(span("warm-up") for _ in range(20)))
+                return all(sink.span_names()["warm-up"] for sink in sinks)
+
+            eventually(both_work, what="both gateways at work", timeout_s=90, every_s=1)
+            trace_ids = [secrets.token_hex(16) for _ in range(50)]
+            for part in range(4):
+                assert source.send_spans(*(span(f"part{part}", trace_id=trace_id) for trace_id in trace_ids)) == 200
+            eventually(
+                lambda: sum(sink.span_names()[f"part{part}"] for sink in sinks for part in range(4)) >= 200,
+                what="all spans", timeout_s=60,
+            )  # fmt: skip
+        seen = defaultdict(set)
+        for number, sink in enumerate(sinks):
+            for arrived in sink.spans():
+                if arrived.name.startswith("part"):
+                    seen[arrived.trace_id].add(number)
+        assert len(seen) == 50
+        assert all(len(numbers) == 1 for numbers in seen.values())
