@@ -14,7 +14,7 @@ from redispan._core.alert_book import ALERTS
 from redispan._core.records import Alert
 from redispan._insight.facts import work_figures
 from redispan._insight.findings import repeated_calls
-from redispan._insight.report_records import Finding, WorkFigures
+from redispan._insight.report_figures import Finding, WorkFigures
 from redispan._insight.work import Run, Work
 from redispan.insight import INSIGHT
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from redispan._insight.latency import Latency, latency_of, rate_per_s
 from redispan._insight.pool_analysis import pool_figures
-from redispan._insight.report_records import (
+from redispan._insight.report_figures import (
     CommandFigures,
     EndpointFigures,
     PoolFigures,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from redispan._insight.facts import Facts
 from redispan._insight.latency import TARGET_MS
-from redispan._insight.report_records import DEGRADED, HEALTHY, UNHEALTHY, Check, Reason
+from redispan._insight.report_figures import Check, Reason
+from redispan._insight.report_records import DEGRADED, HEALTHY, UNHEALTHY
 
 HEALTHY_FROM = 80.0
 UNHEALTHY_BELOW = 50.0

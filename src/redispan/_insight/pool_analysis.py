@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from redispan._insight.report_records import PoolFigures
+from redispan._insight.report_figures import PoolFigures
 
 HEADROOM = 1.5
 SMALLEST = 4

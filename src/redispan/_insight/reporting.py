@@ -8,13 +8,7 @@ from typing import Any
 from redispan._insight.facts import Facts, iso
 from redispan._insight.findings import find
 from redispan._insight.health import judge
-from redispan._insight.report_records import (
-    SCHEMA_VERSION,
-    CacheReport,
-    HealthReport,
-    PerformanceReport,
-    PoolReport,
-)
+from redispan._insight.report_records import SCHEMA_VERSION, CacheReport, HealthReport, PerformanceReport, PoolReport
 
 SLOWEST_SHOWN = 20
 

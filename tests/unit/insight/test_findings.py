@@ -8,7 +8,7 @@ import pytest
 from insight_data import entry, pool, server, snapshot, usage
 from redispan._insight import findings
 from redispan._insight.facts import Facts
-from redispan._insight.report_records import Finding
+from redispan._insight.report_figures import Finding
 from redispan._insight.snapshots import empty
 
 

@@ -26,7 +26,7 @@ from redispan._insight.findings import (
     script_texts,
     slow_tail,
 )
-from redispan._insight.report_records import Finding
+from redispan._insight.report_figures import Finding
 
 Look = Callable[[Facts], Iterable[Finding]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from redispan._insight.facts import Facts
-from redispan._insight.report_records import Finding
+from redispan._insight.report_figures import Finding
 
 MINIMUM = 20
 

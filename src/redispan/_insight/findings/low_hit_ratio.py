@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from redispan._insight.facts import Facts
-from redispan._insight.report_records import Finding, UsageFigures
+from redispan._insight.report_figures import Finding, UsageFigures
 
 LOOKUPS = 200
 RATIO = 0.5

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from redispan._insight.facts import Facts
-from redispan._insight.report_records import Finding
+from redispan._insight.report_figures import Finding
 from redispan._insight.window import COUNT, SUM_NS
 from redispan._insight.work import REPEATS_THAT_TELL
 
