@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+import redis.sentinel
 
 from redispan import RedispanInstrumentor, pools_in_effect
 from redispan._core import observing
@@ -321,7 +322,7 @@ def test_pools_of_one_place_are_told_apart(redis_server: RedisServer, unix_serve
 
 def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
     """The master's address may change; the service stays."""
-    sentinel = redis.sentinel.Sentinel([(sentinel_server.sentinel.host, sentinel_server.sentinel.port)])
-    master = sentinel.master_for(sentinel_server.service)
+    sentinel = redis.sentinel.Sentinel(sentinel_server.sentinels)
+    master = sentinel.master_for(sentinel_server.service_name)
     master.ping()
-    assert f"{sentinel_server.service}/0" in {found["name"] for found in pools_in_effect()}
+    assert f"{sentinel_server.service_name}/0" in {found["name"] for found in pools_in_effect()}

@@ -222,7 +222,7 @@ class Nodes:
         state = self._states.get(id(free))
         if state is None:
             state = self._make(node, free, settings)
-        elif not state.active:
+        if state is not None:
             state.active = True
         return state
 
@@ -231,9 +231,10 @@ class Nodes:
         return self._states.get(id(pool_seam.node_free(node)))
 
     def _make(self, node: Any, free: Any, settings: PoolSettings) -> NodeState | None:
-        state = NodeState(free, settings, f"{node.host}:{node.port}/0")
+        state = NodeState(free, settings, "")
         if not BOOK.add(state):
             return None
+        BOOK.name(state, f"{node.host}:{node.port}/0")
         state.active = True
         key = id(free)
         weakref.finalize(free, self._states.pop, key, None).atexit = False

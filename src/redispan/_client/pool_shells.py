@@ -26,8 +26,7 @@ def _awake(state: PoolState | None, pool: Any, attach: Attach) -> PoolState | No
         if state is None:
             state = attach(pool)
         if state is not None and (state.closed or not state.active):
-            state.closed = False
-            state.active = True
+            pool_state.activate(state, pool)
     except Exception:
         LEDGER.telemetry_error("pool")
     return state

@@ -144,7 +144,7 @@ class Book:
             state.reset()
 
     def add(self, state: PoolState) -> bool:
-        """Take a companion in, under a name of its own; False if there is no room.
+        """Take a companion in; False if there is no room.
 
         It reports nothing before its pool is used: a prefork master that only makes a client has nothing to tell.
         """
@@ -152,14 +152,18 @@ class Book:
             if len(self._states) >= _POOLS_LIMIT:
                 LEDGER.dropped("pools")
                 return False
-            taken = {other.name for other in self._states if other.owner() is not None and other is not state}
-            name, number = state.base_name, 1
-            while name in taken:
-                number += 1
-                name = f"{state.base_name}#{number}"
-            state.name = name
             self._states.add(state)
         return True
+
+    def name(self, state: PoolState, base_name: str) -> None:
+        """Give a companion a name that no other living one has."""
+        with self._lock:
+            taken = {other.name for other in self._states if other.owner() is not None and other is not state}
+            name, number = base_name, 1
+            while name in taken:
+                number += 1
+                name = f"{base_name}#{number}"
+            state.base_name, state.name = base_name, name
 
     def __iter__(self) -> Iterator[PoolState]:
         with self._lock:
@@ -173,14 +177,22 @@ BOOK = Book()
 def attach(pool: Any, settings: PoolSettings, *, tuned: bool) -> PoolState | None:
     """Give ``pool`` a companion; None if it can't have one."""
     kind = "blocking" if hasattr(pool, "timeout") and hasattr(pool, "max_connections") else "pool"
-    address, port, db, late = seam.place_of_pool(pool)
-    place = pool.service_name if late else address if port is None else f"{address}:{port}"
-    name = f"{place}/{db}"
-    state = PoolState(pool, settings, tuned=tuned, base_name=name, kind=kind)
+    state = PoolState(pool, settings, tuned=tuned, base_name="", kind=kind)
     if not BOOK.add(state):
         return None
     pool.redispan_state = state
     return state
+
+
+def activate(state: PoolState, pool: Any) -> None:
+    """The pool is used: for the first time, or again after a fork or a close."""
+    if not state.name:
+        # Not earlier: a Sentinel pool learns its service only after it was made.
+        address, port, db, late = seam.place_of_pool(pool)
+        place = pool.service_name if late else address if port is None else f"{address}:{port}"
+        BOOK.name(state, f"{place}/{db}")
+    state.closed = False
+    state.active = True
 
 
 def is_ours(seconds: Any) -> bool:
