@@ -1,0 +1,70 @@
+"""The dashboards' JSON is what the boards say, and Grafana's provisioning finds it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from stack.native.compose_file import COMPOSE_FILE
+from stack.native.stack import REPOSITORY
+
+GRAFANA = REPOSITORY / "collector" / "grafana"
+BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="grafana-foundation-sdk needs Python 3.11")
+def test_json_is_up_to_date() -> None:
+    """Nobody changed a board without writing the JSON again, or the JSON by hand."""
+    done = subprocess.run(
+        [sys.executable, str(GRAFANA / "generate.py"), "--check"],
+        check=False, text=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_panels_explain_themselves_and_fit(path: object) -> None:
+    """Every panel has a description and a unit, reads the provisioned source, and no two lie on each other."""
+    board = json.loads(path.read_text())  # type: ignore[attr-defined]
+    panels = [panel for panel in board["panels"] if panel["type"] != "row"]
+    assert panels
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        assert panel["description"], panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["datasource"]["uid"] == "prometheus", panel["title"]
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert max(x for x, _ in cells) < 24, panel["title"]
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_provisioning_fits_the_compose_file() -> None:
+    """Folders, addresses and the home dashboard are the ones that the compose file mounts and names."""
+    grafana = yaml.safe_load(COMPOSE_FILE.read_text())["services"]["grafana"]
+    mounted = dict(reversed(volume.split(":")[:2]) for volume in grafana["volumes"])
+    provider = yaml.safe_load((GRAFANA / "provisioning/dashboards/dashboards.yml").read_text())["providers"][0]
+    folder = provider["options"]["path"]
+    assert mounted[folder] == "./collector/grafana/dashboards"
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home.startswith(folder)
+    assert (GRAFANA / "dashboards" / home.rsplit("/", 1)[1]).exists()
+    services = yaml.safe_load(COMPOSE_FILE.read_text())["services"]
+    sources = yaml.safe_load((GRAFANA / "provisioning/datasources/datasources.yml").read_text())["datasources"]
+    assert {source["url"].split("//")[1].split(":")[0] for source in sources} <= services.keys()
+
+
+def test_exemplars_open_the_trace() -> None:
+    """A dot on a latency panel leads to Jaeger: the label is the one that Prometheus stores."""
+    sources = yaml.safe_load((GRAFANA / "provisioning/datasources/datasources.yml").read_text())["datasources"]
+    by_uid = {source["uid"]: source for source in sources}
+    (link,) = by_uid["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert link == {"name": "trace_id", "datasourceUid": "jaeger"}
+    assert by_uid["jaeger"]["type"] == "jaeger"
+    overview = json.loads((GRAFANA / "dashboards/overview.json").read_text())
+    assert any(target.get("exemplar") for panel in overview["panels"] for target in panel.get("targets", []))
