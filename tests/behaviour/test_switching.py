@@ -9,6 +9,7 @@ import redis
 from behaviour.every_client import World, close, every_kind, settle, with_clusters
 from redispan import RedispanInstrumentor
 from redispan._client.targets import OPERATIONS, PACKAGES
+from redispan._core.ledger import LEDGER
 from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
@@ -47,6 +48,7 @@ def test_uninstrument_restores_every_attribute(telemetry: TelemetryInMemory):
 @with_clusters
 async def test_off_and_on_again(world: World, telemetry: TelemetryInMemory):
     """Clients made before, while on and while off all follow the switch; each call is one span and one count."""
+    LEDGER.clear()
     clients = [world.client()]
     instrumentor = RedispanInstrumentor()
     for on in (True, False, True):
