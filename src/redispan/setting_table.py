@@ -55,6 +55,7 @@ def setting(
     commands: bool = False,
 ) -> Any:
     """Declare one setting; the kind of value follows from its default."""
+    parse: Callable[[Any], Any]
     if choices:
         parse, takes = _choice(choices), "one of " + ", ".join(choices)
     elif isinstance(default, bool):

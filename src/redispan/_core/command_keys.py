@@ -66,9 +66,12 @@ def parse_key_rule(text: str) -> KeyRule:
         numkeys_at, _, step = counted.partition(":")
         first = int(fixed.rstrip("+") or 0)
         return KeyRule(first=first, last=first, step=int(step or 1), numkeys_at=int(numkeys_at))
-    first, last, step = (*(int(part) for part in fixed.split(":")), None, None)[:3]
-    assert first is not None
-    return KeyRule(first=first, last=first if last is None else last, step=step or 1)
+    numbers = [int(part) for part in fixed.split(":")]
+    return KeyRule(
+        first=numbers[0],
+        last=numbers[1] if len(numbers) > 1 else numbers[0],
+        step=numbers[2] if len(numbers) > 2 else 1,
+    )
 
 
 def key_positions(rule: KeyRule, arguments: Sequence[object]) -> Sequence[int]:
