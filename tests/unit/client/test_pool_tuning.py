@@ -49,12 +49,12 @@ MAKERS: dict[str, Any] = {
     "Redis": lambda **k: redis.Redis(**k).connection_pool,
     "Redis.from_url": lambda **k: redis.Redis.from_url("redis://localhost", **k).connection_pool,
     "StrictRedis": lambda **k: redis.StrictRedis(**k).connection_pool,
-    "ConnectionPool": lambda **k: redis.ConnectionPool(**k),
-    "BlockingConnectionPool": lambda **k: redis.BlockingConnectionPool(**k),
+    "ConnectionPool": redis.ConnectionPool,
+    "BlockingConnectionPool": redis.BlockingConnectionPool,
     "async Redis": lambda **k: redis.asyncio.Redis(**k).connection_pool,
     "async from_url": lambda **k: redis.asyncio.Redis.from_url("redis://localhost", **k).connection_pool,
-    "async ConnectionPool": lambda **k: redis.asyncio.ConnectionPool(**k),
-    "async BlockingConnectionPool": lambda **k: redis.asyncio.BlockingConnectionPool(**k),
+    "async ConnectionPool": redis.asyncio.ConnectionPool,
+    "async BlockingConnectionPool": redis.asyncio.BlockingConnectionPool,
     "Sentinel": lambda **k: redis.sentinel.Sentinel([("localhost", 1)]).master_for("m", **k).connection_pool,
     "async Sentinel": lambda **k: (
         redis.asyncio.sentinel.Sentinel([("localhost", 1)]).master_for("m", **k).connection_pool
@@ -84,15 +84,15 @@ def test_what_the_program_gave_stays(maker: str, names: set[str]) -> None:
     }
     given_values = {name: own[name] for name in names}
     pool = MAKERS[maker](**given_values)
-    for name in TUNED:
+    for name, tuned in TUNED.items():
         if name in names:
             assert pool.connection_kwargs.get(name) == own[name]
             assert not isinstance(pool.connection_kwargs.get(name), TunedSeconds)
         elif name == "socket_keepalive_options" and "socket_keepalive" in names:
             # Switched off by the program: whatever the options are, they are not ours.
-            assert pool.connection_kwargs.get(name) != TUNED[name]
+            assert pool.connection_kwargs.get(name) != tuned
         else:
-            assert pool.connection_kwargs[name] == TUNED[name]
+            assert pool.connection_kwargs[name] == tuned
     assert pool.max_connections == (7 if "max_connections" in names else 50)
 
 
