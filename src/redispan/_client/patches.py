@@ -93,7 +93,10 @@ class Patches:
             module = seam.load(package, "")
             version = seam.version_of(module)
             if module is None or version < seam.MINIMUM_VERSION:
-                _log.warning(
+                # The ground is laid without a recorder, beside patches that have one: one line is enough.
+                level = logging.DEBUG if recorder is None else logging.WARNING
+                _log.log(
+                    level,
                     "redispan: %s %s is not supported (5.0 or newer is needed); it is not instrumented.",
                     package,
                     ".".join(map(str, version)) or "(broken)",

@@ -1,5 +1,8 @@
 """A program that uses Redis, forks, and goes on in all processes: a server that warms its cache before its workers."""
 
+# requests, which exports, imports netrc on first use; a fork in that moment leaves the import locked in the child for good,
+# with any instrumentation or none.
+import netrc  # noqa: F401
 import os
 import sys
 import time
