@@ -1,6 +1,6 @@
 """A program that uses Redis, forks, and goes on in all processes: a server that warms its cache before its workers."""
 
-# requests, which exports, imports netrc on first use; a fork in that moment leaves the import locked in the child for good,
+# requests, which exports, imports netrc on first use; a fork in that moment leaves the import locked in the child,
 # with any instrumentation or none.
 import netrc  # noqa: F401
 import os
