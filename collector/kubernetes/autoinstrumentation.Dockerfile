@@ -2,12 +2,14 @@
 #   docker build -f collector/kubernetes/autoinstrumentation.Dockerfile -t registry.example.org/redispan-autoinstrumentation:1 .
 # redis itself is not installed on purpose: this folder comes first on the path and would shadow the program's own.
 FROM python:3.13.9-slim AS glibc
-COPY . /src
+COPY pyproject.toml README.md LICENSE /src/
+COPY src /src/src
 RUN pip install --no-cache-dir --target /autoinstrumentation "/src[otlp]"
 
 FROM python:3.13.9-alpine AS musl
 RUN apk add --no-cache build-base linux-headers
-COPY . /src
+COPY pyproject.toml README.md LICENSE /src/
+COPY src /src/src
 RUN pip install --no-cache-dir --target /autoinstrumentation "/src[otlp]"
 
 FROM busybox:1.37.0

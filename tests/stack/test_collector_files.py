@@ -39,11 +39,10 @@ SECRET = "sesame-4711"
 def run(tools: Tools, command: str, files: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Runs a subcommand of the Collector on the base and more files."""
     arguments = [f"--config={COLLECTOR_FILES / file}.yaml" for file in ["base", *files]]
-    token = folder / "token"
-    token.write_text(SECRET)
+    (folder / "token").write_text(SECRET)
     environment = {
         "PATH": os.environ["PATH"],
-        "OTLP_TOKEN_FILE": str(token),
+        "OTLP_TOKEN_FILE": "token",
         "GATEWAYS": "[127.0.0.1:4317, 127.0.0.2:4317]",
         # Without these the AWS library would look for credentials in the network.
         "AWS_ACCESS_KEY_ID": "none",
