@@ -35,7 +35,7 @@ function table(head, rows, empty) {
     return el(kind, { class: `${style || ""}${minor}`.trim() }, ...(Array.isArray(words) ? words : [words]));
   };
   const names = head.map((one) => (typeof one === "object" ? one.minor : one));
-  return el("table", {}, el("thead", {}, el("tr", {}, ...names.map((name, place) => cell("th")([[name], ""], place)))),
+  return el("table", {}, el("thead", {}, el("tr", {}, ...names.map((name, place) => cell("th")([[name], rows[0][place][1] === "words" ? "words" : ""], place)))),
     el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map(cell("td"))))));
 }
 

@@ -1,0 +1,163 @@
+"""A process as a member of its service: it starts once, leaves its totals once, and is nobody's child's."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redispan._insight import snapshots
+from redispan.host_sharing.member import Member, totals_only
+
+
+def counted(operations: int) -> dict[str, Any]:
+    """A summary of so many operations."""
+    found = snapshots.empty()
+    window = {"window": [[1, 2, "GET", None, 0]], "totals": {"GET": [operations, 0, 9, 9, 9, 0]}, "error_types": {}}
+    blocking = {"window": [], "totals": {}, "error_types": {}}
+    found["endpoints"]["c:1/0"] = {"address": "c", "port": 1, "db": "0", "answers": window, "blocking": blocking}
+    found["processes"] = [{"pid": os.getpid(), "started_unix_ns": 1}]
+    return found
+
+
+def operations(summaries: list[dict[str, Any]]) -> int:
+    """How many operations are in summaries."""
+    return sum(one["endpoints"]["c:1/0"]["answers"]["totals"]["GET"][0] for one in summaries)
+
+
+class Service:
+    """Members of one service in one folder, all in this process."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.members: list[Member] = []
+
+    def member(self, done: int) -> Member:
+        """A member that has done so many operations."""
+        found = Member(lambda: counted(done), totals_only, snapshots.merge)
+        found.base, found.service = str(self.base), "shop"
+        self.members.append(found)
+        return found
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service whose members end with the test."""
+    found = Service(tmp_path)
+    yield found
+    for member in found.members:
+        member.stop()
+
+
+def started(member: Member) -> Member:
+    """The member, once it answers."""
+    member.start()
+    patient(lambda: bool(list(member.folder.glob(f"{member._name}.sock"))))
+    return member
+
+
+def patient(is_so: Callable[[], bool]) -> None:
+    """Wait for another thread."""
+    waiting = threading.Event()
+    for _ in range(200):
+        if is_so():
+            return
+        waiting.wait(0.05)
+    raise AssertionError("not within 10 s")
+
+
+def test_nothing_exists_before_the_start(service: Service) -> None:
+    """No thread and no folder, and asking finds nobody."""
+    before = threading.active_count()
+    member = service.member(1)
+    assert member.gather() == ([], [])
+    assert threading.active_count() == before
+    assert list(service.base.iterdir()) == []
+
+
+def test_starting_again_starts_nothing(service: Service) -> None:
+    """It is called at every tick."""
+    member = started(service.member(1))
+    threads = threading.active_count()
+    for _ in range(100):
+        member.start()
+    assert threading.active_count() == threads
+
+
+def test_members_tell_each_other_and_never_themselves(service: Service) -> None:
+    """Each hears the others' operations once."""
+    one, two, three = (started(service.member(10**place)) for place in range(3))
+    assert operations(one.gather(2)[0]) == 110
+    assert operations(two.gather(2)[0]) == 101
+    assert operations(three.gather(2)[0]) == 11
+
+
+def test_who_was_stopped_counts_once_and_again_only_as_alive(service: Service) -> None:
+    """What it left counts as long as it is away; when it is back, what it says replaces it."""
+    stays, goes = started(service.member(1)), started(service.member(10))
+    for _ in range(3):
+        goes.stop()
+        assert operations(stays.gather(2)[0]) == 10
+        started(goes)
+        assert operations(stays.gather(2)[0]) == 10
+
+
+def test_the_last_one_leaves_nothing(service: Service) -> None:
+    """Scripts that come and go must not fill a folder."""
+    one, two = started(service.member(1)), started(service.member(1))
+    one.stop()
+    assert list(one.folder.iterdir()) != []
+    two.stop()
+    assert not one.folder.exists()
+
+
+def test_a_forked_child_is_no_member_until_it_starts(service: Service) -> None:
+    """It answers to nobody under its parent's name, keeps nothing of the parent's alive, and starts as itself."""
+    parent = started(service.member(1))
+    name = parent._name
+    child = os.fork()
+    if child == 0:
+        fresh = parent._thread is None and parent._answerer is None and parent._name != name
+        started(parent)
+        alone = operations(parent.gather(2)[0]) == 1
+        parent.stop()
+        os._exit(0 if fresh and alone else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert parent._answerer is not None
+    assert (parent.folder / f"{name}.sock").exists()
+
+
+def test_without_a_folder_chores_go_on(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """A read-only system: one warning, no sharing, and the port would still be opened."""
+    (service.base / "file").write_text("")
+    member = service.member(1)
+    member.base = str(service.base / "file")
+    seen: list[Any] = []
+    member.chores.append(seen.append)
+    member.start()
+    patient(lambda: bool(seen))
+    assert seen[0] is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert member.gather() == ([], [])
+
+
+def test_a_chore_that_fails_stops_nothing(service: Service) -> None:
+    """The others go on, and so does answering."""
+    member, done = service.member(1), threading.Event()
+
+    def broken(_: Any) -> None:
+        raise RuntimeError
+
+    member.chores += [broken, lambda _: done.set()]
+    started(member)
+    assert done.wait(10)
+
+
+def test_windows_do_not_outlive_their_process() -> None:
+    """What was going on ends with it; what it has done doesn't."""
+    left = totals_only(counted(5))
+    assert left["endpoints"]["c:1/0"]["answers"]["window"] == []
+    assert operations([left]) == 5
+    assert left["processes"] == []
