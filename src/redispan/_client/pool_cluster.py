@@ -32,10 +32,12 @@ class ClusterPolicy:
 
     Attributes:
         deadline_s: The bound of one operation; 0 for none.
+        started: The client knows its nodes (async clients find them at their first command).
     """
 
     def __init__(self, settings: PoolSettings) -> None:
         self.deadline_s = settings.pool_deadline_s
+        self.started = False
 
 
 def after_init(cluster: Any, settings: PoolSettings, given: Mapping[str, Any], tuned: bool) -> None:
@@ -154,6 +156,11 @@ def async_call_shell(original: Method) -> Method:
             return await original(self, *args, **kwargs)
         token = _begin(policy)
         try:
+            if not policy.started:
+                # redis-py lets the first commands of a fresh client race its start: with a timeout set, tasks that
+                # begin together find their connections closed. Without us there may be no timeout, so it is on us.
+                await self.initialize()
+                policy.started = True
             return await original(self, *args, **kwargs)
         except Exception as error:
             _restore(error)
@@ -278,7 +285,7 @@ def node_execute_shell(original: Method, settings: PoolSettings) -> Method:
             await _wait_for_node(state, soft)
         state.busy += 1
         state.held += held
-        state.uses.add()
+        state.count_use()
         try:
             return await original(self, *args, **kwargs)
         finally:

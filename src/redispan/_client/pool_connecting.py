@@ -145,10 +145,11 @@ def _has_own_policy(pool: Any) -> bool:
 
 def connect_shell(original: Method) -> Method:
     """Sync ``connect``: on its own timeouts, whatever the connection is held for; its errors marked as harmless."""
+    is_open = pool_seam.is_open_sync
 
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if seam.is_open(self):
+        if is_open(self):
             return original(self, *args, **kwargs)
         opening = _Opening(self)
         try:
@@ -164,10 +165,11 @@ def connect_shell(original: Method) -> Method:
 
 def async_connect_shell(original: Method) -> Method:
     """Async ``connect``, likewise."""
+    is_open = pool_seam.is_open_async
 
     @functools.wraps(original)
     async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if seam.is_open(self):
+        if is_open(self):
             return await original(self, *args, **kwargs)
         opening = _Opening(self)
         try:

@@ -34,6 +34,7 @@ def _awake(state: PoolState | None, pool: Any, attach: Attach) -> PoolState | No
 
 def get_connection_shell(original: Method, attach: Attach) -> Method:
     """Sync ``ConnectionPool.get_connection``: wait where it would raise, retry where it may."""
+    on_waited, get_ident = POOLS.on_waited, threading.get_ident
 
     @functools.wraps(original)
     def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -42,7 +43,7 @@ def get_connection_shell(original: Method, attach: Attach) -> Method:
             state = _awake(state, self, attach)
             if state is None:
                 return original(self, *args, **kwargs)
-        start_s = time.monotonic() if POOLS.on_waited else 0.0
+        start_s = time.monotonic() if on_waited else 0.0
         if state.waiters and state.tuned:
             connection = _lend(state, self, functools.partial(original, self, *args, **kwargs), None)
         else:
@@ -51,7 +52,11 @@ def get_connection_shell(original: Method, attach: Attach) -> Method:
             except Exception as error:
                 get = functools.partial(original, self, *args, **kwargs)
                 connection = _lend(state, self, get, error)
-        _lent(state, connection, threading.get_ident())
+        try:
+            connection.redispan_holder = get_ident()
+            state.count_use()
+        except Exception:
+            LEDGER.telemetry_error("pool")
         if start_s:
             _note_lending(state, connection, start_s)
         return connection
@@ -82,6 +87,7 @@ def _connected(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
 
 def async_get_connection_shell(original: Method, attach: Attach) -> Method:
     """Async ``ConnectionPool.get_connection``, likewise."""
+    on_waited, current_task = POOLS.on_waited, asyncio.current_task
 
     @functools.wraps(original)
     async def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -90,7 +96,7 @@ def async_get_connection_shell(original: Method, attach: Attach) -> Method:
             state = _awake(state, self, attach)
             if state is None:
                 return await original(self, *args, **kwargs)
-        start_s = time.monotonic() if POOLS.on_waited else 0.0
+        start_s = time.monotonic() if on_waited else 0.0
         if state.waiters and state.tuned:
             connection = await _lend_async(state, self, functools.partial(original, self, *args, **kwargs), None)
         else:
@@ -99,7 +105,11 @@ def async_get_connection_shell(original: Method, attach: Attach) -> Method:
             except Exception as error:
                 get = functools.partial(original, self, *args, **kwargs)
                 connection = await _lend_async(state, self, get, error)
-        _lent(state, connection, id(asyncio.current_task()))
+        try:
+            connection.redispan_holder = id(current_task())
+            state.count_use()
+        except Exception:
+            LEDGER.telemetry_error("pool")
         if start_s:
             _note_lending(state, connection, start_s)
         return connection
@@ -132,7 +142,7 @@ async def _connected_async(state: PoolState, pool: Any, get: Callable[[], Awaita
 def _lent(state: PoolState, connection: Any, holder: int) -> None:
     try:
         connection.redispan_holder = holder
-        state.uses.add()
+        state.count_use()
     except Exception:
         LEDGER.telemetry_error("pool")
 
@@ -143,35 +153,43 @@ def _note_lending(state: PoolState, connection: Any, start_s: float) -> None:
     POOLS.call(POOLS.on_waited, state.name, now - start_s)
 
 
+def _let_go(connection: Any) -> None:
+    # Before it is free: afterwards it may be another's already.
+    try:
+        connection.redispan_holder = 0
+    except Exception:
+        return
+
+
 def _given_back(state: PoolState, connection: Any) -> None:
     """A connection was given back: nothing of its last use may reach the next."""
-    connection.redispan_holder = 0
     if getattr(connection, "redispan_hold", None) is not None:
         block_budget.end(connection)
     if state.waiters:
         pool_waiting.wake_one(state)
-    if POOLS.on_used:
-        lent_s = getattr(connection, "redispan_lent_s", None)
-        if lent_s is not None:
-            connection.redispan_lent_s = None
-            POOLS.call(POOLS.on_used, state.name, time.monotonic() - lent_s)
+    lent_s = getattr(connection, "redispan_lent_s", None)
+    if lent_s is not None:
+        connection.redispan_lent_s = None
+        POOLS.call(POOLS.on_used, state.name, time.monotonic() - lent_s)
 
 
 def release_shell(original: Method) -> Method:
     """Sync ``release``."""
+    on_used = POOLS.on_used
 
     @functools.wraps(original)
     def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
-        state = self.redispan_state
-        if state is None:
-            return original(self, connection, *args, **kwargs)
+        _let_go(connection)
         try:
             return original(self, connection, *args, **kwargs)
         finally:
             try:
-                if state.surplus:
-                    _trim(state, self, connection)
-                _given_back(state, connection)
+                state = self.redispan_state
+                if state is not None:
+                    if state.surplus:
+                        _trim(state, self, connection)
+                    if connection.redispan_hold is not None or state.waiters or on_used:
+                        _given_back(state, connection)
             except Exception:
                 LEDGER.telemetry_error("pool")
 
@@ -180,19 +198,21 @@ def release_shell(original: Method) -> Method:
 
 def async_release_shell(original: Method) -> Method:
     """Async ``release``."""
+    on_used = POOLS.on_used
 
     @functools.wraps(original)
     async def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
-        state = self.redispan_state
-        if state is None:
-            return await original(self, connection, *args, **kwargs)
+        _let_go(connection)
         try:
             return await original(self, connection, *args, **kwargs)
         finally:
             try:
-                _given_back(state, connection)
-                if state.surplus and not state.waiters:
-                    await _trim_async(state, self, connection)
+                state = self.redispan_state
+                if state is not None:
+                    if connection.redispan_hold is not None or state.waiters or on_used:
+                        _given_back(state, connection)
+                    if state.surplus and not state.waiters:
+                        await _trim_async(state, self, connection)
             except Exception:
                 LEDGER.telemetry_error("pool")
 

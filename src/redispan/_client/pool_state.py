@@ -72,6 +72,7 @@ class PoolState:
         self.reading = threading.Lock()
         self.waiters: deque[Any] = deque()
         self.uses = Tally()
+        self.count_use = self.uses.add
         self.created = 0
         self.connect_failures = 0
         self.timeouts = 0
