@@ -1,0 +1,144 @@
+"""The reports in a terminal: from a port, from the processes themselves, and what is said when nobody answers."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from insight_data import entry, pool, server, snapshot
+from redispan._insight import reporting, snapshots
+from redispan.cli import arguments, report
+from redispan.cli.report_text import as_text
+from redispan.host_sharing.member import Member, totals_only
+from redispan.monitoring import serve
+from redispan.monitoring.server import MonitoringServer
+
+NAMES = ("performance", "pool", "cache", "health")
+
+
+def busy_snapshot() -> dict[str, Any]:
+    """A process that has seen a bit of everything."""
+    window = [entry(ms=2.0)] * 40 + [entry(ms=70.0, command="EVAL", error="OOM")] * 10
+    return snapshot(window, pools=[pool(busy=3, peak=48, uses=100, created=2)], servers={"cache:6379": server()})
+
+
+@pytest.fixture
+def port() -> Iterator[MonitoringServer]:
+    """A port of this process."""
+    opened = serve()
+    yield opened
+    opened.close()
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Run the command line."""
+    code = arguments.run(["report", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", ["http://127.0.0.1:{}", "127.0.0.1:{}", "http://127.0.0.1:{}/monitoring/redis/"])
+def test_a_port_is_read_however_its_url_is_written(
+    name: str, shape: str, port: MonitoringServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With and without scheme and path; as JSON it is the report itself."""
+    code, out, err = said(capsys, name, "--json", "--url", shape.format(port.port))
+    assert (code, err) == (0, "")
+    assert json.loads(out)["schema_version"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_report_is_text_with_its_figures(name: str) -> None:
+    """A full report and an empty one both become lines; the full one has its figures in them."""
+    makers = {"performance": reporting.performance, "connection-pool": reporting.pools,
+              "cache-patterns": reporting.cache, "health": reporting.health}  # fmt: skip
+    called = report.NAMES[name]
+    text = as_text(called, makers[called](busy_snapshot()).as_data())
+    assert {"performance": "EVAL", "pool": "96.0%", "cache": "reads", "health": "NOT OK"}[name] in text
+    empty = as_text(called, makers[called](snapshots.empty()).as_data())
+    assert "0 processes" in empty
+
+
+def test_the_processes_are_asked_without_a_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the service's name and the folder, over their sockets; totals of one that ended count."""
+    monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
+    members = []
+    for pid in (11, 12):
+        member = Member(lambda pid=pid: {**busy_snapshot(), "processes": [{"pid": pid, "started_unix_ns": 1}]},
+                        totals_only, snapshots.merge)  # fmt: skip
+        member.base, member.service = str(tmp_path), "shop"
+        member._open(_folder(member))
+        members.append(member)
+    import threading
+
+    serving = [threading.Thread(target=member._answerer.serve, args=(3.0,)) for member in members]
+    for thread in serving:
+        thread.start()
+    code, out, _ = said(capsys, "performance", "--service", "shop", "--json")
+    for member in members:
+        member._answerer.leave()
+    for thread in serving:
+        thread.join()
+    found = json.loads(out)
+    assert code == 0
+    assert found["processes"] == [11, 12]
+    assert found["totals"]["operations"] == 100
+
+
+def _folder(member: Member) -> Path:
+    from redispan.host_sharing.private_folder import open_folder
+
+    return open_folder(member.folder)
+
+
+def test_nobody_there_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No process, no port, no report behind the port: one line on standard error, exit code 1."""
+    monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
+    for words in (["--service", "nobody"], ["--url", "http://127.0.0.1:1"], ["--url", "ftp://x"]):
+        code, out, err = said(capsys, "health", *words)
+        assert (code, out) == (1, "")
+        assert err.startswith("redispan: ")
+        assert err.count("\n") == 1
+
+
+def test_a_token_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Never from an argument, which others on the machine could read."""
+    opened = serve(token="right")
+    try:
+        code, _, err = said(capsys, "health", "--url", f"127.0.0.1:{opened.port}")
+        assert code == 1
+        assert "OTEL_PYTHON_REDISPAN_MONITORING_TOKEN" in err
+        monkeypatch.setenv("OTEL_PYTHON_REDISPAN_MONITORING_TOKEN", "right")
+        assert said(capsys, "health", "--url", f"127.0.0.1:{opened.port}")[0] == 0
+    finally:
+        opened.close()
+
+
+def test_an_unhealthy_redis_is_an_exit_code(
+    port: MonitoringServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scripts can ask; the port's status 503 is an answer, not a failure to get one."""
+    window = [entry(error="ConnectionError")] * 50
+    from redispan import reports
+
+    monkeypatch.setattr(reports, "gather", lambda scope: reports.Gathered(scope, [snapshot(window)]))
+    code, out, err = said(capsys, "health", "--url", f"127.0.0.1:{port.port}")
+    assert (code, err) == (1, "")
+    assert "unhealthy" in out
+
+
+def test_fleet_is_there_too() -> None:
+    """The report over all hosts is one of the reports."""
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    assert parser.parse_args(["fleet", "--prometheus", "http://x"]).prometheus == "http://x"
