@@ -40,18 +40,12 @@ def prepare(settings: Settings) -> None:
     HOST.service = service_of(os.environ, sys.argv)
     HOST.base = settings.runtime_dir
     HOST.sharing = settings.host_sharing
-    reports.gather_others = gather
+    reports.gather_others = HOST.gather
     if settings.monitoring_port:
         _prepare_port(settings)
     if settings.server_probe:
         _prepare_probe(settings)
     INSIGHT.on_tick.append(HOST.start)
-
-
-def gather() -> tuple[list[dict[str, Any]], int]:
-    """What the siblings say, and how many of them said nothing in time."""
-    found, silent = HOST.gather()
-    return found, len(silent)
 
 
 def own_readings() -> list[ServerReading]:

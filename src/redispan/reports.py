@@ -6,7 +6,7 @@ Each returns a frozen record; ``as_data()`` makes plain data of it, whose JSON s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,8 +24,8 @@ SLICES = Slices()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=SLICES.reset)
 
-Gather = Callable[[], tuple[list[dict[str, Any]], int]]
-"""Snapshots of the other processes of the service on this host, and how many of them did not answer."""
+Gather = Callable[[], tuple[list[dict[str, Any]], Sequence[int]]]
+"""Snapshots of the other processes of the service on this host, and the ids of those that did not answer."""
 
 gather_others: Gather | None = None
 """Set by whoever can ask the other processes; without it the host's truth is this process's."""
@@ -84,12 +84,12 @@ class Gathered:
     Attributes:
         scope: What it covers, in effect.
         parts: One snapshot of each process, this one's first.
-        missing: How many processes did not answer in time.
+        missing: The processes that did not answer in time.
     """
 
     scope: str
     parts: list[dict[str, Any]]
-    missing: int = 0
+    missing: Sequence[int] = ()
 
     @property
     def snapshot(self) -> dict[str, Any]:

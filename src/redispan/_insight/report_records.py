@@ -34,14 +34,14 @@ class Report:
         generated_at: When (ISO 8601).
         scope: ``process`` or ``host``.
         processes: The processes it covers.
-        missing: How many processes did not answer in time.
+        missing: The processes that did not answer in time.
     """
 
     schema_version: str
     generated_at: str
     scope: str
     processes: tuple[int, ...]
-    missing: int
+    missing: tuple[int, ...]
 
     def as_data(self) -> dict[str, Any]:
         """As plain data for JSON."""

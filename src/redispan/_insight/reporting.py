@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redispan._insight.facts import Facts, iso
@@ -15,7 +15,7 @@ SLOWEST_SHOWN = 20
 Snapshot = Mapping[str, Any]
 
 
-def performance(snapshot: Snapshot, *, scope: str = "process", missing: int = 0) -> PerformanceReport:
+def performance(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int] = ()) -> PerformanceReport:
     """The comprehensive report."""
     facts = Facts(snapshot)
     health = judge(facts)
@@ -45,7 +45,7 @@ def performance(snapshot: Snapshot, *, scope: str = "process", missing: int = 0)
     )
 
 
-def health(snapshot: Snapshot, *, scope: str = "process", missing: int = 0) -> HealthReport:
+def health(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int] = ()) -> HealthReport:
     """The health check."""
     facts = Facts(snapshot)
     judged = judge(facts)
@@ -62,13 +62,13 @@ def health(snapshot: Snapshot, *, scope: str = "process", missing: int = 0) -> H
     )
 
 
-def pools(snapshot: Snapshot, *, scope: str = "process", missing: int = 0) -> PoolReport:
+def pools(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int] = ()) -> PoolReport:
     """The pool report."""
     facts = Facts(snapshot)
     return PoolReport(**_head(facts, scope, missing), pools=facts.pools, recommendations=find(facts, "pool"))
 
 
-def cache(snapshot: Snapshot, *, scope: str = "process", missing: int = 0) -> CacheReport:
+def cache(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int] = ()) -> CacheReport:
     """The cache report."""
     facts = Facts(snapshot)
     usage = facts.usage
@@ -86,11 +86,11 @@ def cache(snapshot: Snapshot, *, scope: str = "process", missing: int = 0) -> Ca
     )
 
 
-def _head(facts: Facts, scope: str, missing: int) -> dict[str, Any]:
+def _head(facts: Facts, scope: str, missing: Sequence[int]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "generated_at": iso(facts.now_ns),
         "scope": scope,
         "processes": tuple(process["pid"] for process in facts.snapshot["processes"]),
-        "missing": missing,
+        "missing": tuple(missing),
     }

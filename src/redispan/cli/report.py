@@ -131,5 +131,5 @@ def of_this_host(name: str, service: str | None) -> Mapping[str, Any]:
             + (f" ({len(silent)} did not answer in time)" if silent else "")
             + ": give --service as in OTEL_SERVICE_NAME (and run as the same user), or --url"
         )
-    found: Mapping[str, Any] = makers[name](snapshots.merge(parts), scope="host", missing=len(silent)).as_data()
+    found: Mapping[str, Any] = makers[name](snapshots.merge(parts), scope="host", missing=silent).as_data()
     return found

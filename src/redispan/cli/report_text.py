@@ -23,7 +23,8 @@ def as_text(name: str, report: Data) -> str:
 def _head(report: Data) -> Iterable[str]:
     many = len(report["processes"])
     covers = f"{many} processes" if many != 1 else f"process {report['processes'][0]}"
-    missing = f", {report['missing']} did not answer" if report["missing"] else ""
+    silent = ", ".join(map(str, report["missing"]))
+    missing = f", {silent} did not answer" if silent else ""
     yield f"{covers}{missing}, at {report['generated_at']}"
 
 

@@ -175,14 +175,14 @@ def test_the_distribution_counts_every_duration_once(durations: list[float]) -> 
 
 
 def test_page_data_covers_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page shows the merged figures, and says how many did not answer."""
+    """The page shows the merged figures, and says who did not answer."""
     parts = [snapshot([entry(ms=2.0)] * 3, pid=1), snapshot([entry(ms=80.0, error="X")], pid=2)]
-    monkeypatch.setattr(reports, "gather", lambda scope: reports.Gathered(scope, parts, 1))
+    monkeypatch.setattr(reports, "gather", lambda scope: reports.Gathered(scope, parts, (7,)))
     found = page_data.page_data("host")
     assert found["performance"]["totals"]["operations"] == 4
-    assert found["performance"]["missing"] == 1
+    assert found["performance"]["missing"] == (7,)
     assert sum(bar["operations"] for bar in found["distribution"]) == 4
     assert (
         found["performance"]
-        == reporting.performance(reports.Gathered("host", parts).snapshot, scope="host", missing=1).as_data()
+        == reporting.performance(reports.Gathered("host", parts).snapshot, scope="host", missing=(7,)).as_data()
     )
