@@ -22,6 +22,7 @@ from stack.native.stack import Tools
 
 SPANS_PER_REQUEST = 500
 SPANS_PER_TRACE = 10
+TRACE_MARK = b"\xabredispa"
 CASES: dict[str, list[str]] = {
     "base alone (redaction, span metrics, service graph)": [],
     "base + OTLP over gRPC with the queue on disk": ["backends/otlp-grpc"],
@@ -56,12 +57,13 @@ def load(collector: Collector, seconds: float) -> tuple[int, float, float, float
     """Sends for some seconds, waits until the queue is empty, and returns spans, CPU seconds, memory and time."""
     process = psutil.Process(collector.program.pid)
     connection = http.client.HTTPConnection("127.0.0.1", collector.http_port)
-    bodies = [request_body(number) for number in range(40)]
-    post(connection, bodies[0])
+    body = request_body()
+    post(connection, body)
     time.sleep(1)
     before, start, sent = cpu(process), time.monotonic(), 0
     while time.monotonic() < start + seconds:
-        post(connection, bodies[sent // SPANS_PER_REQUEST % len(bodies)])
+        # New traces each time: a sampler would remember what it decided on the old ones.
+        post(connection, body.replace(TRACE_MARK, sent.to_bytes(len(TRACE_MARK), "big")))
         sent += SPANS_PER_REQUEST
     took_s = time.monotonic() - start
     rss_mb = process.memory_info().rss / 1e6
@@ -87,7 +89,7 @@ def post(connection: http.client.HTTPConnection, body: bytes) -> None:
         raise SystemExit(f"refused with {reply.status}")
 
 
-def request_body(number: int) -> bytes:
+def request_body() -> bytes:
     """Spans as redispan makes them: ten in a trace, eight attributes each."""
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
@@ -103,9 +105,8 @@ def request_body(number: int) -> bytes:
     }  # fmt: skip
     for index in range(SPANS_PER_REQUEST):
         span = scope.spans.add()
-        trace = number * SPANS_PER_REQUEST + index // SPANS_PER_TRACE + 1
-        span.trace_id = trace.to_bytes(16, "big")
-        span.span_id = (number * SPANS_PER_REQUEST + index + 1).to_bytes(8, "big")
+        span.trace_id = TRACE_MARK + (index // SPANS_PER_TRACE + 1).to_bytes(8, "big")
+        span.span_id = (index + 1).to_bytes(8, "big")
         span.name, span.kind = "GET redis:6379", 3
         span.start_time_unix_nano, span.end_time_unix_nano = now_ns - 400_000, now_ns
         for key, value in texts.items():
