@@ -5,6 +5,7 @@ Nothing of it runs before: a prefork master that makes no operation has no threa
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from redispan.host_sharing.private_folder import service_of
 from redispan.insight import INSIGHT
 from redispan.settings import Settings
 
+_log = logging.getLogger("redispan")
+
 HOST = Member(reports.snapshot_of_this_process, totals_only, snapshots.merge)
 """This process among the processes of its service on this host."""
 
@@ -35,8 +38,15 @@ def prepare(settings: Settings) -> None:
     global _prepared
     if not settings.insight or settings == _prepared:
         return
-    stop()
-    _prepared = settings
+    try:
+        stop()
+        _prepared = settings
+        _prepare(settings)
+    except Exception as fault:
+        _log.warning("redispan: no monitoring: %s: %s", type(fault).__name__, fault)
+
+
+def _prepare(settings: Settings) -> None:
     HOST.service = service_of(os.environ, sys.argv)
     HOST.base = settings.runtime_dir
     HOST.sharing = settings.host_sharing
@@ -80,6 +90,7 @@ def _prepare_port(settings: Settings) -> None:
             )
             _at_stop.append(holder.close)
             _in_child.append(holder.forget)
+            HOST.before_exit.append(holder.forget)
         holder(folder)
 
     HOST.chores.append(hold)
@@ -92,6 +103,7 @@ def stop() -> None:
     if HOST.start in INSIGHT.on_tick:
         INSIGHT.on_tick.remove(HOST.start)
     HOST.chores.clear()
+    HOST.before_exit.clear()
     HOST.stop()
     while _at_stop:
         _at_stop.pop()()

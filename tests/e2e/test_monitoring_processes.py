@@ -141,15 +141,17 @@ def uvicorn(watched: Watched) -> tuple[object, ...]:
     return ("uvicorn", "shop_fastapi:app", "--workers", "2", "--port", str(watched.served_at), "--log-level", "warning")
 
 
-@pytest.mark.parametrize("kind", ["gunicorn", "gunicorn preloaded", "uvicorn"])
+@pytest.mark.parametrize("kind", ["gunicorn", "gunicorn preloaded", "gunicorn with gevent", "uvicorn"])
 def test_totals_are_the_hosts_and_survive_the_holder(kind: str, watched: Watched, tmp_path: Path) -> None:
     """Closed until the first operation; then exact over all workers, and after the port's holder was killed still."""
     command = {
         "gunicorn": gunicorn(watched),
         "gunicorn preloaded": gunicorn(watched, "--preload"),
+        "gunicorn with gevent": gunicorn(watched, "--worker-class", "gevent"),
         "uvicorn": uvicorn(watched),
     }[kind]
-    with watched.launcher.running(tmp_path / "log", *command) as process:
+    patched = {"OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH": "patch_all"} if "gevent" in kind else {}
+    with watched.launcher.running(tmp_path / "log", *command, variables=patched) as process:
         wait_until_served(f"http://127.0.0.1:{watched.served_at}/ready", process)
         assert not watched.is_open()
         assert list(watched.runtime_dir.iterdir()) == []

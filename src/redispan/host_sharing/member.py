@@ -116,6 +116,9 @@ class Member:
         self._not_started()
 
     def _run(self) -> None:
+        self._guarded(self._live)
+
+    def _live(self) -> None:
         stopping = self._stopping
         folder = self._folder_or_none()
         answerer = self._answerer
