@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from redispan._client.patching import Patch
 from redispan._client.pool_values import keepalive_options
 from redispan.pool_settings import PoolSettings
 from redispan.settings import Settings
@@ -16,6 +18,8 @@ _log = logging.getLogger("redispan")
 _REDIS_SCHEMES = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 _enabled: PoolSettings | None = None
 _watching = False
+_patched: Patch | None = None
+_APP_MODULE = "celery.app.base"
 
 
 def transport_options(settings: PoolSettings) -> dict[str, Any]:
@@ -45,7 +49,11 @@ def backend_options(settings: PoolSettings) -> dict[str, Any]:
 def tune_app(app: Any, extra: Mapping[str, Any] | None = None, settings: PoolSettings | None = None) -> dict[str, Any]:
     """Fill in what ``app`` left unset, and return it."""
     settings = settings or _enabled or Settings.from_environment()[0]
-    conf = app.conf
+    return fill_in(app.conf, extra or {}, settings)
+
+
+def fill_in(conf: Any, extra: Mapping[str, Any], settings: PoolSettings) -> dict[str, Any]:
+    """Fill in what a loaded configuration leaves unset, and return it."""
     given = conf.table(with_defaults=False)
     filled: dict[str, Any] = {}
     if _is_redis(conf.broker_url) or _is_redis(getattr(conf, "broker_write_url", None)):
@@ -57,7 +65,7 @@ def tune_app(app: Any, extra: Mapping[str, Any] | None = None, settings: PoolSet
         filled.update(
             {key: value for key, value in backend_options(settings).items() if not _is_given(given, key, conf)}
         )
-    filled.update({key: value for key, value in (extra or {}).items() if not _is_given(given, key, conf)})
+    filled.update({key: value for key, value in extra.items() if not _is_given(given, key, conf)})
     for key, value in filled.items():
         conf[key] = value
     return filled
@@ -82,41 +90,51 @@ def _default(conf: Any, key: str) -> Any:
 
 
 def watch(settings: PoolSettings) -> None:
-    """Tune every app when it is complete; nothing is imported for it."""
+    """Tune every app when its configuration is loaded; nothing is imported for it."""
     global _enabled, _watching
     _enabled = settings
     if _watching:
         return
-    if "celery._state" in sys.modules:
-        _connect(sys.modules["celery._state"])
-        _watching = True
+    loaded = sys.modules.get(_APP_MODULE)
+    if loaded is not None:
+        _patch(loaded)
         return
     try:
         import wrapt
     except ImportError:
         return
-    wrapt.register_post_import_hook(_connect, "celery._state")
-    _watching = True
+    wrapt.register_post_import_hook(_patch, _APP_MODULE)
+    _watching = True  # the hook stays; it looks at `_enabled`
 
 
 def stop() -> None:
     """Tune no further apps."""
-    global _enabled
+    global _enabled, _patched
     _enabled = None
+    if _patched is not None:
+        _patched.undo()
+        _patched = None
 
 
-def _connect(state_module: Any) -> None:
+def _patch(module: Any) -> None:
+    global _patched
     try:
-        connect: Callable[[Callable[[Any], None]], Any] = state_module.connect_on_app_finalize
-        connect(_on_finalized)
+        if _enabled is not None and _patched is None:
+            # The one moment when everything that the program says is known and nothing has connected yet.
+            _patched = Patch(module.Celery, "_load_config", _load_shell)
     except Exception as fault:
         _log.debug("redispan: Celery apps are not tuned: %s", type(fault).__name__)
 
 
-def _on_finalized(app: Any) -> None:
-    if _enabled is None:
-        return
-    try:
-        tune_app(app)
-    except Exception as fault:
-        _log.warning("redispan: a Celery app is left as it is: %s", type(fault).__name__)
+def _load_shell(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def _load_config(self: Any, *args: Any, **kwargs: Any) -> Any:
+        conf = original(self, *args, **kwargs)
+        try:
+            if _enabled is not None:
+                fill_in(conf, {}, _enabled)
+        except Exception as fault:
+            _log.warning("redispan: a Celery app is left as it is: %s", type(fault).__name__)
+        return conf
+
+    return _load_config

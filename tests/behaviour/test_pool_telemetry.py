@@ -1,0 +1,127 @@
+"""Pools as metrics: the conventions' names, the pool's own truth, nothing for a pool that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+
+from servers.cluster import ClusterServer
+from servers.redis_server import RedisServer
+from telemetry_in_memory import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
+
+
+def points(telemetry: TelemetryInMemory, name: str) -> dict[tuple[Any, ...], Any]:
+    """The values of a metric by pool name (and state or reason)."""
+    found: dict[tuple[Any, ...], Any] = {}
+    data = telemetry._reader.get_metrics_data()
+    for resource in data.resource_metrics if data else ():
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                if metric.name == name:
+                    for point in metric.data.data_points:
+                        key = tuple(point.attributes[key] for key in sorted(point.attributes))
+                        found[key] = getattr(point, "value", None) if hasattr(point, "value") else point.count
+    return found
+
+
+def test_the_conventional_metrics_of_a_pool(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
+    """Count by state, limit, pending, timeouts and opening time are there under the pool's name."""
+    telemetry = instrument()
+    client = redis.Redis(host=redis_server.host, port=redis_server.port)
+    client.ping()
+    name = f"{redis_server.host}:{redis_server.port}/0"
+    held = client.connection_pool.get_connection() if VERSION >= (5, 3) else client.connection_pool.get_connection("_")
+    client.ping()
+    assert points(telemetry, "db.client.connection.count") == {(name, "idle"): 1, (name, "used"): 1}
+    assert points(telemetry, "db.client.connection.max") == {(name,): 50}
+    assert points(telemetry, "db.client.connection.idle.max") == {(name,): 50}
+    assert points(telemetry, "db.client.connection.idle.min") == {(name,): 0}
+    assert points(telemetry, "db.client.connection.pending_requests") == {(name,): 0}
+    assert points(telemetry, "db.client.connection.timeouts") == {(name,): 0}
+    assert points(telemetry, "db.client.connection.create_time") == {(name,): 2}
+    assert points(telemetry, "redis.client.connection.created") == {(name,): 2}
+    assert points(telemetry, "redis.client.connection.reused") == {(name,): 1}
+    assert points(telemetry, "db.client.connection.use_time") == {}
+    client.connection_pool.release(held)
+    client.close()
+    assert points(telemetry, "db.client.connection.count") == {}
+
+
+def test_wait_and_use_time_are_a_setting(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
+    """With pool_time_histograms every use of a connection is measured."""
+    telemetry = instrument(pool_time_histograms=True)
+    client = redis.Redis(host=redis_server.host, port=redis_server.port)
+    for _ in range(3):
+        client.ping()
+    name = f"{redis_server.host}:{redis_server.port}/0"
+    assert points(telemetry, "db.client.connection.wait_time") == {(name,): 3}
+    assert points(telemetry, "db.client.connection.use_time") == {(name,): 3}
+
+
+def test_pool_off_says_nothing(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
+    """pool=off: no values filled in, no pool metrics."""
+    telemetry = instrument(pool="off")
+    client = redis.Redis(host=redis_server.host, port=redis_server.port)
+    client.ping()
+    assert "health_check_interval" not in client.connection_pool.connection_kwargs or not (
+        client.connection_pool.connection_kwargs["health_check_interval"]
+    )
+    assert points(telemetry, "db.client.connection.count") == {}
+
+
+def test_pools_are_held_weakly(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
+    """A pool that nobody refers to is collected, and leaves the metrics."""
+    telemetry = instrument()
+    client = redis.Redis(host=redis_server.host, port=redis_server.port)
+    client.ping()
+    assert points(telemetry, "db.client.connection.count")
+    client = None  # type: ignore[assignment]
+    gc.collect()
+    assert points(telemetry, "db.client.connection.count") == {}
+
+
+async def test_nodes_of_an_async_cluster_are_pools(
+    instrument: Callable[..., TelemetryInMemory], cluster_server: ClusterServer
+):
+    """Every node that was used is a pool of its own, and more tasks than connections are served."""
+    telemetry = instrument(pool_max_connections=5)
+    client = redis.asyncio.RedisCluster(host=cluster_server.host, port=cluster_server.port)
+    await asyncio.gather(*(client.incr("n") for _ in range(300)))
+    assert await client.get("n") == b"300"
+    owner = cluster_server.owner_of("n")
+    counts = points(telemetry, "db.client.connection.count")
+    name = f"{owner.host}:{owner.port}/0"
+    assert 1 <= counts[name, "idle"] <= 6
+    assert counts[name, "used"] == 0
+    await (client.aclose() if hasattr(client, "aclose") else client.close())
+
+
+async def test_cancelled_operations_leave_the_count_exact(
+    instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer
+):
+    """Tasks cancelled in any phase: afterwards nothing is used, and idle is what is open."""
+    telemetry = instrument()
+    client = redis.asyncio.Redis(host=redis_server.host, port=redis_server.port)
+    for pause_s in (0, 0.0002, 0.001, 0.003):
+        tasks = [asyncio.create_task(client.set("k", "v" * 1000)) for _ in range(60)]
+        await asyncio.sleep(pause_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    name = f"{redis_server.host}:{redis_server.port}/0"
+    counts = points(telemetry, "db.client.connection.count")
+    pool = client.connection_pool
+    assert counts[name, "used"] == 0 == len(pool._in_use_connections)
+    assert counts[name, "idle"] == sum(one.is_connected for one in pool._available_connections)
+    await (client.aclose() if hasattr(client, "aclose") else client.close())

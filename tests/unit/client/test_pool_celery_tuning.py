@@ -1,0 +1,88 @@
+"""Celery's configuration: what is filled in, and that the program's word stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+celery = pytest.importorskip("celery")
+
+from redispan._client import celery_tuning  # noqa: E402
+from redispan.celery import tune  # noqa: E402
+from redispan.settings import Settings  # noqa: E402
+
+URL = "redis://localhost"
+
+
+def app(**conf: Any) -> Any:
+    """An app on Redis with a configuration of its own."""
+    made = celery.Celery("shop", broker=conf.pop("broker", URL), backend=conf.pop("backend", URL))
+    made.conf.update(conf)
+    return made
+
+
+def test_the_values_of_the_mission_are_filled_in() -> None:
+    """Broker and result backend get their values; the result backend's read timeout and the worker's stay Celery's."""
+    shop = app()
+    tune(shop)
+    options = shop.conf.broker_transport_options
+    assert (options["max_connections"], options["socket_connect_timeout"], options["socket_timeout"]) == (50, 3.0, 2.0)
+    assert options["health_check_interval"] == 15
+    assert "retry" not in options
+    assert "retry_on_error" not in options
+    assert (shop.conf.redis_max_connections, shop.conf.redis_socket_connect_timeout) == (50, 3.0)
+    assert (shop.conf.redis_socket_timeout, shop.conf.worker_prefetch_multiplier) == (120.0, 4)
+    assert shop.conf.worker_max_memory_per_child is None
+
+
+def test_worker_values_by_call() -> None:
+    """Prefetch, memory and the result timeout are set when asked for."""
+    shop = app()
+    tune(shop, prefetch_multiplier=2, max_memory_per_child_kib=200_000, result_socket_timeout_s=2)
+    conf = shop.conf
+    assert (conf.worker_prefetch_multiplier, conf.worker_max_memory_per_child) == (2, 200_000)
+    assert conf.redis_socket_timeout == 2
+
+
+def test_what_the_program_said_stays() -> None:
+    """Options that the program set keep their value, and the missing ones are filled in beside them."""
+    shop = app(
+        broker_transport_options={"visibility_timeout": 60, "socket_timeout": None, "max_connections": 3},
+        redis_max_connections=7,
+        worker_prefetch_multiplier=1,
+    )
+    filled = tune(shop, prefetch_multiplier=2)
+    options = shop.conf.broker_transport_options
+    assert (options["visibility_timeout"], options["socket_timeout"], options["max_connections"]) == (60, None, 3)
+    assert options["socket_connect_timeout"] == 3.0
+    assert (shop.conf.redis_max_connections, shop.conf.worker_prefetch_multiplier) == (7, 1)
+    assert "redis_max_connections" not in filled
+
+
+def test_old_names_are_the_programs_word_too() -> None:
+    """Upper-case settings of old programs count as given."""
+    shop = celery.Celery("shop", broker=URL, backend=URL)
+    shop.config_from_object({"CELERY_REDIS_MAX_CONNECTIONS": 9, "BROKER_URL": URL, "CELERY_RESULT_BACKEND": URL})
+    tune(shop)
+    assert shop.conf.redis_max_connections == 9
+
+
+def test_apps_on_other_brokers_are_left_alone() -> None:
+    """Nothing is filled in where Redis plays no part."""
+    shop = app(broker="amqp://localhost", backend="rpc://")
+    assert tune(shop) == {}
+
+
+def test_zero_code_tunes_an_app_when_its_configuration_is_loaded() -> None:
+    """While redispan watches, an app is tuned on load; afterwards the class is as before."""
+    from celery.app.base import Celery
+
+    before = vars(Celery)["_load_config"]
+    celery_tuning.watch(Settings())
+    try:
+        assert app().conf.broker_transport_options["max_connections"] == 50
+    finally:
+        celery_tuning.stop()
+    assert vars(Celery)["_load_config"] is before
+    assert "max_connections" not in app().conf.broker_transport_options
