@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.native.clients import Jaeger, Prometheus, get_text
+from stack.native.clients import Jaeger, Prometheus
 from stack.native.collector import Collector
-from stack.native.compose_file import service
+from stack.native.compose_file import replace_all, service
 from stack.native.otlp_sink import OtlpSink
 from stack.native.otlp_source import Source, log_record, pairs, span
 from stack.native.programs import Program, eventually, free_ports
@@ -90,15 +91,29 @@ def test_remote_write(tools: Tools, prometheus: Prometheus, tmp_path: Path) -> N
     assert found[0]["metric"]["server_address"] == "r"
 
 
-def test_scrape_page(tools: Tools, tmp_path: Path) -> None:
-    """A Prometheus of any age finds the metrics on the page, under the same names."""
+def test_scraping(tools: Tools, tmp_path: Path) -> None:
+    """A Prometheus that scrapes, with the shipped settings, has the same names and the program's own job label."""
+    (port,) = free_ports(1)
+    shutil.copytree(REPOSITORY / "collector/prometheus/rules", tmp_path / "rules")
     with Collector(tools, tmp_path, ["backends/prometheus-scrape"]) as collector:
         send_all(collector)
-        page = f"http://127.0.0.1:{collector.scrape_port}/metrics"
-        eventually(lambda: "redis_client_operations_total{" in get_text(page), what="the counter on the page")
-        (line,) = [line for line in get_text(page).splitlines() if line.startswith("redis_client_operations_total{")]
-    assert 'job="stand-in"' in line
-    assert line.endswith(" 7")
+        addresses = {"otelcol:8889": f"127.0.0.1:{collector.scrape_port}", "alertmanager:9093": "127.0.0.1:9"}
+        shipped = (REPOSITORY / "collector/prometheus/prometheus-scrape.yml").read_text()
+        (tmp_path / "prometheus.yml").write_text(
+            replace_all(shipped, addresses).replace("_interval: 15s", "_interval: 1s")
+        )
+        command = [
+            tools["prometheus"], "--config.file=prometheus.yml", f"--web.listen-address=127.0.0.1:{port}",
+            "--storage.tsdb.path=data",
+        ]  # fmt: skip
+        client = Prometheus(f"http://127.0.0.1:{port}")
+        program = Program("prometheus", command, tmp_path).start(f"{client.url}/-/ready")
+        try:
+            found = eventually(lambda: client.query("redis_client_operations_total"), what="the counter")
+        finally:
+            program.kill()
+    assert found[0]["value"][1] == "7"
+    assert found[0]["metric"]["job"] == "stand-in"
 
 
 def test_files(tools: Tools, tmp_path: Path) -> None:
