@@ -124,3 +124,22 @@ def test_a_gateway_that_leaves_loses_nothing(fleet: Fleet) -> None:
         timeout_s=90,
         every_s=1,
     )
+
+
+def test_gateways_are_found_by_name(tools: Tools, tmp_path: Path) -> None:
+    """The agent asks the name service where the gateways are, as in Kubernetes; here there is one."""
+    with (
+        OtlpSink() as sink,
+        Collector(
+            tools, tmp_path, ["scale/gateway", "backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}, name="gateway"
+        ) as gateway,
+    ):
+        found = {"GATEWAY_HOSTNAME": "localhost", "GATEWAY_PORT": gateway.grpc_address.split(":")[1]}
+        found["GATEWAY_ENDPOINT"] = f"dns:///localhost:{found['GATEWAY_PORT']}"
+        with Collector(tools, tmp_path, ["scale/agent", "scale/resolver-dns"], found, name="agent") as agent:
+            source = Source(agent.url)
+            # On a machine where the name also stands for ::1, which nobody listens on, some traces have to wait.
+            assert source.send_spans(*(span(f"n{number}") for number in range(30))) == 200
+            assert source.send_logs(log_record(eventName="redis.client.alert.anomaly")) == 200
+            eventually(lambda: sum(sink.span_names().values()) > 0, what="spans by name")
+            eventually(lambda: list(sink.log_records()), what="log records by name")
