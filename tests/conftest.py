@@ -71,6 +71,9 @@ def _nothing_left_instrumented() -> Iterator[None]:
         instrumentor = module.RedispanInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
+    books = sys.modules.get("redispan._core.ledger")
+    if books is not None:
+        books.LEDGER.clear()
 
 
 @pytest.fixture(autouse=True)

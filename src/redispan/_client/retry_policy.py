@@ -162,7 +162,7 @@ def deadline_of(connection: Any) -> float | None:
     if until_s is not None:
         return until_s
     state = connection.redispan_pool_state
-    operation = observing.running()
+    operation = observing.waiting()
     if state is None or operation is None or not operation.start_ns or not state.settings.pool_deadline_s:
         return None
     return deadline_s(state.settings.pool_deadline_s)
@@ -170,10 +170,11 @@ def deadline_of(connection: Any) -> float | None:
 
 def tell_operation(pause_s: float) -> None:
     """The operation in progress pauses before an attempt more."""
-    operation = observing.running()
+    operation = observing.waiting()
     if operation is not None:
         operation.backoff_ns += int(pause_s * 1e9)
-        operation.pool_retries = getattr(operation, "pool_retries", 0) + 1
+        operation.pool_retries += 1
+        operation.remarkable = True
 
 
 def place_of(connection: Any) -> object:
