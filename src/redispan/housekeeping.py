@@ -47,7 +47,7 @@ def prepare(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings) -> None:
-    HOST.service = service_of(os.environ, sys.argv)
+    HOST.service, HOST.name_service = "", lambda: service_of(os.environ, sys.argv)
     HOST.base = settings.runtime_dir
     HOST.sharing = settings.host_sharing
     reports.gather_others = HOST.gather

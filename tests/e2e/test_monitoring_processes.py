@@ -151,7 +151,9 @@ def test_totals_are_the_hosts_and_survive_the_holder(kind: str, watched: Watched
         "uvicorn": uvicorn(watched),
     }[kind]
     patched = {"OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH": "patch_all"} if "gevent" in kind else {}
-    with watched.launcher.running(tmp_path / "log", *command, variables=patched) as process:
+    # Spawned workers have to find each other without a name, too.
+    named = {"OTEL_SERVICE_NAME": ""} if kind == "uvicorn" else {}
+    with watched.launcher.running(tmp_path / "log", *command, variables={**patched, **named}) as process:
         wait_until_served(f"http://127.0.0.1:{watched.served_at}/ready", process)
         assert not watched.is_open()
         assert list(watched.runtime_dir.iterdir()) == []

@@ -50,6 +50,8 @@ class Member:
         self._remains_of = remains_of
         self._merge = merge
         self.service = ""
+        self.name_service: Callable[[], str] = str
+        """Asked for the name when it is first needed: as programs start, they don't know their own arguments yet."""
         self.base = ""
         self.sharing = True
         self.chores: list[Chore] = []
@@ -88,6 +90,8 @@ class Member:
     @property
     def folder(self) -> Path:
         """The service's private folder, whether it exists or not."""
+        if not self.service:
+            self.service = self.name_service()
         return folder_of(self.base, self.service)
 
     def start(self) -> None:
