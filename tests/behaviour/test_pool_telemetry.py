@@ -104,6 +104,7 @@ async def test_nodes_of_an_async_cluster_are_pools(
     name = f"{owner.host}:{owner.port}/0"
     assert 1 <= counts[name, "idle"] <= 6
     assert counts[name, "used"] == 0
+    assert points(telemetry, "redis.client.connection.created")[name,] == counts[name, "idle"]
     await (client.aclose() if hasattr(client, "aclose") else client.close())
 
 

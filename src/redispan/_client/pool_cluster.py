@@ -228,7 +228,7 @@ class Nodes:
         free = pool_seam.node_free(node)
         state = self._states.get(id(free))
         if state is None:
-            state = self._make(node, free, settings)
+            state = self._make(free, settings)
         if state is not None:
             state.active = True
         return state
@@ -237,11 +237,10 @@ class Nodes:
         """The companion of ``node`` if it has one."""
         return self._states.get(id(pool_seam.node_free(node)))
 
-    def _make(self, node: Any, free: Any, settings: PoolSettings) -> NodeState | None:
+    def _make(self, free: Any, settings: PoolSettings) -> NodeState | None:
         state = NodeState(free, settings, "")
         if not BOOK.add(state):
             return None
-        BOOK.name(state, f"{node.host}:{node.port}/0")
         state.active = True
         key = id(free)
         weakref.finalize(free, self._states.pop, key, None).atexit = False
@@ -295,6 +294,22 @@ def node_execute_shell(original: Method, settings: PoolSettings) -> Method:
                 pool_waiting.wake_one(state)
 
     return execute
+
+
+def node_acquire_shell(original: Method) -> Method:
+    """``ClusterNode.acquire_connection``: a new connection learns whose it is."""
+
+    @functools.wraps(original)
+    def acquire_connection(self: Any) -> Any:
+        connection = original(self)
+        try:
+            if connection.redispan_pool_state is None:
+                connection.redispan_pool_state = NODES.find(self)
+        except Exception:
+            LEDGER.telemetry_error("pool")
+        return connection
+
+    return acquire_connection
 
 
 async def _wait_for_node(state: NodeState, limit: int) -> None:

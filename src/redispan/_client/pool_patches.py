@@ -226,6 +226,7 @@ def _cluster_rows(settings: PoolSettings) -> list[Row]:
         ("asyncio.cluster", "{cluster}", "execute_command", pool_cluster.async_call_shell),
         ("asyncio.cluster", "ClusterPipeline", "execute", pool_cluster.async_batch_shell),
         ("asyncio.cluster", "ClusterNode", "execute_command", node),
+        ("asyncio.cluster", "ClusterNode", "acquire_connection", pool_cluster.node_acquire_shell),
         ("asyncio.cluster", "ClusterNode", "execute_pipeline", node),
     ]
 

@@ -49,6 +49,9 @@ def _of_nodes() -> Iterator[PoolStats]:
             every, free = pool_seam.node_connections(node)
             if not every:
                 continue
+            if not state.name:
+                # Not earlier: the node given to find the cluster by is another object than the one found there.
+                BOOK.name(state, f"{node.host}:{node.port}/0")
             yield _stats(
                 state,
                 limit=int(node.max_connections.soft)
