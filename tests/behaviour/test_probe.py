@@ -160,6 +160,7 @@ def test_gauges_and_the_memory_alert_come_from_the_reading(
     assert figures.memory_limit_bytes == 1 << 20
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_one_process_of_the_host_probes_and_the_others_read(
     redis_server: RedisServer, instrument: Instrument, tmp_path: Path
 ) -> None:

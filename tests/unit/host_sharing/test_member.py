@@ -113,6 +113,7 @@ def test_the_last_one_leaves_nothing(service: Service) -> None:
     assert not one.folder.exists()
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_is_no_member_until_it_starts(service: Service) -> None:
     """It answers to nobody under its parent's name, keeps nothing of the parent's alive, and starts as itself."""
     parent = started(service.member(1))

@@ -120,6 +120,7 @@ def test_any_service_name_makes_a_short_path(name: str) -> None:
     assert len(folder_of("/t", name).name) == 16
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_role_is_free_again_when_its_holder_died(folder: Path) -> None:
     """Another process has it, then is killed: the system frees it. A child of the holder holds nothing."""
     lock = RoleLock(folder / "role.lock")
