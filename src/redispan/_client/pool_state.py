@@ -63,6 +63,7 @@ class PoolState:
         self.closed = False
         self.outage = False
         self.resized = 0.0
+        self.quiet_since_s: float | None = None
         self.reset()
 
     def reset(self) -> None:

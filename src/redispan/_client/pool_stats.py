@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from redispan._client import pool_cluster, pool_seam
+from redispan._client import pool_cluster, pool_seam, pool_sizing
 from redispan._client.pool_state import BOOK, PoolState, is_ours
 from redispan._client.pool_values import TunedLimit, TunedNodeLimit
 from redispan._core.ledger import LEDGER
@@ -71,6 +71,7 @@ def of_pool(state: PoolState, pool: Any) -> PoolStats | None:
     leased, idle = pool_seam.lent_and_free(pool)
     if not state.active and not (state.closed and leased):
         return None
+    pool_sizing.after_look(state, pool, len(leased))
     limit = int(pool.max_connections)
     return _stats(
         state,

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
-from redispan._client import pool_seam
+from redispan._client import pool_seam, pool_sizing
 from redispan._client.pool_state import PoolState
 from redispan._core import observing
 
@@ -185,6 +185,7 @@ def wait_in_thread(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
             wait.ticket.wait(min(remaining_s, _LOOK_AGAIN_S))
     finally:
         waited_s = wait.ended(in_vain=in_vain)
+        pool_sizing.after_wait(state, pool, waited_s)
     return _exceed(state, pool, get, waited_s)
 
 
@@ -216,6 +217,7 @@ async def wait_in_task(state: PoolState, pool: Any, get: Callable[[], Awaitable[
         raise
     finally:
         waited_s = wait.ended(in_vain=in_vain)
+        pool_sizing.after_wait(state, pool, waited_s)
     return await _exceed_async(state, pool, get, waited_s)
 
 

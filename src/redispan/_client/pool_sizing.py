@@ -1,0 +1,71 @@
+"""Dynamic sizing, opt-in: a limit that redispan set follows measured use; quickly up, slowly down, and it says why.
+
+Callers that waited raise the limit at once. Looking at a pool (whoever reads its figures) lowers it, a tenth at a time,
+after minutes of use far below. A limit that the program set is never touched.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redispan._client.pool_seam import leased
+from redispan._client.pool_state import PoolState
+from redispan._client.pool_values import TunedLimit
+
+QUIET_S = 300.0
+"""How long the use must have been low before the limit is lowered by one step."""
+RAISE_PAUSE_S = 1.0
+"""One burst of waiters is one reason: further ones within this time don't raise the limit again."""
+LOW_USE = 0.5
+
+
+def after_wait(state: PoolState, pool: Any, waited_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    """A caller waited for a connection: raise the limit."""
+    limit = _limit(state, pool)
+    now = clock()
+    if limit is None or now - state.resized < RAISE_PAUSE_S:
+        return
+    state.quiet_since_s = None
+    wanted = min(state.settings.pool_sizing_ceiling, limit.ceiling, limit + max(1, math.ceil(limit / 4)))
+    if wanted > limit:
+        _resize(state, pool, limit, wanted, now, waited_s, "callers waited for a connection")
+
+
+def after_look(state: PoolState, pool: Any, used: int, clock: Callable[[], float] = time.monotonic) -> None:
+    """Somebody read the pool's figures: lower the limit if use has been low for long."""
+    limit = _limit(state, pool)
+    if limit is None:
+        return
+    now = clock()
+    if used > limit * LOW_USE or state.waiters:
+        state.quiet_since_s = None
+        return
+    if state.quiet_since_s is None:
+        state.quiet_since_s = now
+    if now - state.quiet_since_s < QUIET_S:
+        return
+    wanted = max(state.settings.pool_sizing_floor, limit - max(1, limit // 10))
+    if wanted < limit:
+        state.quiet_since_s = now
+        _resize(state, pool, limit, wanted, now, 0.0, "less than half was used for minutes")
+
+
+def _limit(state: PoolState, pool: Any) -> TunedLimit | None:
+    if not state.tuned or state.settings.pool_sizing != "dynamic":
+        return None
+    limit = getattr(pool, "max_connections", None)
+    return limit if isinstance(limit, TunedLimit) else None
+
+
+def _resize(
+    state: PoolState, pool: Any, limit: TunedLimit, wanted: int, now: float, waited_s: float, reason: str
+) -> None:
+    pool.max_connections = TunedLimit(wanted, limit.ceiling)
+    state.resized = now
+    if wanted < limit and len(leased(pool)) <= wanted:
+        # What is open beyond the new limit is closed as it is given back.
+        state.surplus = 1
+    state.tell("resized", pool, waited_s, f"from {int(limit)} to {wanted}: {reason}")
