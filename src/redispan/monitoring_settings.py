@@ -15,10 +15,13 @@ class MonitoringSettings:
         0,
         "Serve the monitoring page and endpoints on this port from the first operation on; 0 turns it off. One process "
         "of the service holds it and speaks for all; when that one ends, another takes over.",
-        topic="monitoring", low=0, high=65535,
+        topic="monitoring",
+        low=0,
+        high=65535,
     )
     monitoring_host: str = setting(
-        "127.0.0.1", "Address that the port is opened on. A wider one than loopback needs `monitoring_token`.",
+        "127.0.0.1",
+        "Address that the port is opened on. A wider one than loopback needs `monitoring_token`.",
         topic="monitoring",
     )
     monitoring_token: str = setting(
