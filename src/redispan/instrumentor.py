@@ -94,7 +94,8 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         if self.settings.contrib == "replace":
             contrib_takeover.take_over()
         patches = Patches()
-        patches.apply(recorder)
+        with POOL_PATCHES.aside():
+            patches.apply(recorder)
         POOL_PATCHES.apply(self.settings)  # outside the recorder's, so that it sees the operation in progress
         self._pool_telemetry = _pool_telemetry(self.settings, kwargs, native)
         if self.settings.pool == "tuned":
@@ -108,7 +109,8 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
             self._pool_telemetry = None
         POOL_PATCHES.undo()
         if self._patches is not None:
-            self._patches.undo()
+            with POOL_PATCHES.aside():
+                self._patches.undo()
             self._patches = None
         housekeeping.stop()
         INSIGHT.stop()
@@ -137,14 +139,16 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         try:
             kwargs.update(tracer_provider=tracer_provider, request_hook=request_hook, response_hook=response_hook)
             settings, _ = _settle(kwargs)
-            RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs, None))
+            with POOL_PATCHES.aside():
+                RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs, None))
         except Exception as fault:
             _log.error("redispan: client not instrumented: %s", type(fault).__name__)
 
     @staticmethod
     def uninstrument_client(client: Any) -> None:
         """Take ``instrument_client`` off again; nothing happens to a client that isn't instrumented."""
-        RedispanInstrumentor._clients.uninstrument(client)
+        with POOL_PATCHES.aside():
+            RedispanInstrumentor._clients.uninstrument(client)
 
 
 def _settle(kwargs: dict[str, Any]) -> tuple[Settings, Resolved | None]:

@@ -6,9 +6,10 @@ companion: taking them off leaves every pool as redis-py made it, tuned values i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from redispan._client import (
@@ -76,6 +77,22 @@ class PoolPatches:
         with self._lock:
             self._take_off()
             self._put_on(PoolSettings(pool="off"), only_by_hand=True)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the layer off while other patches of ours come and go, and put it back on top of them.
+
+        A patch can be taken off exactly only while it is the outermost.
+        """
+        with self._lock:
+            settings, only_by_hand = self.settings, self.only_by_hand
+            if settings is not None:
+                self._take_off()
+            try:
+                yield
+            finally:
+                if settings is not None:
+                    self._put_on(settings, only_by_hand=only_by_hand)
 
     def _put_on(self, settings: PoolSettings, *, only_by_hand: bool) -> None:
         if only_by_hand and not self._by_hand_wanted:
