@@ -21,6 +21,12 @@ pytestmark = pytest.mark.redis
 VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
 
 
+@pytest.fixture(autouse=True)
+def _no_pools_of_earlier_tests() -> None:
+    """Sync pools of redis-py 8 live in reference cycles: what another test left would take the names."""
+    gc.collect()
+
+
 def points(telemetry: TelemetryInMemory, name: str) -> dict[tuple[Any, ...], Any]:
     """The values of a metric by pool name (and state or reason)."""
     found: dict[tuple[Any, ...], Any] = {}

@@ -150,7 +150,7 @@ def connect_shell(original: Method) -> Method:
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if is_open(self):
-            return original(self, *args, **kwargs)
+            return None  # as every version does first
         opening = _Opening(self)
         try:
             result = original(self, *args, **kwargs)
@@ -170,7 +170,7 @@ def async_connect_shell(original: Method) -> Method:
     @functools.wraps(original)
     async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if is_open(self):
-            return await original(self, *args, **kwargs)
+            return None  # as every version does first
         opening = _Opening(self)
         try:
             result = await original(self, *args, **kwargs)

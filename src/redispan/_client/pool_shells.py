@@ -153,14 +153,6 @@ def _note_lending(state: PoolState, connection: Any, start_s: float) -> None:
     POOLS.call(POOLS.on_waited, state.name, now - start_s)
 
 
-def _let_go(connection: Any) -> None:
-    # Before it is free: afterwards it may be another's already.
-    try:
-        connection.redispan_holder = 0
-    except Exception:
-        return
-
-
 def _given_back(state: PoolState, connection: Any) -> None:
     """A connection was given back: nothing of its last use may reach the next."""
     if getattr(connection, "redispan_hold", None) is not None:
@@ -179,7 +171,10 @@ def release_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
-        _let_go(connection)
+        try:
+            connection.redispan_holder = 0  # before it is free: afterwards it may be another's already
+        except Exception:
+            LEDGER.telemetry_error("pool")
         try:
             return original(self, connection, *args, **kwargs)
         finally:
@@ -202,7 +197,10 @@ def async_release_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     async def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
-        _let_go(connection)
+        try:
+            connection.redispan_holder = 0  # before it is free: afterwards it may be another's already
+        except Exception:
+            LEDGER.telemetry_error("pool")
         try:
             return await original(self, connection, *args, **kwargs)
         finally:

@@ -160,7 +160,12 @@ class Book:
     def name(self, state: PoolState, base_name: str) -> None:
         """Give a companion a name that no other living one has."""
         with self._lock:
-            taken = {other.name for other in self._states if other.owner() is not None and other is not state}
+            # A closed pool has left the stage, and its name with it; it is named anew if it comes back.
+            taken = {
+                other.name
+                for other in self._states
+                if other.active and other.owner() is not None and other is not state
+            }
             name, number = base_name, 1
             while name in taken:
                 number += 1
@@ -188,7 +193,7 @@ def attach(pool: Any, settings: PoolSettings, *, tuned: bool) -> PoolState | Non
 
 def activate(state: PoolState, pool: Any) -> None:
     """The pool is used: for the first time, or again after a fork or a close."""
-    if not state.name:
+    if not state.name or state.closed:
         # Not earlier: a Sentinel pool learns its service only after it was made.
         address, port, db, late = seam.place_of_pool(pool)
         place = pool.service_name if late else address if port is None else f"{address}:{port}"

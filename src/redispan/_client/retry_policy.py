@@ -142,7 +142,7 @@ class Attempts:
         return pause
 
 
-def deadline_s(seconds: float) -> float | None:
+def deadline_s(seconds: float, since_s: float | None = None) -> float | None:
     """When (monotonic) the operation in progress must have ended; counted from now where none is known."""
     if not seconds:
         return None
@@ -152,7 +152,7 @@ def deadline_s(seconds: float) -> float | None:
         return until_s
     operation = observing.running()
     if operation is None or not operation.start_ns:
-        return now + seconds
+        return (now if since_s is None else since_s) + seconds
     return now + seconds - (time.perf_counter_ns() - operation.start_ns) / 1e9
 
 

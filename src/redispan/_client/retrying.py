@@ -99,7 +99,7 @@ class Recovery:
         self._attempts = retry_policy.Attempts(
             retry_policy.place_of(self._connection),
             most=1_000_000 if retries < 0 else max(retries, 8) if retries else 0,
-            until_s=retry_policy.deadline_s(retry.redispan_deadline_s),
+            until_s=retry_policy.deadline_s(retry.redispan_deadline_s, started_s),
         )
         self._attempts.started_s = started_s
         self._pause_s: float | None = None

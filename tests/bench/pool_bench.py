@@ -1,0 +1,168 @@
+"""The pool layer: what it costs a healthy call, throughput against the library's defaults, time to failure.
+
+Run it as ``python tests/bench/pool_bench.py [--quick]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import socket
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+import redis.asyncio
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from bench.in_memory import InMemoryConnection
+from redispan._client.pool_patches import POOL_PATCHES
+from redispan.embedded_server import EmbeddedServer
+from redispan.pool_settings import PoolSettings
+
+BUDGET_US = 1.5
+
+
+@contextlib.contextmanager
+def layer(settings: PoolSettings | None) -> Iterator[None]:
+    """The pool layer on, or off."""
+    if settings is not None:
+        POOL_PATCHES.apply(settings)
+    try:
+        yield
+    finally:
+        POOL_PATCHES.undo()
+
+
+def cost_of_a_call(rounds: int, calls: int) -> tuple[float, float]:
+    """Microseconds of CPU per GET over a canned socket: without and with the layer, interleaved, best of rounds."""
+    found: dict[bool, list[float]] = {False: [], True: []}
+    # The same values in both, so that what is compared is the layer and not a health check or another retry object.
+    values = {"socket_timeout": 2.0, "health_check_interval": 0, "protocol": 2}
+    for _ in range(rounds):
+        for on in (False, True):
+            with layer(PoolSettings() if on else None):
+                pool = redis.ConnectionPool(connection_class=InMemoryConnection, **values)
+                client = redis.Redis(connection_pool=pool)
+                client.get("k")
+                gc.disable()
+                start_ns = time.thread_time_ns()
+                for _ in range(calls):
+                    client.get("k")
+                found[on].append((time.thread_time_ns() - start_ns) / calls / 1000)
+                gc.enable()
+    return min(found[False]), min(found[True])
+
+
+def threads(port: int, count: int, calls: int) -> list[float]:
+    """Seconds of each call, made by ``count`` threads."""
+    client = redis.Redis(port=port, protocol=2)
+    took: list[float] = []
+
+    def work() -> None:
+        mine = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            try:
+                client.get("k")
+            except redis.ConnectionError:
+                mine.append(float("inf"))
+                continue
+            mine.append(time.perf_counter() - start)
+        took.extend(mine)
+
+    running = [threading.Thread(target=work) for _ in range(count)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    client.close()
+    return took
+
+
+def tasks(port: int, count: int, calls: int) -> list[float]:
+    """Seconds of each call, made by ``count`` tasks."""
+
+    async def run() -> list[float]:
+        client = redis.asyncio.Redis(port=port, protocol=2)
+        took: list[float] = []
+
+        async def work() -> None:
+            for _ in range(calls):
+                start = time.perf_counter()
+                try:
+                    await client.get("k")
+                except redis.ConnectionError:
+                    took.append(float("inf"))
+                    continue
+                took.append(time.perf_counter() - start)
+
+        await asyncio.gather(*(work() for _ in range(count)))
+        await client.aclose()
+        return took
+
+    return asyncio.run(run())
+
+
+def describe(took: list[float], seconds: float) -> str:
+    """Throughput and percentiles of the calls that succeeded."""
+    good = sorted(one for one in took if one != float("inf"))
+    cuts = statistics.quantiles(good, n=1000)
+    p50, p99, p999 = (cuts[at] * 1000 for at in (499, 989, 998))
+    return (
+        f"{len(good) / seconds:8.0f}/s  p50 {p50:7.2f}  p99 {p99:7.2f}  p99.9 {p999:7.2f} ms"
+        f"  failed {len(took) - len(good)}"
+    )
+
+
+def time_to_failure(call: Callable[[], Any]) -> str:
+    """How long until the caller knows."""
+    start = time.monotonic()
+    try:
+        call()
+    except Exception as failure:
+        return f"{time.monotonic() - start:6.2f} s  {type(failure).__name__}"
+    return "did not fail"
+
+
+def main() -> int:
+    """Print the table; 1 if the layer costs more than its budget."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no time to failure")
+    quick = parser.parse_args().quick
+    bare_us, tuned_us = cost_of_a_call(5 if quick else 15, 5_000)
+    extra_us = tuned_us - bare_us
+    print(f"a healthy call: {bare_us:.2f} us bare, {tuned_us:.2f} us tuned: +{extra_us:.2f} us (budget {BUDGET_US})")
+    with EmbeddedServer() as server:
+        for name, drive in (("threads", threads), ("tasks", tasks)):
+            for count in (8, 64, 256):
+                for on in (False, True):
+                    with layer(PoolSettings() if on else None):
+                        start = time.perf_counter()
+                        took = drive(server.port, count, max(10, (2_000 if quick else 20_000) // count))
+                        line = describe(took, time.perf_counter() - start)
+                    print(f"{count:4} {name:8} {'tuned' if on else 'plain'}  {line}")
+    if not quick:
+        with socket.socket() as dead, socket.socket() as silent:
+            dead.bind(("127.0.0.1", 0))
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(500)
+            for trouble, sock in (("dead", dead), ("silent", silent)):
+                for on in (False, True):
+                    with layer(PoolSettings() if on else None):
+                        port = sock.getsockname()[1]
+                        took_text = time_to_failure(lambda port=port: redis.Redis(port=port, host="127.0.0.1").get("k"))
+                    print(f"{trouble:6} server  {'tuned' if on else 'plain'}  {took_text}")
+    return 0 if extra_us <= BUDGET_US else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
