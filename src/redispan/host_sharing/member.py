@@ -26,6 +26,7 @@ from redispan.host_sharing.remains import Merge, Remains, group_of_this_process
 _log = logging.getLogger("redispan")
 
 BEAT_S = 1.0
+_FIRST_AFTER_S = 0.05
 _TIDY_EVERY_BEATS = 20
 _BEATS_AFTER_WORK = 2
 """Work is noted once a second at most, so the beat after the one that saw it may still find something new."""
@@ -124,8 +125,17 @@ class Member:
 
     def _live(self) -> None:
         stopping = self._stopping
+        # The operation that started this goes first: opening a socket beside it would make it slow.
+        if stopping.wait(_FIRST_AFTER_S):
+            return
         folder = self._folder_or_none()
         answerer = self._answerer
+        if stopping.is_set() and answerer is not None:
+            # Stopped while it was still opening: nobody else knows of the socket. Never later than here, because who
+            # is started again has a socket of the same name.
+            self._answerer = None
+            self._guarded(answerer.leave)
+            return
         while not stopping.is_set():
             if answerer is not None:
                 self._guarded(self._beat)
@@ -135,11 +145,6 @@ class Member:
                 answerer.serve(BEAT_S)
             else:
                 stopping.wait(BEAT_S)
-        if answerer is not None:
-            # Stopped while it was still opening: nobody else knows of the socket.
-            self._guarded(answerer.leave)
-            if self._answerer is answerer:
-                self._answerer = None
 
     def _folder_or_none(self) -> Path | None:
         try:
@@ -228,10 +233,11 @@ class Member:
     def _at_exit(self) -> None:
         if self._pid != os.getpid() or self._thread is None:
             return
-        if self._answerer is not None:
+        answerer = self._answerer
+        if answerer is not None:
             # Leave before the socket goes, so that nobody who asks misses both.
             self._guarded(self._leave_remains)
-            self._guarded(self._answerer.leave)
+            self._guarded(answerer.leave)
             self._guarded(self._clear_up)
         for call in tuple(self.before_exit):
             self._guarded(call)
