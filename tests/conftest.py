@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 
 from redispan.embedded_server import ServerNotFoundError, find_server_program
+from redispan.testing import TelemetryInMemory
 from servers.certificates import make_certificates
 from servers.cluster import ClusterServer, start_cluster
 from servers.fault_proxy import FaultProxy
@@ -30,7 +31,6 @@ from servers.redis_server import (
     start_unix_redis,
 )
 from servers.sentinel import SentinelServer, start_sentinel
-from telemetry_in_memory import TelemetryInMemory
 
 # A busy machine is no reason to fail: what an example finds counts, not how long it took.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)

@@ -29,9 +29,28 @@ def endpoint(answers: list[list[Any]] = (), blocking: list[list[Any]] = (), host
 def pool(name: str = "cache:6379/0", **figures: Any) -> dict[str, Any]:
     """One pool; it is quiet but for ``figures``."""
     quiet = {
-        "name": name, "kind": "pool", "used": 0, "idle": 0, "parked": 0, "limit": 50, "soft": True, "pending": 0,
-        "timeouts": 0, "waits": 0, "wait_s": 0.0, "exceeded": 0, "exhausted": 0, "created": 0, "connect_failures": 0,
-        "uses": 0, "closed": {}, "tuned": True, "values": {}, "pid": 1, "busy": 0, "peak": 0,
+        "name": name,
+        "kind": "pool",
+        "used": 0,
+        "idle": 0,
+        "parked": 0,
+        "limit": 50,
+        "soft": True,
+        "pending": 0,
+        "timeouts": 0,
+        "waits": 0,
+        "wait_s": 0.0,
+        "exceeded": 0,
+        "exhausted": 0,
+        "created": 0,
+        "connect_failures": 0,
+        "uses": 0,
+        "closed": {},
+        "tuned": True,
+        "values": {},
+        "pid": 1,
+        "busy": 0,
+        "peak": 0,
     }
     return {**quiet, **figures}
 
@@ -39,8 +58,15 @@ def pool(name: str = "cache:6379/0", **figures: Any) -> dict[str, Any]:
 def server(**figures: Any) -> dict[str, Any]:
     """One server as a probe reads it; well but for ``figures``."""
     well = {
-        "endpoint": "cache:6379", "at_unix_ns": NOW_NS, "reachable": True, "address": "cache", "port": 6379,
-        "used_memory_bytes": 10, "max_memory_bytes": 100, "host_memory_bytes": 1000, "figures": {},
+        "endpoint": "cache:6379",
+        "at_unix_ns": NOW_NS,
+        "reachable": True,
+        "address": "cache",
+        "port": 6379,
+        "used_memory_bytes": 10,
+        "max_memory_bytes": 100,
+        "host_memory_bytes": 1000,
+        "figures": {},
     }
     return {**well, **figures}
 

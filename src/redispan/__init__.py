@@ -51,10 +51,15 @@ __all__ = [
     "tuned_pool",
 ]
 
+_SUBMODULES = frozenset({"asyncio", "celery", "monitoring", "pools", "testing"})
+"""Public modules that need no import of their own: ``redispan.celery.tune(app)``."""
+
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
+        if name in _SUBMODULES:
+            return import_module(f"redispan.{name}")
         raise AttributeError(f"module 'redispan' has no attribute {name!r}")
     return getattr(import_module(home), name)
 

@@ -9,7 +9,7 @@ import pytest_asyncio
 from behaviour.every_client import World, open_world
 from redispan import RedispanInstrumentor
 from redispan._core.ledger import LEDGER
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

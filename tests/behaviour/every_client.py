@@ -21,7 +21,16 @@ import redis.asyncio.sentinel
 import redis.sentinel
 
 KINDS = (
-    "sync", "async", "cluster", "async-cluster", "sentinel", "async-sentinel", "unix", "async-unix", "tls", "async-tls",
+    "sync",
+    "async",
+    "cluster",
+    "async-cluster",
+    "sentinel",
+    "async-sentinel",
+    "unix",
+    "async-unix",
+    "tls",
+    "async-tls",
 )
 STANDALONE = ("sync", "async")
 CLUSTERS = ("cluster", "async-cluster")
@@ -30,7 +39,10 @@ SYNC_AND_ASYNC = (*STANDALONE, *CLUSTERS)
 REDIS_VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
 
 _SERVERS = {
-    "cluster": "cluster_server", "sentinel": "sentinel_server", "unix": "unix_server", "tls": "tls_server",
+    "cluster": "cluster_server",
+    "sentinel": "sentinel_server",
+    "unix": "unix_server",
+    "tls": "tls_server",
 }
 
 

@@ -12,8 +12,8 @@ import redis
 from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._core.records import ServerReading
 from redispan.insight import INSIGHT
+from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
-from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 
@@ -48,9 +48,7 @@ def instrument(telemetry: TelemetryInMemory, **settings: Any) -> None:
 
 def states(telemetry: TelemetryInMemory, name: str) -> list[str]:
     """What the events of an alert say, in order."""
-    return [
-        event.attributes["redis.client.alert.state"] for event in telemetry.events(f"redis.client.alert.{name}")
-    ]
+    return [event.attributes["redis.client.alert.state"] for event in telemetry.events(f"redis.client.alert.{name}")]
 
 
 def test_real_errors_fire_once_and_clear_once(
@@ -146,8 +144,12 @@ def test_a_full_server_fires(
         memory = server.info("memory")
         return [
             ServerReading(
-                endpoint=f"{server.host}:{server.port}", at_unix_ns=1, address=server.host, port=server.port,
-                used_memory_bytes=int(memory["used_memory"]), max_memory_bytes=int(memory["maxmemory"]),
+                endpoint=f"{server.host}:{server.port}",
+                at_unix_ns=1,
+                address=server.host,
+                port=server.port,
+                used_memory_bytes=int(memory["used_memory"]),
+                max_memory_bytes=int(memory["maxmemory"]),
             )
         ]
 

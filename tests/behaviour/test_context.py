@@ -17,7 +17,7 @@ from redispan import RedispanInstrumentor
 from redispan._core.observing import current
 from redispan._core.operation import Operation
 from redispan._telemetry import scope
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 
@@ -168,9 +168,7 @@ def test_threads_have_their_own_parents(redis_server, told: TelemetryInMemory):
 
 
 @only_async
-async def test_task_started_while_connecting_is_not_housekeeping_for_ever(
-    world: World, told: TelemetryInMemory
-):
+async def test_task_started_while_connecting_is_not_housekeeping_for_ever(world: World, told: TelemetryInMemory):
     """A task that outlives the connecting it was started in has its own operations told."""
     if world.is_cluster:
         pytest.skip("cluster clients have a connect function of their own")

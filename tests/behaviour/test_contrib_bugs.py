@@ -9,15 +9,17 @@ from opentelemetry.trace import StatusCode
 
 from behaviour.every_client import World, clusters, of_kinds, outcome_of, settle, sync_and_async, with_clusters
 from redispan import RedispanInstrumentor
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 
 
 def shown_by(told: TelemetryInMemory) -> str:
     """Everything that was told, as text."""
-    return "".join(span.to_json() for span in told.spans()) + repr(told.metrics()) + repr(
-        [(dict(record.attributes), record.body) for record in told.logs()]
+    return (
+        "".join(span.to_json() for span in told.spans())
+        + repr(told.metrics())
+        + repr([(dict(record.attributes), record.body) for record in told.logs()])
     )
 
 

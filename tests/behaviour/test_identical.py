@@ -10,8 +10,8 @@ import redis.asyncio
 from hypothesis import HealthCheck, given, settings
 
 from redispan import RedispanInstrumentor
+from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
-from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

@@ -12,7 +12,7 @@ from redispan import RedispanInstrumentor
 from redispan._core import observing
 from redispan._core.ledger import LEDGER
 from redispan._core.observing import current
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

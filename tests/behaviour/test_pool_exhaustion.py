@@ -154,9 +154,7 @@ async def test_sixty_subscribers_leave_room(redis_server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("limited_by", ["program", "hard"])
-def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(
-    limited_by: str, redis_server: RedisServer
-) -> None:
+def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(limited_by: str, redis_server: RedisServer) -> None:
     """A limit that the program set, or pool_limit=hard, is kept: the library's own exception, after the wait."""
     options: dict[str, Any] = {"max_connections": 1}
     if limited_by == "hard":

@@ -139,8 +139,13 @@ def test_no_reply_is_stale_lost_or_doubled(
 ) -> None:
     """Every reply belongs to its request and every INCR runs at most once, through a network that fails at random."""
     RedispanInstrumentor().instrument(
-        metrics=False, insight=False, pool_socket_timeout_s=0.1, pool_block_grace_s=0.1, pool_connect_timeout_s=0.2,
-        pool_max_connections=6, pool_deadline_s=3,
+        metrics=False,
+        insight=False,
+        pool_socket_timeout_s=0.1,
+        pool_block_grace_s=0.1,
+        pool_connect_timeout_s=0.2,
+        pool_max_connections=6,
+        pool_deadline_s=3,
     )
     module = redis if mode == "sync" else redis.asyncio
     ledgers = [Ledger(worker) for worker in range(WORKERS)]

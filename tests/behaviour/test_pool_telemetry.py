@@ -12,9 +12,9 @@ import redis
 import redis.asyncio
 import redis.asyncio.cluster
 
+from redispan.testing import TelemetryInMemory
 from servers.cluster import ClusterServer
 from servers.redis_server import RedisServer
-from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 
@@ -80,8 +80,9 @@ def test_pool_off_says_nothing(instrument: Callable[..., TelemetryInMemory], red
     telemetry = instrument(pool="off")
     client = redis.Redis(host=redis_server.host, port=redis_server.port)
     client.ping()
-    assert "health_check_interval" not in client.connection_pool.connection_kwargs or not (
-        client.connection_pool.connection_kwargs["health_check_interval"]
+    assert (
+        "health_check_interval" not in client.connection_pool.connection_kwargs
+        or not (client.connection_pool.connection_kwargs["health_check_interval"])
     )
     assert points(telemetry, "db.client.connection.count") == {}
 

@@ -20,8 +20,8 @@ from redispan._telemetry.suppression import without_instrumentation
 from redispan.host_sharing.private_folder import folder_of, open_folder
 from redispan.insight import INSIGHT
 from redispan.reports import health_report
+from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
-from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

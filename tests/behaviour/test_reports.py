@@ -12,8 +12,8 @@ import redis.asyncio
 import redispan
 from redispan import RedispanInstrumentor, Settings
 from redispan.insight import INSIGHT
+from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
-from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

@@ -17,9 +17,9 @@ from behaviour.every_client import (
     settle,
     sync_and_async,
 )
+from redispan.testing import TelemetryInMemory
 from servers import resp
 from servers.fault_proxy import FaultProxy
-from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 
@@ -38,7 +38,10 @@ def retrying(world: World, retries: int = 3):
 def client_for(world: World, port: int, **options):
     """A client of a port of our own, closed with the others."""
     client = world.package.Redis(
-        host="127.0.0.1", port=port, retry=retrying(world), retry_on_error=[ConnectionError, redis.ConnectionError],
+        host="127.0.0.1",
+        port=port,
+        retry=retrying(world),
+        retry_on_error=[ConnectionError, redis.ConnectionError],
         **options,
     )
     world._made.append(client)
@@ -126,9 +129,7 @@ def slow_retry(world: World):
 
 
 @sync_and_async
-async def test_exhausted_retries_end_in_one_failure(
-    world: World, told: TelemetryInMemory, fault_proxy: FaultProxy
-):
+async def test_exhausted_retries_end_in_one_failure(world: World, told: TelemetryInMemory, fault_proxy: FaultProxy):
     """Every attempt cut: one failed span with all its retries, one measurement, one event."""
     client = client_for(world, fault_proxy.port)
     await settle(client.get("k"))
@@ -149,9 +150,14 @@ async def test_timeout_is_an_error_of_the_client(world: World, told: TelemetryIn
     client = world.client(socket_timeout=0.05, retry=None)
     await settle(client.ping())
     told.clear()
-    _, error = await outcome_of(lambda: client.eval("local t=redis.call('TIME') local e=t[1]*1000000+t[2]+200000 "
-                                                    "while true do t=redis.call('TIME') "
-                                                    "if t[1]*1000000+t[2]>e then return 1 end end", 0))
+    _, error = await outcome_of(
+        lambda: client.eval(
+            "local t=redis.call('TIME') local e=t[1]*1000000+t[2]+200000 "
+            "while true do t=redis.call('TIME') "
+            "if t[1]*1000000+t[2]>e then return 1 end end",
+            0,
+        )
+    )
     assert isinstance(error, redis.TimeoutError)
     span = told.span()
     assert span.attributes["error.type"].endswith("TimeoutError")

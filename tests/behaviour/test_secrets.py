@@ -9,7 +9,7 @@ import redis
 from behaviour.every_client import World, close, outcome_of, settle, with_clusters
 from redispan._core.commands import COMMANDS
 from redispan._core.ledger import LEDGER
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

@@ -6,7 +6,7 @@ from opentelemetry.trace import StatusCode
 
 from behaviour.every_client import World, outcome_of, settle, sync_and_async, with_clusters
 from redispan import RedispanInstrumentor
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

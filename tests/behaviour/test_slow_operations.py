@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._core.alert_book import ALERTS
 from redispan.insight import INSIGHT
+from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
-from telemetry_in_memory import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 
@@ -80,8 +80,14 @@ def test_a_slow_operation_is_marked_counted_and_told(telemetry: TelemetryInMemor
 
 @pytest.mark.parametrize(
     ("sampler", "policy"),
-    [(ALWAYS_ON, "all"), (ALWAYS_OFF, "all"), (ParentBased(ALWAYS_OFF), "parented"), (ALWAYS_ON, "notable"),
-     (ALWAYS_ON, "parented"), (ALWAYS_OFF, "notable")],
+    [
+        (ALWAYS_ON, "all"),
+        (ALWAYS_OFF, "all"),
+        (ParentBased(ALWAYS_OFF), "parented"),
+        (ALWAYS_ON, "notable"),
+        (ALWAYS_ON, "parented"),
+        (ALWAYS_OFF, "notable"),
+    ],
 )
 def test_detection_is_independent_of_spans(client: redis.Redis, sampler: Any, policy: str) -> None:
     """Sampled or not, with whatever span policy: every slow operation is detected exactly once, a quick one never."""

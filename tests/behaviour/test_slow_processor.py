@@ -15,7 +15,7 @@ from redispan import RedispanInstrumentor, Settings, SlowOperationSpanProcessor
 from redispan._core.alert_book import ALERTS
 from redispan._telemetry import detecting
 from redispan.insight import INSIGHT
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 SLOW = "redis.client.alert.slow_operation"
 MS = 1_000_000

@@ -13,7 +13,7 @@ from behaviour.every_client import (
     sync_and_async,
     with_clusters,
 )
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

@@ -13,7 +13,7 @@ from behaviour.every_client import (
     take_connection,
     with_clusters,
 )
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

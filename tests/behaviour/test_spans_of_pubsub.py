@@ -8,7 +8,7 @@ import redis
 
 from behaviour.every_client import World, close, of_kinds, settle, sync_and_async
 from redispan._core.ledger import LEDGER
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

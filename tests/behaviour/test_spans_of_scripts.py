@@ -4,7 +4,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from behaviour.every_client import World, outcome_of, settle, sync_and_async, with_clusters
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

@@ -10,7 +10,7 @@ from behaviour.every_client import World, close, every_kind, settle, with_cluste
 from redispan import RedispanInstrumentor
 from redispan._client.targets import OPERATIONS, PACKAGES
 from redispan._core.ledger import LEDGER
-from telemetry_in_memory import TelemetryInMemory
+from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
 

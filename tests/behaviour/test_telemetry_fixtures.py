@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from redispan.testing import TelemetryInMemory
 from servers.otlp_receiver import OtlpReceiver
-from telemetry_in_memory import TelemetryInMemory
 
 PROGRAM = """
 from opentelemetry import _logs, metrics, trace

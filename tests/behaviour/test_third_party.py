@@ -1,7 +1,7 @@
 """Libraries that build their own Redis connections keep working under the tuned pool, idle phases included.
 
-Each needs its library (extra ``third-party``) and is skipped without it. Programs run in a process of their own, as they
-do in production, with the read timeout scaled down to 0.5 s: what breaks at 2 s breaks here.
+Each needs its library (extra ``third-party``) and is skipped without it. Programs run in a process of their own, as
+they do in production, with the read timeout scaled down to 0.5 s: what breaks at 2 s breaks here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -44,8 +43,13 @@ def run(program: str, server: RedisServer, folder: Path, timeout_s: float = 60) 
     path = folder / "program.py"
     path.write_text(PREAMBLE + textwrap.dedent(program), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(path)], env=environment(server), cwd=folder, capture_output=True, text=True,
-        timeout=timeout_s, check=False,
+        [sys.executable, str(path)],
+        env=environment(server),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -75,7 +79,8 @@ def test_dramatiq(redis_server: RedisServer, tmp_path: Path) -> None:
         print("result", slow.send(41).get_result(block=True, timeout=8000))
         worker.stop()
         """,
-        redis_server, tmp_path,
+        redis_server,
+        tmp_path,
     )
     assert "result 42" in printed
 
@@ -100,7 +105,8 @@ def test_huey(redis_server: RedisServer, tmp_path: Path) -> None:
         consumer.stop()
         os._exit(0)
         """,
-        redis_server, tmp_path,
+        redis_server,
+        tmp_path,
     )
     assert "result 42" in printed
 
@@ -123,7 +129,8 @@ def test_rq(redis_server: RedisServer, tmp_path: Path) -> None:
         print("result", jobs[0].return_value() if hasattr(jobs[0], "return_value") else jobs[0].result)
         os._exit(0)
         """,
-        redis_server, tmp_path,
+        redis_server,
+        tmp_path,
     )
     assert "result 42" in printed
 
@@ -146,7 +153,8 @@ def test_channels(redis_server: RedisServer, tmp_path: Path) -> None:
 
         asyncio.run(main())
         """,
-        redis_server, tmp_path,
+        redis_server,
+        tmp_path,
     )
     assert printed.count("result hello") == 2
 
@@ -168,7 +176,8 @@ def test_django_caches(redis_server: RedisServer, tmp_path: Path) -> None:
             print("result", caches[name].get("k" + name) + 1)
         print("timeouts", {pool["values"].get("socket_timeout") for pool in pools_in_effect()})
         """,
-        redis_server, tmp_path,
+        redis_server,
+        tmp_path,
     )
     assert printed.count("result 42") == 2
     assert "timeouts {0.5}" in printed
@@ -199,7 +208,8 @@ def test_arq(redis_server: RedisServer, tmp_path: Path) -> None:
         asyncio.run(main())
         os._exit(0)
         """,
-        redis_server, tmp_path,
+        redis_server,
+        tmp_path,
     )
     assert "result 42" in printed
 
@@ -232,7 +242,8 @@ def test_socketio(redis_server: RedisServer, tmp_path: Path) -> None:
         asyncio.run(main())
         os._exit(0)
         """,
-        redis_server, tmp_path,
+        redis_server,
+        tmp_path,
     )
     assert "result heard" in printed
 
@@ -264,8 +275,12 @@ def test_celery(redis_server: RedisServer, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     worker = subprocess.Popen(
-        [sys.executable, "worker.py"], cwd=tmp_path, env=environment(redis_server), stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "worker.py"],
+        cwd=tmp_path,
+        env=environment(redis_server),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         printed = run(
@@ -283,7 +298,8 @@ def test_celery(redis_server: RedisServer, tmp_path: Path) -> None:
             print("options", options["max_connections"], options["socket_timeout"], "retry" in options)
             print("backend", app.conf.redis_max_connections, app.conf.redis_socket_timeout)
             """,
-            redis_server, tmp_path,
+            redis_server,
+            tmp_path,
         )
     finally:
         worker.terminate()

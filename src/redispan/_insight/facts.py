@@ -211,8 +211,10 @@ def is_unreachable(window: Window, now_ns: int) -> bool:
     since no operation could ever prove that the server is back.
     """
     last = sorted(window, key=lambda entry: int(entry[END]))[-LAST_LOOKED_AT:]
-    return bool(last) and now_ns - last[-1][END] <= UNREACHABLE_FOR_NS and all(
-        entry[ERROR] is not None and str(entry[ERROR]).rpartition(".")[2] in _UNREACHABLE for entry in last
+    return (
+        bool(last)
+        and now_ns - last[-1][END] <= UNREACHABLE_FOR_NS
+        and all(entry[ERROR] is not None and str(entry[ERROR]).rpartition(".")[2] in _UNREACHABLE for entry in last)
     )
 
 

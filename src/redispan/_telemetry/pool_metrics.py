@@ -16,6 +16,7 @@ from redispan._telemetry import events
 
 _STATE = "db.client.connection.state"
 _REASON = "redis.client.connection.close.reason"
+_EVENTS = {"exhausted": "redis.client.pool.exhausted", "resized": "redis.client.pool.resized"}
 _EVENTS_INTERVAL_S = 10.0
 
 Row = tuple[str, str, str, str, Callable[[PoolStats], Any]]
@@ -197,14 +198,14 @@ class PoolTelemetry:
         attributes: dict[str, Any] = {
             names.DB_CLIENT_CONNECTION_POOL_NAME: event.pool,
             "redis.client.pool.used": event.used,
-            "redis.client.pool.waited_s": round(event.waited_s, 3),
+            "redis.client.pool.wait.time": round(event.waited_s, 3),
             "redis.client.pool.held_back": held_back,
             "redis.client.pool.reason": event.reason,
         }
         if event.limit is not None:
             attributes["redis.client.pool.limit"] = int(event.limit)
         severity = SeverityNumber.INFO if event.kind == "resized" else SeverityNumber.WARN
-        events.emit(self._logger, f"redis.client.pool.{event.kind}", severity, attributes, time.time_ns())
+        events.emit(self._logger, _EVENTS[event.kind], severity, attributes, time.time_ns())
 
 
 def _observations(pool: PoolStats, attribute: str, value: Any) -> Iterable[Observation]:

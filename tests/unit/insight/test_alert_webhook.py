@@ -20,8 +20,17 @@ from redispan.alert_webhook import QUEUED, AlertWebhook
 def alert(state: str = FIRED, name: str = ERROR_RATE) -> Alert:
     """An alert."""
     return Alert(
-        name=name, state=state, message="m", endpoint="h:1/0", value=0.5, threshold=0.05, unit="1",
-        at_unix_ns=1_800_000_000_000_000_000, severity="error" if state == FIRED else "info", address="h", port=1,
+        name=name,
+        state=state,
+        message="m",
+        endpoint="h:1/0",
+        value=0.5,
+        threshold=0.05,
+        unit="1",
+        at_unix_ns=1_800_000_000_000_000_000,
+        severity="error" if state == FIRED else "info",
+        address="h",
+        port=1,
     )
 
 

@@ -77,7 +77,11 @@ def test_an_alert_says_what_where_and_how_much() -> None:
     engine.evaluate([Reading(MEMORY_USAGE, "h:1", 0.91, address="h", port=1, evidence={"used": 91})], 0.0, 7)
     alert = told[0]
     assert (alert.name, alert.state, alert.severity, alert.value, alert.threshold) == (
-        MEMORY_USAGE, FIRED, "warning", 0.91, 0.8,
+        MEMORY_USAGE,
+        FIRED,
+        "warning",
+        0.91,
+        0.8,
     )
     assert alert.message == "h:1: memory usage of the server is 91.0%, above 80%"
     assert (alert.address, alert.port, alert.at_unix_ns, alert.evidence) == ("h", 1, 7, {"used": 91})

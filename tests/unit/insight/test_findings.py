@@ -20,7 +20,10 @@ def found(*windows: Any, **parts: Any) -> list[Finding]:
 def cache(patterns: dict[str, Any] | None = None, **figures: float) -> dict[str, Any]:
     """Cache use of one family."""
     return {
-        "sampled": 1, "families": {"string": usage(**figures)}, "patterns": patterns or {}, "patterns_shown": True,
+        "sampled": 1,
+        "families": {"string": usage(**figures)},
+        "patterns": patterns or {},
+        "patterns_shown": True,
     }
 
 
@@ -28,8 +31,14 @@ def work(times: int, command: str = "GET") -> dict[str, Any]:
     """One run of a piece of work that repeats itself."""
     return {
         "checkout": {
-            "runs": 1, "failed_runs": 0, "total_ns": 10**9, "longest_ns": 10**9, "durations_ns": [10**9],
-            "totals": {command: [times, 0, times * 10**6, 10**6, times, 0]}, "error_types": {}, "slowest": [],
+            "runs": 1,
+            "failed_runs": 0,
+            "total_ns": 10**9,
+            "longest_ns": 10**9,
+            "durations_ns": [10**9],
+            "totals": {command: [times, 0, times * 10**6, 10**6, times, 0]},
+            "error_types": {},
+            "slowest": [],
             "longest_repeat": [times, command],
         }
     }
@@ -39,7 +48,9 @@ CASES: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "cold_start": ((), {"cache": cache(hits=900, misses=150, early_misses=120)}, "before taking traffic"),
     "connection_churn": ((), {"pools": [pool(uses=1000, created=600)]}, "keep one client"),
     "failures": (
-        ([entry(error="OOM" if at < 3 else None) for at in range(30)],), {}, "maxmemory-policy allkeys-lru",
+        ([entry(error="OOM" if at < 3 else None) for at in range(30)],),
+        {},
+        "maxmemory-policy allkeys-lru",
     ),
     "keyspace_scans": (([entry(command="KEYS")],), {}, "SCAN"),
     "lasting_keys": ((), {"cache": cache(hits=10, lasting_sets=90, expiring_sets=20)}, "ex=3600"),
@@ -52,7 +63,8 @@ CASES: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "outside_target": (([entry(ms=150 if at < 5 else 1) for at in range(200)],), {}, "SLOWLOG GET"),
     "pool_too_large": ((), {"pools": [pool(limit=500, peak=5, uses=20_000, created=5)]}, "`pool_max_connections=10`"),
     "pool_too_small": (
-        (), {"pools": [pool(limit=10, peak=10, busy=9, timeouts=3, exhausted=9, waits=9, wait_s=0.9)]},
+        (),
+        {"pools": [pool(limit=10, peak=10, busy=9, timeouts=3, exhausted=9, waits=9, wait_s=0.9)]},
         "`pool_max_connections=20` (now 10)",
     ),
     "pool_waiting": (([entry(ms=2, wait_ms=1) for _ in range(100)],), {}, "pool_max_connections"),

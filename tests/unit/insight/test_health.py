@@ -35,9 +35,7 @@ def test_the_score_is_monotone(errors: int, more: int, busy: int, busier: int, m
 
     def score(failed: int, lent: int, used: int) -> float:
         window = [entry(error="OOM" if at < failed else None) for at in range(200)]
-        found = health(
-            window, pools=[pool(busy=lent)], servers={"cache:6379": server(used_memory_bytes=used)}
-        )
+        found = health(window, pools=[pool(busy=lent)], servers={"cache:6379": server(used_memory_bytes=used)})
         assert 0 <= found.score <= 100
         return found.score
 

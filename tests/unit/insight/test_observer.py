@@ -42,12 +42,22 @@ class Bench:
         self.ticks: list[int] = []
         self.works = Works()
         detector = SlowDetector(
-            log_ms=10, alert_ms=50, book=self.book, spans=NoSpans(), tell=self.told.append,
-            log=lambda record, held_back: self.logged.append(record), log_interval_s=0.0,
+            log_ms=10,
+            alert_ms=50,
+            book=self.book,
+            spans=NoSpans(),
+            tell=self.told.append,
+            log=lambda record, held_back: self.logged.append(record),
+            log_interval_s=0.0,
         )
         self.observer = InsightObserver(
-            self.statistics, detector, error_type=error_type, tick=self.ticks.append, first_span=lambda: None,
-            works=self.works, sampler=sampler,
+            self.statistics,
+            detector,
+            error_type=error_type,
+            tick=self.ticks.append,
+            first_span=lambda: None,
+            works=self.works,
+            sampler=sampler,
         )
 
     def finish(self, command: str = "GET", ms: float = 1.0, **figures: Any) -> Operation:

@@ -23,14 +23,22 @@ FULL = snapshot(
     pools=[pool(uses=1000, created=600, limit=None), pool(busy=49, waits=3, wait_s=1.0)],
     servers={"s": server(used_memory_bytes=95), "t": server(endpoint="t", reachable=False, used_memory_bytes=None)},
     cache={
-        "sampled": 3, "families": {"string": usage(misses=500, hits=1, early_misses=300, lasting_sets=200)},
-        "patterns": {"user:{id}": usage(misses=500)}, "patterns_shown": True,
+        "sampled": 3,
+        "families": {"string": usage(misses=500, hits=1, early_misses=300, lasting_sets=200)},
+        "patterns": {"user:{id}": usage(misses=500)},
+        "patterns_shown": True,
     },
     works={
         "checkout": {
-            "runs": 2, "failed_runs": 1, "total_ns": 10**9, "longest_ns": 10**9, "durations_ns": [1],
-            "totals": {"GET": [50, 1, 10**8, 10**7, 50, 0]}, "error_types": {"OOM": 1},
-            "slowest": [[10**7, "GET", "cache:6379/0"]], "longest_repeat": [50, "GET"],
+            "runs": 2,
+            "failed_runs": 1,
+            "total_ns": 10**9,
+            "longest_ns": 10**9,
+            "durations_ns": [1],
+            "totals": {"GET": [50, 1, 10**8, 10**7, 50, 0]},
+            "error_types": {"OOM": 1},
+            "slowest": [[10**7, "GET", "cache:6379/0"]],
+            "longest_repeat": [50, "GET"],
         }
     },
 )
@@ -44,7 +52,12 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> str:
         faults = [fits(value, one, root) for one in schema["anyOf"]]
         return "" if "" in faults else " | ".join(faults)
     kinds = {
-        "string": str, "boolean": bool, "integer": int, "number": (int, float), "null": type(None), "array": list,
+        "string": str,
+        "boolean": bool,
+        "integer": int,
+        "number": (int, float),
+        "null": type(None),
+        "array": list,
         "object": dict,
     }
     kind = schema.get("type")

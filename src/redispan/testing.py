@@ -1,4 +1,7 @@
-"""Providers of the real SDK that keep what they get in memory, and questions that tests ask of it."""
+"""Helpers for tests of programs that use redispan: telemetry kept in memory, and questions that tests ask of it.
+
+Needs the OpenTelemetry SDK.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -76,7 +79,7 @@ class TelemetryInMemory:
         """Collect now, and sum the points that have these attributes: a counter's value, a histogram's count."""
         wanted = (attributes or {}).items()
         points = [point for point in self.metric(name) if wanted <= dict(point.attributes).items()]
-        return sum(point.count if hasattr(point, "count") else point.value for point in points)
+        return float(sum(point.count if hasattr(point, "count") else point.value for point in points))
 
     def logs(self) -> list[Any]:
         """List the log records, events included, each as the SDK keeps it for export."""
