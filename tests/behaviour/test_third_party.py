@@ -26,6 +26,8 @@ RedispanInstrumentor().instrument(metrics=False, insight=False, pool_socket_time
 URL = os.environ["REDIS_URL"]
 """
 
+REDIS_VERSION = tuple(int(part) for part in importlib.metadata.version("redis").split(".")[:2])
+
 
 def needs(*modules: str) -> pytest.MarkDecorator:
     """Skip without a library."""
@@ -265,6 +267,7 @@ def slow(x):
 
 
 @needs("celery")
+@pytest.mark.skipif(REDIS_VERSION < (6, 1), reason="kombu refuses redis-py before 6.1")
 def test_celery(redis_server: RedisServer, tmp_path: Path) -> None:
     """A worker started under redispan works after an idle phase, answers a ping, and its options are filled in."""
     (tmp_path / "shop.py").write_text(CELERY_APP, encoding="utf-8")

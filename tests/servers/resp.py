@@ -46,7 +46,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30, 
 
 
 def _encoded(command: tuple[Any, ...]) -> bytes:
-    parts = [part if isinstance(part, bytes) else str(part).encode() for part in command]
+    parts = [part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogateescape") for part in command]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 
@@ -54,7 +54,7 @@ def _read_reply(stream: Any) -> Any:
     line = stream.readline()
     if not line.endswith(b"\r\n"):
         raise ConnectionError("the server closed the connection")
-    kind, rest = line[:1], line[1:-2].decode()
+    kind, rest = line[:1], line[1:-2].decode("utf-8", "replace")
     if kind == b"-":
         return ReplyError(rest)
     if kind == b":":
