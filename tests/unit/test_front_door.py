@@ -31,7 +31,7 @@ def state_of_contrib() -> dict[str, object]:
     names = ("instrument_client", "uninstrument_client")
     return {
         **{name: vars(ORIGINAL)[name] for name in names},
-        "module": contrib.is_instrumentation_enabled,
+        "module": getattr(contrib, "is_instrumentation_enabled", None),
         "instance": {k: v for k, v in vars(ORIGINAL()).items() if v is not False},
         "execute_command": vars(redis.Redis)["execute_command"],
     }
