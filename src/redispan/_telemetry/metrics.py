@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
 
 from redispan._core.commands import CommandInfo
 from redispan._core.operation import Endpoint, Operation
 from redispan._semconv import attributes as names
 from redispan._semconv.errors import Failure, classify
+from redispan._telemetry.histogram_seam import AttributeSet, PreparedHistogram
 
 _CACHE_LIMIT = 5000
 
 _EXEMPLAR_EVERY_NS = 20_000_000
 """An exemplar is offered for every failed, slow or otherwise remarkable operation, and for one in 20 ms of the rest:
 the SDK keeps one per bucket and export, and offering costs a tenth of the whole measurement."""
-
-_WITHOUT_EXEMPLAR = Context({"redispan-without-exemplar": True})
-"""A context that holds no span. It must not be empty: an empty one counts as none given."""
 
 
 class DurationObserver:
@@ -43,40 +40,42 @@ class DurationObserver:
             elsewhere: True while another emits the same metric, as redis-py itself can; None if nobody can.
         """
         self._elsewhere = elsewhere
-        self._record = meter.create_histogram(
-            names.METRIC_OPERATION_DURATION,
-            unit="s",
-            description="Duration of database client operations.",
-            explicit_bucket_boundaries_advisory=list(
-                names.FINE_BUCKETS_S if fine_buckets else names.DURATION_BUCKETS_S
-            ),
-        ).record
+        histogram = PreparedHistogram(
+            meter.create_histogram(
+                names.METRIC_OPERATION_DURATION,
+                unit="s",
+                description="Duration of database client operations.",
+                explicit_bucket_boundaries_advisory=list(
+                    names.FINE_BUCKETS_S if fine_buckets else names.DURATION_BUCKETS_S
+                ),
+            )
+        )
+        self._record = histogram.record
+        self._record_with_exemplar = histogram.record_publicly
         self._next_exemplar_ns = 0
-        self._failures: dict[tuple[Endpoint, CommandInfo, Failure], dict[str, Any]] = {}
+        self._failures: dict[tuple[Endpoint, CommandInfo, Failure], AttributeSet] = {}
 
     def finished(self, operation: Operation) -> None:
         """Record the duration."""
         if self._elsewhere is not None and self._elsewhere():
             return
-        failure = None
+        series = operation.series
+        known = series.metric
+        if known is None:
+            known = series.metric = _prepare(series.endpoint, series.info, None)
         if operation.remarkable:
             if operation.cache_hit:
                 return
             failure = _failure_of(operation)
-        if failure is None:
-            series = operation.series
-            attributes = series.metric
-            if attributes is None:
-                attributes = series.metric = _prepare(operation.endpoint, operation.info, None)
-        else:
-            attributes = self._of_failure(operation.endpoint, operation.info, failure)
-        if operation.remarkable or operation.start_ns >= self._next_exemplar_ns:
-            self._next_exemplar_ns = operation.start_ns + _EXEMPLAR_EVERY_NS
-            self._record(operation.duration_ns / 1e9, attributes)
-        else:
-            self._record(operation.duration_ns / 1e9, attributes, _WITHOUT_EXEMPLAR)
+            if failure is not None:
+                known = self._of_failure(series.endpoint, series.info, failure)
+        elif operation.start_ns < self._next_exemplar_ns:
+            self._record(operation.duration_ns / 1e9, known)
+            return
+        self._next_exemplar_ns = operation.start_ns + _EXEMPLAR_EVERY_NS
+        self._record_with_exemplar(operation.duration_ns / 1e9, known.attributes)
 
-    def _of_failure(self, endpoint: Endpoint, info: CommandInfo, failure: Failure) -> dict[str, Any]:
+    def _of_failure(self, endpoint: Endpoint, info: CommandInfo, failure: Failure) -> AttributeSet:
         key = (endpoint, info, failure)
         found = self._failures.get(key)
         if found is None:
@@ -86,7 +85,7 @@ class DurationObserver:
         return found
 
 
-def _prepare(endpoint: Endpoint, info: CommandInfo, failure: Failure | None) -> dict[str, Any]:
+def _prepare(endpoint: Endpoint, info: CommandInfo, failure: Failure | None) -> AttributeSet:
     found: dict[str, Any] = {names.DB_SYSTEM_NAME: names.REDIS, names.DB_OPERATION_NAME: info.name}
     if endpoint.db is not None:
         found[names.DB_NAMESPACE] = endpoint.db
@@ -98,7 +97,7 @@ def _prepare(endpoint: Endpoint, info: CommandInfo, failure: Failure | None) -> 
         found[names.ERROR_TYPE] = failure.error_type
         if failure.status_code is not None:
             found[names.DB_RESPONSE_STATUS_CODE] = failure.status_code
-    return found
+    return AttributeSet(found)
 
 
 def _failure_of(operation: Operation) -> Failure | None:
