@@ -305,7 +305,7 @@ def test_20_cache_hits_are_no_network_spans(told: TelemetryInMemory):
     recorder = _active_recorder()
     endpoint = endpoints.intern("cached.example.com", 6379, "0", cached=True)
     client = type("Stub", (), {})()
-    shell = calls.command_shell(lambda self, *args: b"cached", recorder, lambda _: endpoint)
+    shell = calls.call_shell(lambda self, *args: b"cached", recorder, calls.of_command(recorder, lambda _: endpoint))
     assert shell(client, "GET", "k") == b"cached"
     assert told.spans() == []
     assert told.value("db.client.operation.duration") == 0

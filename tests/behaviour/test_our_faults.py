@@ -43,7 +43,7 @@ FAULTS = (
     "redispan._telemetry.metrics.DurationObserver.finished",
     "redispan._telemetry.exceptions.ExceptionEvents.finished",
     "redispan._telemetry.naming.Namer.of",
-    "redispan._core.ledger.Ledger.operation",
+    "redispan._core.ledger.Ledger.operations",
     "redispan._client.recorder.identify",
     "redispan._client.recorder.peer",
     "redispan._client.recorder.Operation",

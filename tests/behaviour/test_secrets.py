@@ -229,7 +229,7 @@ def test_hundred_thousand_random_commands_stay_bounded(telemetry: TelemetryInMem
         Observers([SpanObserver(Forgetful(), namer), DurationObserver(scope.meter_of(telemetry.meter_provider))])
     )
     endpoint = endpoints.intern("bounded.example.com", 6379, "0")
-    shell = calls.command_shell(lambda self, *args: None, recorder, lambda _: endpoint)
+    shell = calls.call_shell(lambda self, *args: None, recorder, calls.of_command(recorder, lambda _: endpoint))
     client, source = object(), random.Random(3)
     known = sorted(COMMANDS)
 

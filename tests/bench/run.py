@@ -1,6 +1,7 @@
 """``make bench``: what watching costs, as overhead over the bare call and as ratios, all in one run.
 
 Every state runs in every round, so that noise of the machine hits all alike; the figure is the median of the rounds.
+What is measured is the steady state: the first operations of a process, which insight looks at one by one, go before.
 This is a measurement and not a test: nothing here passes or fails.
 """
 
@@ -25,6 +26,7 @@ import redis.asyncio
 from in_memory import in_memory_client
 from states import BUDGETS, FLOORS, STATES, drain
 
+from redispan._insight.cache_sampling import FIRST
 from redispan.embedded_server import EmbeddedServer
 from servers.cluster import start_cluster
 
@@ -40,10 +42,10 @@ def measure(call: Callable[[], Any], count: int) -> float:
     return (clock() - start) / count / 1000
 
 
-def sync_workload(call: Callable[[], Any], count: int) -> Callable[[str], float]:
+def sync_workload(call: Callable[[], Any], count: int, per: int = 1) -> Callable[[str], float]:
     def run(state: str) -> float:
         watched = FLOORS[state].around(call) if state in FLOORS else call
-        measure(watched, count // 10)
+        measure(watched, max(count, FIRST // per))
         return measure(watched, count)
 
     return run
@@ -57,7 +59,7 @@ def async_workload(port: int, count: int) -> Callable[[str], float]:
             return client.get("key")
 
         watched = FLOORS[state].around_async(call) if state in FLOORS else call
-        for _ in range(count // 10):
+        for _ in range(max(count, FIRST)):
             await watched()
         start = clock()
         for _ in range(count):
@@ -131,7 +133,9 @@ def main() -> None:
         return
     value = b"x" * 1000
     table("SET of 1 kB, in-memory connection", sync_workload(lambda: memory.set("key", value), count), rounds)
-    table("pipeline of 100, in-memory connection", sync_workload(queued(memory, 100), count // 30), rounds, per=100)
+    table(
+        "pipeline of 100, in-memory connection", sync_workload(queued(memory, 100), count // 30, 100), rounds, per=100
+    )
     with EmbeddedServer() as server:
         client = redis.Redis(port=server.port)
         client.set("key", "value")

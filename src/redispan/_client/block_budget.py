@@ -60,9 +60,10 @@ class Hold:
         self.sticky = sticky
 
 
-def note(connection: Any, args: Sequence[Any]) -> None:
-    """A command is being packed for ``connection``."""
-    info = identify(args)
+def note(connection: Any, args: Sequence[Any], info: CommandInfo | None = None) -> None:
+    """A command is being packed for ``connection``; ``info`` is what it is, where that is known already."""
+    if info is None:
+        info = identify(args)
     connection.redispan_sent = info
     if info.blocking is not None or info.long_running:
         _hold_for(connection, (info,), (args,))

@@ -27,8 +27,9 @@ class ClientPatches:
         self.uninstrument(client)
         asynchronous = inspect.iscoroutinefunction(type(client).execute_command)
         finder = endpoints.of_cluster if hasattr(client, "nodes_manager") else endpoints.of_client
-        command = calls.async_command_shell if asynchronous else calls.command_shell
-        _bind(client, "execute_command", lambda original: command(original, recorder, finder))
+        shell = calls.async_call_shell if asynchronous else calls.call_shell
+        command = calls.of_command(recorder, finder)
+        _bind(client, "execute_command", lambda original: shell(original, recorder, command))
         for maker in ("pipeline", "pubsub"):
             if hasattr(client, maker):
                 _bind(client, maker, lambda original: _maker_shell(original, recorder, finder, asynchronous))
@@ -61,18 +62,18 @@ def _bind(owner: Any, name: str, build: Callable[[Callable[..., Any]], Callable[
 def _maker_shell(
     original: Callable[..., Any], recorder: Recorder, finder: Any, asynchronous: bool
 ) -> Callable[..., Any]:
-    command = calls.async_command_shell if asynchronous else calls.command_shell
-    batch = calls.async_batch_shell if asynchronous else calls.batch_shell
+    shell = calls.async_call_shell if asynchronous else calls.call_shell
+    command, batch = calls.of_command(recorder, finder), calls.of_batch(recorder, finder)
 
     def make(self: Any, *args: Any, **kwargs: Any) -> Any:
         made = original(self, *args, **kwargs)
         try:
             if hasattr(made, "handle_message"):
-                _bind(made, "execute_command", lambda inner: command(inner, recorder, finder))
+                _bind(made, "execute_command", lambda inner: shell(inner, recorder, command))
             else:
                 if hasattr(type(made), "immediate_execute_command"):
-                    _bind(made, "immediate_execute_command", lambda inner: command(inner, recorder, finder))
-                _bind(made, "execute", lambda inner: batch(inner, recorder, finder))
+                    _bind(made, "immediate_execute_command", lambda inner: shell(inner, recorder, command))
+                _bind(made, "execute", lambda inner: shell(inner, recorder, batch))
         except Exception:
             # A slotted pipeline can't be instrumented alone; it works as ever.
             return made

@@ -19,6 +19,10 @@ from redispan._core.operation import Operation
 
 Method = Callable[..., Any]
 
+NOTES_SENDS = "redispan_notes_sends"
+"""Attribute by which the shell of ``send_command`` names itself, so that the pool layer's, which comes around it, can
+take its work over. A wrapper of somebody else's copies the attribute, but is not what it names."""
+
 
 def peer(connection: Any) -> seam.Peer | None:
     """The other end of ``connection``, asked for once per socket."""
@@ -109,6 +113,7 @@ def send_command_shell(original: Method) -> Method:
             note_send(self, args)
         return original(self, *args, **kwargs)
 
+    setattr(send_command, NOTES_SENDS, send_command)
     return send_command
 
 

@@ -51,8 +51,12 @@ def of_cluster(client: Any) -> Endpoint:
 
 def of_connection(connection: Any, fallback: Endpoint) -> Endpoint:
     """The endpoint that a connection of a cluster or Sentinel pool really went to."""
+    found: Endpoint | None = getattr(connection, "_redispan_endpoint", None)
+    # After a failover a connection of a Sentinel pool points elsewhere.
+    if found is not None and found.address == connection.host and found.port == connection.port:
+        return found
     address, port, db = seam.place_of_connection(connection)
-    return fallback if address is None else intern(address, port, db or fallback.db)
+    return fallback if address is None else _remember(connection, intern(address, port, db or fallback.db))
 
 
 def _remember(owner: Any, endpoint: Endpoint) -> Endpoint:

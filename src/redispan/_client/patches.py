@@ -15,13 +15,10 @@ from redispan._client.targets import OPERATIONS, PACKAGES, Target
 
 _log = logging.getLogger("redispan")
 
-_CALL_SHELLS: dict[str, Callable[..., Any]] = {
-    "command": calls.command_shell,
-    "async_command": calls.async_command_shell,
-    "batch": calls.batch_shell,
-    "async_batch": calls.async_batch_shell,
-    "script": calls.script_shell,
-    "async_script": calls.async_script_shell,
+_BEGINNERS: dict[str, Callable[..., Any]] = {
+    "command": calls.of_command,
+    "batch": calls.of_batch,
+    "script": calls.of_script,
 }
 
 _PLAIN_SHELLS: dict[str, Callable[..., Any]] = {
@@ -50,10 +47,11 @@ def build_shell(target: Target, recorder: Recorder | None) -> Callable[[Callable
     plain = _PLAIN_SHELLS.get(target.shell)
     if plain is not None:
         return plain
-    shell = _CALL_SHELLS[target.shell]
-    if target.shell.endswith("script"):
-        return functools.partial(shell, recorder=recorder, find_endpoint=endpoints.of_client)
-    return functools.partial(shell, recorder=recorder, find_endpoint=_FINDERS[target.finder])
+    assert recorder is not None
+    kind = target.shell.removeprefix("async_")
+    finder = endpoints.of_client if kind == "script" else _FINDERS[target.finder]
+    shell = calls.call_shell if kind == target.shell else calls.async_call_shell
+    return functools.partial(shell, recorder=recorder, begin=_BEGINNERS[kind](recorder, finder))
 
 
 _GROUND = tuple(target for target in OPERATIONS if target.shell in _PLAIN_SHELLS and target.shell != "message")

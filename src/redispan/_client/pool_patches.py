@@ -16,6 +16,7 @@ from redispan._client import (
     block_budget,
     pool_cluster,
     pool_connecting,
+    pool_sending,
     pool_shells,
     pool_state,
     pool_stats,
@@ -216,15 +217,15 @@ def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
 
 
 def _connection_rows() -> list[Row]:
-    connecting = pool_connecting
+    connecting, sending = pool_connecting, pool_sending
     return [
-        ("connection", "AbstractConnection", "send_command", connecting.send_command_shell),
-        ("connection", "AbstractConnection", "pack_commands", connecting.pack_commands_shell),
+        ("connection", "AbstractConnection", "send_command", sending.send_command_shell),
+        ("connection", "AbstractConnection", "pack_commands", sending.pack_commands_shell),
         ("connection", "AbstractConnection", "connect_check_health|connect", connecting.connect_shell),
         ("connection", "AbstractConnection", "_send_ping", connecting.housekeeping_shell),
         ("connection", "AbstractConnection", "disconnect", connecting.close_shell),
-        ("asyncio.connection", "AbstractConnection", "pack_command", connecting.async_pack_command_shell),
-        ("asyncio.connection", "AbstractConnection", "pack_commands", connecting.async_pack_commands_shell),
+        ("asyncio.connection", "AbstractConnection", "pack_command", sending.async_pack_command_shell),
+        ("asyncio.connection", "AbstractConnection", "pack_commands", sending.async_pack_commands_shell),
         ("asyncio.connection", "AbstractConnection", "connect_check_health|connect", connecting.async_connect_shell),
         ("asyncio.connection", "AbstractConnection", "_send_ping", connecting.async_housekeeping_shell),
         ("asyncio.connection", "AbstractConnection", "disconnect", connecting.async_close_shell),

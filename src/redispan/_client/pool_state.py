@@ -5,7 +5,6 @@ The figures that a pool knows itself are not kept: they are read from it when as
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import weakref
@@ -17,27 +16,11 @@ from redispan._client import pool_seam, seam
 from redispan._client.pool_values import TunedLimit, TunedSeconds
 from redispan._core.ledger import LEDGER
 from redispan._core.pools import POOLS, PoolEvent
+from redispan._core.tally import Tally
 from redispan.pool_settings import PoolSettings
 
 _POOLS_LIMIT = 5000
 """Most pools watched at a time: a program that makes one per request and keeps them must not grow ours too."""
-
-
-class Tally:
-    """A counter that threads may raise without a lock, and that is exact."""
-
-    __slots__ = ("_next", "_reads", "add")
-
-    def __init__(self) -> None:
-        self._next = itertools.count()
-        self.add: Callable[[], int] = self._next.__next__
-        self._reads = 0
-
-    def read(self) -> int:
-        """How often ``add`` was called. One reader at a time."""
-        # Reading takes a number, too.
-        self._reads += 1
-        return self._next.__next__() - self._reads + 1
 
 
 class PoolState:

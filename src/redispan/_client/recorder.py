@@ -10,7 +10,7 @@ from typing import Any
 from redispan._client import batches, endpoints, seam
 from redispan._client.connections import peer
 from redispan._core import observing
-from redispan._core.commands import CommandInfo, block_budget_s, identify
+from redispan._core.commands import AT_ONCE, CommandInfo, block_budget_s, identify
 from redispan._core.ledger import LEDGER
 from redispan._core.observing import Observers, current
 from redispan._core.operation import Batch, Endpoint, Operation, Series
@@ -18,6 +18,8 @@ from redispan._core.operation import Batch, Endpoint, Operation, Series
 _log = logging.getLogger("redispan")
 
 EndpointFinder = Callable[[Any], Endpoint]
+Begin = Callable[[Any, tuple[Any, ...], dict[str, Any]], "Operation | None"]
+"""Given a client (or what stands for it) and the arguments of its method: the operation that begins, if one does."""
 
 _SERIES_LIMIT = 10_000
 
@@ -36,39 +38,55 @@ class Recorder:
         self._enabled = observers.enabled
         self._observers = observers
         self._series: dict[tuple[Endpoint, CommandInfo], Series] = {}
+        self._beginners: dict[EndpointFinder, Begin] = {}  # one per kind of client
         self._include = frozenset(include)
         self._exclude = frozenset(exclude)
         self._filters = bool(include or exclude)
 
+    # One long straight line on purpose, as in ``end``: it runs in every call, where a step of its own costs a call.
+    def command_beginner(self, find_endpoint: EndpointFinder) -> Begin:
+        """What starts recording a command; it returns None if the call isn't an operation of its own."""
+        running, run, ready, at_once = current.get, current.set, self._series.get, AT_ONCE.get
+        observers, filters = self._observers, self._filters
+
+        def begin(client: Any, args: Sequence[Any], _options: Any) -> Operation | None:
+            try:
+                outer = running()
+                if outer is not None and not outer.done:
+                    _count_part(outer)
+                    return None
+                if not self._enabled():
+                    return None
+                word = args[0] if args else None
+                info = (at_once(word) if type(word) is str else None) or identify(args)
+                if filters and not self._wanted(info):
+                    return None
+                endpoint = find_endpoint(client)
+                series = ready((endpoint, info)) or self._new_series(endpoint, info)
+                operation = Operation(series, args, client)
+                if info.blocking is not None or endpoint.cached:
+                    operation.blocking = block_budget_s(info, args) is not None
+                    operation.defer_span = endpoint.cached
+                operation.token = run(operation)
+                for started in observers.started:
+                    try:
+                        started(operation)
+                    except Exception as fault:
+                        observers.dismiss(started, fault)
+                operation.start_ns = perf_counter_ns()
+                return operation
+            except BaseException as fault:
+                self._give_up(fault)
+                return None
+
+        return begin
+
     def begin(self, find_endpoint: EndpointFinder, client: Any, args: Sequence[Any]) -> Operation | None:
-        """Start recording one command; None if this call isn't an operation of its own."""
-        try:
-            outer = current.get()
-            if outer is not None and not outer.done:
-                _count_part(outer)
-                return None
-            if not self._enabled():
-                return None
-            info = identify(args)
-            if self._filters and not self._wanted(info):
-                return None
-            endpoint = find_endpoint(client)
-            series = self._series.get((endpoint, info)) or self._new_series(endpoint, info)
-            operation = Operation(series, args, client)
-            if info.blocking is not None or endpoint.cached:
-                operation.blocking = block_budget_s(info, args) is not None
-                operation.defer_span = endpoint.cached
-            operation.token = current.set(operation)
-            for started in self._observers.started:
-                try:
-                    started(operation)
-                except Exception as fault:
-                    self._observers.dismiss(started, fault)
-            operation.start_ns = perf_counter_ns()
-            return operation
-        except BaseException as fault:
-            self._give_up(fault)
-            return None
+        """Start recording one command."""
+        begin = self._beginners.get(find_endpoint)
+        if begin is None:
+            begin = self._beginners.setdefault(find_endpoint, self.command_beginner(find_endpoint))
+        return begin(client, tuple(args), {})
 
     def begin_batch(
         self, find_endpoint: EndpointFinder, pipeline: Any, kind: str, commands: Sequence[Sequence[Any]]
@@ -124,7 +142,7 @@ class Recorder:
     def _new_series(self, endpoint: Endpoint, info: CommandInfo) -> Series:
         if len(self._series) >= _SERIES_LIMIT:
             self._series.clear()  # every series is made again when it is needed
-        return self._series.setdefault((endpoint, info), Series(endpoint, info))
+        return self._series.setdefault((endpoint, info), Series(endpoint, info, LEDGER.operations(info.group)))
 
     # One long straight line on purpose: it runs in every call, where a function per step costs more than the step.
     def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:  # noqa: C901, PLR0912
@@ -138,7 +156,7 @@ class Recorder:
             try:
                 connection = operation.connection
                 if connection is not None:
-                    operation.peer = peer(connection)
+                    operation.peer = getattr(connection, "_redispan_peer", None) or peer(connection)
                     if operation.endpoint.late:
                         self._resolve(operation, connection)
                 if operation.pipelined and error is None:
@@ -147,12 +165,13 @@ class Recorder:
                 if operation.sends != 1 or operation.remarkable:
                     _account_for_attempts(operation)
                 if operation.batch is None:
-                    LEDGER.operation(operation.info.group)
+                    operation.series.count()
                 else:
                     batches.count_groups(operation.batch.commands)
             except Exception as fault:
                 _faulted(fault)  # what could not be found out is missing, but the span still has to end
-            for finished in self._observers.finished:
+            observers = self._observers
+            for finished in observers.finished if operation.remarkable else observers.always_finished:
                 try:
                     finished(operation)
                 except Exception as fault:

@@ -76,8 +76,8 @@ COMMANDS: dict[str, CommandInfo] = {row.name: _info(row) for row in rows()}
 """Every known command by its upper-case name, containers alone (``CONFIG``) and with their sub-commands included."""
 
 _CONTAINERS = frozenset(name.partition(" ")[0] for name in COMMANDS if " " in name)
-# A container alone isn't in here: its second word may be in the next argument.
-_AT_ONCE = {name: info for name, info in COMMANDS.items() if name not in _CONTAINERS}
+AT_ONCE = {name: info for name, info in COMMANDS.items() if name not in _CONTAINERS}
+"""Commands that their first argument tells; not a container alone, whose second word may be in the next argument."""
 _LOWER_CASE: dict[str, CommandInfo] = {}
 """The same commands as written by programs in lower case; at most one entry per known command."""
 
@@ -87,7 +87,7 @@ def identify(args: Sequence[object]) -> CommandInfo:
     try:
         word = args[0]
         if type(word) is str:
-            found = _AT_ONCE.get(word)
+            found = AT_ONCE.get(word)
             if found is not None:
                 return found
         return _identify_slowly(args)
@@ -190,7 +190,7 @@ def _as_spelled(info: CommandInfo, spelling: str) -> CommandInfo:
     if found is None:
         found = _LOWER_CASE.setdefault(lower, replace(info, name=lower))
         if lower.upper() not in _CONTAINERS:
-            _AT_ONCE[lower] = found
+            AT_ONCE[lower] = found
     return found
 
 

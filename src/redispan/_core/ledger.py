@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Callable
 
-_FOLD_AT = 2000
+from redispan._core.tally import Tally
 
 
 class Ledger:
@@ -22,6 +23,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
+        self._operations: dict[str, Tally] = {}
         self._reset()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._reset)
@@ -29,24 +31,12 @@ class Ledger:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._pending: deque[str] = deque()
+        for tally in self._operations.values():
+            tally.clear()
 
-    def operation(self, group: str) -> None:
-        """Count one operation of ``group``: the cheap way, for the path of every call.
-
-        Appending to a deque is atomic and takes no lock; the counts are folded in when somebody reads, or when there
-        are many.
-        """
-        self._pending.append(group)
-        if len(self._pending) >= _FOLD_AT:
-            with self._lock:
-                self._fold()
-
-    def _fold(self) -> None:
-        """Move what is pending into the counts. The lock is held."""
-        pending = self._pending
-        for group, count in Counter(pending.popleft() for _ in range(len(pending))).items():
-            self._counts["operations", group] += count
+    def operations(self, group: str) -> Callable[[], int]:
+        """What to call for each operation of ``group``: for the path of every call, where a lock would cost."""
+        return self._operations.setdefault(group, Tally()).add
 
     def add(self, name: str, kind: str = "", amount: int = 1) -> None:
         """Count ``amount`` more of ``name``/``kind``."""
@@ -64,14 +54,17 @@ class Ledger:
     def read(self, name: str) -> dict[str, int]:
         """A snapshot of one counter by kind."""
         with self._lock:
-            self._fold()
-            return {kind: count for (of, kind), count in self._counts.items() if of == name}
+            found = Counter({kind: count for (of, kind), count in self._counts.items() if of == name})
+            if name == "operations":
+                found.update({group: tally.read() for group, tally in tuple(self._operations.items())})
+        return {kind: count for kind, count in found.items() if count}
 
     def clear(self) -> None:
         """Start from zero (tests, and a new ``instrument()``)."""
         with self._lock:
-            self._pending.clear()
             self._counts.clear()
+            for tally in self._operations.values():
+                tally.clear()
 
 
 LEDGER = Ledger()

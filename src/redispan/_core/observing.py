@@ -34,7 +34,10 @@ class Observer(Protocol):
 
     @property
     def finished(self) -> Callable[[Operation], None] | None:
-        """The operation ended; its duration and outcome are known."""
+        """The operation ended; its duration and outcome are known.
+
+        An observer with a true ``only_remarkable`` is told of those alone that were remarkable when they ended.
+        """
 
 
 INTERNAL = Operation(Series(Endpoint(None, None, None), UNKNOWN), ())
@@ -92,15 +95,21 @@ class Observers:
         self._off: list[Observer] = []
         self.started: tuple[Callable[[Operation], None], ...] = ()
         self.finished: tuple[Callable[[Operation], None], ...] = ()
+        self.always_finished: tuple[Callable[[Operation], None], ...] = ()
+        """Those of ``finished`` that are told of every operation."""
         self._rebuild()
 
     def _rebuild(self) -> None:
         self.started = tuple(o.started for o in self._observers if o.started is not None and o not in self._off)
         # One that was switched off still has to finish what it started: a span would stay open and current for ever.
-        self.finished = tuple(
-            o.finished
+        told = [
+            o
             for o in reversed(self._observers)
             if o.finished is not None and (o not in self._off or o.started is not None)
+        ]
+        self.finished = tuple(o.finished for o in told if o.finished is not None)
+        self.always_finished = tuple(
+            o.finished for o in told if o.finished is not None and not getattr(o, "only_remarkable", False)
         )
 
     def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redispan._core.commands import CommandInfo
@@ -58,11 +58,19 @@ class Series:
     Bounded where it is made: commands come from a table, endpoints are interned up to a limit.
     """
 
-    __slots__ = ("endpoint", "info", "metric", "span", "statistics")
+    __slots__ = ("count", "endpoint", "info", "metric", "span", "statistics")
 
-    def __init__(self, endpoint: Endpoint, info: CommandInfo) -> None:
+    def __init__(self, endpoint: Endpoint, info: CommandInfo, count: Callable[[], object] = int) -> None:
+        """Prepare for one command on one endpoint.
+
+        Args:
+            endpoint: Where it goes.
+            info: The command.
+            count: Called for each operation that ended.
+        """
         self.endpoint = endpoint
         self.info = info
+        self.count = count
         # Each belongs to one observer of the recorder that made the series.
         self.span: Any = None
         self.metric: Any = None
@@ -161,6 +169,7 @@ class Operation:
     waiting: Operation | None = None
     # What the recorder and the observers keep on a running operation.
     span: Any = None
+    span_start_ns = 0
     scope: Any = None
 
     def __init__(self, series: Series, args: Sequence[Any], client: Any = None) -> None:

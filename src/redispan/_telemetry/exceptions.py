@@ -24,6 +24,7 @@ class ExceptionEvents:
     """
 
     started = None  # nothing to do at the start
+    only_remarkable = True
 
     def __init__(self, logger: Logger, *, per_minute: int) -> None:
         """Wire the observer.
@@ -39,8 +40,6 @@ class ExceptionEvents:
 
     def finished(self, operation: Operation) -> None:
         """Emit the event if the operation failed."""
-        if not operation.remarkable:
-            return
         error = operation.error or operation.healed_error
         if error is None:
             return

@@ -16,8 +16,8 @@ from redispan._telemetry.histogram_seam import AttributeSet, PreparedHistogram
 _CACHE_LIMIT = 5000
 
 _EXEMPLAR_EVERY_NS = 20_000_000
-"""An exemplar is offered for every failed, slow or otherwise remarkable operation, and for one in 20 ms of the rest:
-the SDK keeps one per bucket and export, and offering costs a tenth of the whole measurement."""
+"""An exemplar is offered for every failed, slow or repeated operation, and for one in 20 ms of the rest: the SDK keeps
+one per bucket and export, and a measurement that offers one can't take the short way."""
 
 
 class DurationObserver:
@@ -63,13 +63,16 @@ class DurationObserver:
         known = series.metric
         if known is None:
             known = series.metric = _prepare(series.endpoint, series.info, None)
+        wants_exemplar = False
         if operation.remarkable:
             if operation.cache_hit:
                 return
+            wants_exemplar = operation.slow or operation.retries > 0
             failure = _failure_of(operation)
             if failure is not None:
                 known = self._of_failure(series.endpoint, series.info, failure)
-        elif operation.start_ns < self._next_exemplar_ns:
+                wants_exemplar = True
+        if not wants_exemplar and operation.start_ns < self._next_exemplar_ns:
             self._record(operation.duration_ns / 1e9, known)
             return
         self._next_exemplar_ns = operation.start_ns + _EXEMPLAR_EVERY_NS

@@ -48,7 +48,8 @@ class Namer:
         self._limit = query_limit
         self._script_names = script_names
         self._old_names = old_names
-        self._generation = 0
+        self.generation = 0
+        """What was prepared in an earlier one is made again."""
         self._peers: dict[Endpoint, Peer] = {}
         self._procedures: set[str] = set()
         self._peer_changes: dict[Endpoint, int] = {}
@@ -71,14 +72,14 @@ class Namer:
             self._peers.pop(endpoint, None)
         else:
             self._peers[endpoint] = peer
-        self._generation += 1  # what was prepared with another peer is made again when it is used
+        self.generation += 1  # what was prepared with another peer is made again when it is used
 
     def of(self, operation: Operation) -> tuple[str, dict[str, Any]]:
         """Span name, and the attributes known at its start. The dictionary may be shared: don't change it."""
         info = operation.info
         series = operation.series
         prepared = series.span
-        if prepared is None or prepared.generation != self._generation:
+        if prepared is None or prepared.generation != self.generation:
             prepared = series.span = self._prepare(operation.endpoint, info)
         if operation.batch is not None:
             return prepared.name, self._with_old(self._batch_attributes(operation, prepared))
@@ -126,7 +127,7 @@ class Namer:
             span_name(info.name, endpoint.address, endpoint.port),
             attributes,
             procedure=info.name.upper() in PROCEDURE_COMMANDS,
-            generation=self._generation,
+            generation=self.generation,
         )
 
     def _procedure(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:

@@ -67,10 +67,19 @@ class SpanObserver:
                 return
             if not trace.get_current_span().get_span_context().is_valid:
                 return
-        name, attributes = self._namer.of(operation)
-        span = self._start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
+        prepared = operation.series.span
+        if prepared is not None and prepared.generation == self._namer.generation:
+            attributes = prepared.by_count.get(len(operation.args))  # never there for a batch, which has no arguments
+            name = prepared.name
+        else:
+            attributes = None
+        if attributes is None:
+            name, attributes = self._namer.of(operation)
+        start_ns = time_ns()
+        span = self._start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=start_ns)
         if span.is_recording():
             operation.span = span
+            operation.span_start_ns = start_ns
             operation.scope = _RUNTIME_CONTEXT.attach(set_span_in_context(span))
             if self._request_hook is not None:
                 payload = operation.args if operation.batch is None else operation.batch.commands
@@ -89,8 +98,7 @@ class SpanObserver:
             if self._response_hook is not None:
                 payload = operation.response if operation.error is None else operation.error
                 self._call_hook("response_hook", self._response_hook, operation, payload)
-            start_ns = getattr(span, "start_time", None)
-            span.end(None if start_ns is None else start_ns + operation.duration_ns)
+            span.end(operation.span_start_ns + operation.duration_ns)
         finally:
             operation.span = None
             _detach(operation.scope)

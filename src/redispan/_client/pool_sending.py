@@ -1,0 +1,82 @@
+"""The shells around writing to a connection: what is sent decides how long its reply may take."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from redispan._client import block_budget, connections
+from redispan._core.observing import current
+
+Method = Callable[..., Any]
+
+
+def send_command_shell(original: Method) -> Method:
+    """Sync ``send_command``: note what is sent.
+
+    Where the recorder's shell comes next its work is done here too: one shell less for every command.
+    """
+    note, note_send, running = block_budget.note, connections.note_send, current.get
+    recorded = getattr(original, connections.NOTES_SENDS, None) is original
+    send = original.__wrapped__ if recorded else original  # type: ignore[attr-defined]
+
+    @functools.wraps(original)
+    def send_command(self: Any, *args: Any, **kwargs: Any) -> Any:
+        info = None
+        if recorded:
+            operation = running()
+            if operation is not None and operation.sends == 0 and not operation.done:
+                operation.sends = 1
+                operation.connection = self
+                if operation.args and operation.args[0] is args[0]:
+                    info = operation.series.info
+            else:
+                note_send(self, args)
+        note(self, args, info)
+        return send(self, *args, **kwargs)
+
+    return send_command
+
+
+def pack_commands_shell(original: Method) -> Method:
+    """Sync ``pack_commands``: note the whole batch."""
+
+    @functools.wraps(original)
+    def pack_commands(self: Any, commands: Any) -> Any:
+        if not isinstance(commands, (list, tuple)):
+            commands = list(commands)
+        block_budget.note_batch(self, commands)
+        return original(self, commands)
+
+    return pack_commands
+
+
+def async_pack_command_shell(original: Method) -> Method:
+    """Async ``pack_command``: the one place that every async command passes."""
+    note = block_budget.note
+
+    @functools.wraps(original)
+    def pack_command(self: Any, *args: Any) -> Any:
+        if not self.redispan_packing:
+            note(self, args)
+        return original(self, *args)
+
+    return pack_command
+
+
+def async_pack_commands_shell(original: Method) -> Method:
+    """Async ``pack_commands``: note the whole batch, and not its commands one by one."""
+
+    @functools.wraps(original)
+    def pack_commands(self: Any, commands: Any) -> Any:
+        if not isinstance(commands, (list, tuple)):
+            commands = list(commands)
+        block_budget.note_batch(self, commands)
+        self.redispan_packing = True
+        try:
+            return original(self, commands)
+        finally:
+            self.redispan_packing = False
+
+    return pack_commands
