@@ -71,6 +71,23 @@ def server(**figures: Any) -> dict[str, Any]:
     return {**well, **figures}
 
 
+def baseline(figure: str, unit: str, expected: float, measured: float, command: str | None = "GET") -> dict[str, Any]:
+    """What one process learned of one figure, which fires above twice of it."""
+    return {
+        "endpoint": "cache:6379/0",
+        "command": command,
+        "figure": figure,
+        "unit": unit,
+        "expected": expected,
+        "limit": 2 * expected,
+        "measured": measured,
+        "samples": 20,
+        "slices": 40,
+        "ready": True,
+        "firing": measured > 2 * expected,
+    }
+
+
 def usage(**figures: float) -> dict[str, float]:
     """How one family or pattern is used."""
     return vars(Usage(**figures))

@@ -20,6 +20,7 @@ from redispan._core.pools import POOLS, PoolStats
 from redispan._core.records import ServerReading, SlowOperation
 from redispan._insight import alert_rules, readings
 from redispan._insight.alerting import AlertEngine
+from redispan._insight.anomalies import Anomalies
 from redispan._insight.cache_patterns import CachePatterns
 from redispan._insight.cache_sampling import CacheSampler
 from redispan._insight.observer import TICK_NS, InsightObserver
@@ -60,6 +61,7 @@ class Insight:
         self.judged_servers: Callable[[], Iterable[ServerReading]] | None = None
         self.on_tick: list[Callable[[], None]] = []
         self._engine: AlertEngine | None = None
+        self._anomalies: Anomalies | None = None
         self._detectors: list[SlowDetector] = []
         self._processor: Any = None
         self._end_webhook: list[Callable[[], None]] = []
@@ -87,6 +89,8 @@ class Insight:
             observer.tick_soon()
         if self._engine is not None:
             self._engine.reset()
+        if self._anomalies is not None:
+            self._anomalies.reset()
 
     def configure(self, settings: Settings, logger_provider: Any = None) -> None:
         """Work by the settings of ``instrument()``."""
@@ -96,6 +100,13 @@ class Insight:
         self.cache.patterns = settings.query_text == "keys"
         ALERTS.limit.interval_s = settings.slow_interval_s
         self._connect_webhook(settings)
+        tell = self._teller(settings, logger_provider).tell
+        self._anomalies = Anomalies(
+            tell,
+            deviations=settings.anomaly_alert,
+            throughput=settings.anomaly_throughput,
+            error_rate=settings.error_rate_alert,
+        )
         self._engine = AlertEngine(
             alert_rules.rules(
                 error_rate=settings.error_rate_alert,
@@ -104,7 +115,7 @@ class Insight:
                 minimum_operations=settings.error_rate_minimum,
                 clear_after_s=settings.alert_clear_after_s,
             ),
-            self._teller(settings, logger_provider).tell,
+            tell,
         )
 
     def observer(
@@ -154,7 +165,7 @@ class Insight:
         if self._processor is not None:
             self._processor.enabled = False
             self._processor = None
-        self._engine = None
+        self._engine = self._anomalies = None
         self._detectors = []
         ALERTS.withdraw()
         self._disconnect_webhook()
@@ -211,7 +222,7 @@ class Insight:
     def evaluate(self, now_ns: int | None = None) -> None:
         """Judge the alerts that last, unless that was done less than a second ago."""
         now_ns = perf_counter_ns() if now_ns is None else now_ns
-        engine = self._engine
+        engine, anomalies = self._engine, self._anomalies
         if engine is None:
             return
         with self._lock:
@@ -226,6 +237,8 @@ class Insight:
             *readings.memory_usages(asked(self.judged_servers or self.servers)),
         ]
         engine.evaluate(found, now_ns / 1e9, time_ns())
+        if anomalies is not None:
+            anomalies.follow(self.statistics.all(), now_ns / 1e9, time_ns())
 
     def slowest(self) -> list[SlowOperation]:
         """The slow operations seen last, by all observers, slowest first."""
@@ -255,6 +268,7 @@ class Insight:
             },
             "processes": [{"pid": pid, "started_unix_ns": self.statistics.started_unix_ns}],
             "endpoints": self.statistics.snapshot(),
+            "baselines": self._anomalies.snapshot() if self._anomalies is not None else [],
             "slow": [asdict(record) for record in self.slowest()],
             "alerts": ALERTS.snapshot(),
             "cache": self.cache.snapshot(),

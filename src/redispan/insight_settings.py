@@ -88,6 +88,21 @@ class InsightSettings:
         low=0,
         high=1,
     )
+    anomaly_alert: float = setting(
+        6.0,
+        "How many of its usual deviations the latency or error rate of an endpoint or command must be above what was "
+        "learned of it, for half a minute, for the alert `anomaly` to fire: more makes it less sensitive, 0 turns it "
+        "and the learning off.",
+        topic="alerts",
+        unit="deviations",
+        low=0,
+        high=1000,
+    )
+    anomaly_throughput: bool = setting(
+        False,
+        "Let an unusual throughput of an endpoint fire `anomaly` as well. Mostly it is the users who come and go.",
+        topic="alerts",
+    )
     alert_clear_after_s: float = setting(
         30.0,
         "An alert clears when its figure stayed at or below 80 % of the threshold for so long.",

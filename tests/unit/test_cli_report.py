@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from insight_data import entry, pool, server, snapshot
+from insight_data import baseline, entry, pool, server, snapshot
 from redispan._insight import reporting, snapshots
 from redispan.cli import arguments, report
 from redispan.cli.report_text import as_text
@@ -22,7 +22,12 @@ NAMES = ("performance", "pool", "cache", "health")
 def busy_snapshot() -> dict[str, Any]:
     """A process that has seen a bit of everything."""
     window = [entry(ms=2.0)] * 40 + [entry(ms=70.0, command="EVAL", error="OOM")] * 10
-    return snapshot(window, pools=[pool(busy=3, peak=48, uses=100, created=2)], servers={"cache:6379": server()})
+    return snapshot(
+        window,
+        pools=[pool(busy=3, peak=48, uses=100, created=2)],
+        servers={"cache:6379": server()},
+        baselines=[baseline("latency", "s", 0.002, 0.07), baseline("error_rate", "1", 0.01, 0.02)],
+    )
 
 
 @pytest.fixture
@@ -59,6 +64,9 @@ def test_each_report_is_text_with_its_figures(name: str) -> None:
     called = report.NAMES[name]
     text = as_text(called, makers[called](busy_snapshot()).as_data())
     assert {"performance": "EVAL", "pool": "96.0%", "cache": "reads", "health": "NOT OK"}[name] in text
+    if name == "performance":
+        assert "cache:6379/0 GET latency     70 ms" in text
+        assert "UNUSUAL" in text
     empty = as_text(called, makers[called](snapshots.empty()).as_data())
     assert "0 processes" in empty
 

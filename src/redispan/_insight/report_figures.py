@@ -248,3 +248,34 @@ class UsageFigures:
     lasting_sets: int
     expiring_sets: int
     early_misses: int
+
+
+@dataclass(frozen=True)
+class BaselineFigures:
+    """What was learned to be usual of one figure, and how it is now; each process learns by itself.
+
+    Attributes:
+        endpoint: ``host:port/db``.
+        command: The command; None for all of the endpoint's operations together.
+        figure: ``latency`` (95th percentile of a slice of ten seconds or more), ``error_rate`` or ``throughput``.
+        unit: Unit of the figures: ``s``, ``1`` or ``{operation}/s``.
+        expected: What is usual.
+        limit: Above it is unusual.
+        measured: The last slice.
+        slices: How many slices were learned, by the process that learned most.
+        ready: Enough was learned to judge by.
+        firing: The alert ``anomaly`` fires for it.
+        processes: How many processes it is of: throughputs are their sum, other figures their average.
+    """
+
+    endpoint: str
+    command: str | None
+    figure: str
+    unit: str
+    expected: float
+    limit: float
+    measured: float
+    slices: int
+    ready: bool
+    firing: bool
+    processes: int

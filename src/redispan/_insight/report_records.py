@@ -8,6 +8,7 @@ from typing import Any
 
 from redispan._insight.latency import NOTHING, Latency
 from redispan._insight.report_figures import (
+    BaselineFigures,
     Check,
     CommandFigures,
     EndpointFigures,
@@ -20,7 +21,7 @@ from redispan._insight.report_figures import (
     WorkFigures,
 )
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
@@ -89,6 +90,7 @@ class PerformanceReport(Report):
         commands: By command, those first that take most time.
         blocking: Blocking commands, which are in none of the other figures.
         error_types: Failures by type since the start.
+        baselines: What was learned to be usual, as far as it was learned yet.
         slow: The slowest of the slow operations seen last.
         alert_counts: Alerts since the start by name.
         alerts_firing: What fires now.
@@ -110,6 +112,7 @@ class PerformanceReport(Report):
     commands: tuple[CommandFigures, ...] = ()
     blocking: tuple[CommandFigures, ...] = ()
     error_types: Mapping[str, int] = field(default_factory=dict)
+    baselines: tuple[BaselineFigures, ...] = ()
     slow: tuple[Mapping[str, Any], ...] = ()
     alert_counts: Mapping[str, int] = field(default_factory=dict)
     alerts_firing: tuple[Mapping[str, Any], ...] = ()

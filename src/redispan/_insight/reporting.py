@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from redispan._insight.baseline_figures import baselines_of
 from redispan._insight.facts import Facts, iso
 from redispan._insight.findings import find
 from redispan._insight.health import judge
@@ -34,6 +35,7 @@ def performance(snapshot: Snapshot, *, scope: str = "process", missing: Sequence
         commands=facts.commands,
         blocking=facts.blocking,
         error_types=facts.error_types,
+        baselines=baselines_of(snapshot.get("baselines", ())),
         slow=tuple(sorted(snapshot["slow"], key=lambda found: -found["duration_ms"])[:SLOWEST_SHOWN]),
         alert_counts=dict(alerts["counts"]),
         alerts_firing=tuple(alerts["firing"]),

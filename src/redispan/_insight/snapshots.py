@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ def empty(window_size: int = 1000) -> Data:
         "processes": [],
         "endpoints": {},
         "slow": [],
+        "baselines": [],
         "alerts": {"counts": {}, "emitted": {}, "firing": [], "history": []},
         "cache": {"sampled": 0, "families": {}, "patterns": {}, "patterns_shown": False},
         "works": {},
@@ -52,6 +54,9 @@ def merge(snapshots: Sequence[Data]) -> Data:
         (one for found in snapshots for one in found["pools"]), key=lambda pool: (pool["name"], pool["pid"])
     )
     merged["slow"] = _newest((one for found in snapshots for one in found["slow"]), SLOW_KEPT)
+    # A sibling of an older version has learned nothing.
+    learned = [one for found in snapshots for one in found.get("baselines", ())]
+    merged["baselines"] = sorted(learned, key=lambda one: json.dumps(one, sort_keys=True))
     for found in snapshots:
         for label, endpoint in found["endpoints"].items():
             _merge_endpoint(merged["endpoints"], label, endpoint)

@@ -32,7 +32,7 @@ Totals = dict[str, list[int]]
 class Window:
     """The last ``size`` operations, and totals by command. Append an ``Entry`` to ``entries``, then call ``fold``."""
 
-    __slots__ = ("_error_types", "_folded", "_lock", "entries", "limit", "size")
+    __slots__ = ("_error_types", "_folded", "_left", "_lock", "entries", "limit", "size")
 
     def __init__(self, size: int) -> None:
         """Open an empty window.
@@ -44,6 +44,7 @@ class Window:
         self.limit = size + FOLD_EVERY
         self.entries: deque[Entry] = deque()
         self._lock = threading.Lock()
+        self._left = 0
         self._folded: Totals = {}
         self._error_types: dict[str, int] = {}
 
@@ -59,6 +60,7 @@ class Window:
             popleft = self.entries.popleft
             # Nobody else pops, so what was counted is there.
             leaving = [popleft() for _ in range(len(self.entries) - self.size)]
+            self._left += len(leaving)
             count_into(self._folded, self._error_types, leaving)
 
     def resize(self, size: int) -> None:
@@ -70,6 +72,14 @@ class Window:
     def recent(self) -> list[Entry]:
         """The operations of the window, oldest first."""
         return _copy(self.entries)[-self.size :]
+
+    def since(self, seen: int) -> tuple[int, list[Entry]]:
+        """How many operations there have been, and those after the first ``seen``, as far as they are still held."""
+        with self._lock:
+            entries = _copy(self.entries)
+            total = self._left + len(entries)
+        fresh = min(total - seen, len(entries))
+        return total, entries[len(entries) - fresh :] if fresh > 0 else []
 
     def read(self) -> tuple[list[Entry], Totals, dict[str, int]]:
         """The window, the totals by command and the error types: all of one instant, so that they agree."""

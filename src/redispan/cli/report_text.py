@@ -65,6 +65,18 @@ def _performance(report: Data) -> Iterable[str]:
     )
     yield from _pool_table(report["pools"])
     yield from _server_table(report["servers"])
+    yield from _section(
+        "what is usual",
+        ("", "now", "usual", "unusual above", ""),
+        (
+            (
+                " ".join((one["endpoint"], one["command"] or "", one["figure"])).replace("  ", " "),
+                *(in_unit(one[figure], one["unit"]) for figure in ("measured", "expected", "limit")),
+                "UNUSUAL" if one["firing"] else "" if one["ready"] else "learning",
+            )
+            for one in report.get("baselines", ())  # a port of an older version has none
+        ),
+    )
     firing = [f"  {alert['message']}" for alert in report["alerts_firing"]]
     if firing:
         yield from ("", "alerts firing", *firing)
@@ -177,3 +189,10 @@ def share(value: float | None) -> str:
 def figure(value: float | None) -> str:
     """Any figure."""
     return "-" if value is None else f"{value:g}"
+
+
+def in_unit(value: float, unit: str) -> str:
+    """A figure in the unit that a baseline has."""
+    if unit == "s":
+        return ms(value * 1000)
+    return share(value) if unit == "1" else f"{value:.1f}/s"

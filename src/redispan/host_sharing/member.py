@@ -255,7 +255,7 @@ def _id_of(name: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def totals_only(snapshot: Data, blank: Sequence[str] = ("processes", "pools", "slow")) -> Data:
+def totals_only(snapshot: Data, blank: Sequence[str] = ("processes", "pools", "slow", "baselines")) -> Data:
     """What of a summary outlives its process: totals and counts, not what was going on at the time."""
     alerts = snapshot["alerts"]
     return {

@@ -158,6 +158,29 @@ function showTables(data) {
     report.works.map((one) => [one.name, count(one.runs), count(one.failed_runs), milliseconds(one.mean_ms), milliseconds(one.max_ms), count(one.operations_per_run), percent(one.redis_share, 0)]), ""));
 }
 
+function showBaselines(report) {
+  const subjects = new Map();
+  for (const one of report.baselines) {
+    const name = `${one.endpoint} ${one.command ?? ""}`;
+    if (!subjects.has(name)) subjects.set(name, { endpoint: one.endpoint, command: one.command, figures: {} });
+    subjects.get(name).figures[one.figure] = one;
+  }
+  const shares = (one, figure, words) => {
+    const found = one.figures[figure];
+    return found ? [words(found.measured), words(found.expected), [words(found.limit), found.firing ? "bad" : ""]] : ["–", "–", "–"];
+  };
+  const state = (one) => {
+    const all = Object.values(one.figures);
+    if (all.some((found) => found.firing)) return el("span", { class: "pill bad" }, "unusual");
+    return all.some((found) => found.ready) ? el("span", { class: "pill good" }, "usual") : el("span", { class: "none" }, "learning");
+  };
+  $("baselines-card").className = `card wide${subjects.size ? "" : " quiet"}`;
+  $("baselines").replaceChildren(table(
+    ["Endpoint", "Command", "", "95th now", "usual", "unusual above", "Errors now", { minor: "usual" }, { minor: "unusual above" }, { minor: "Ops/s now" }, { minor: "usual" }],
+    [...subjects.values()].slice(0, 12).map((one) => [one.endpoint, one.command ?? "all", [[state(one)]],
+      ...shares(one, "latency", (value) => milliseconds(value * 1000)), ...shares(one, "error_rate", (value) => percent(value, 2)), ...shares(one, "throughput", count).slice(0, 2)]), ""));
+}
+
 function showAlerts(report) {
   $("firing-card").className = `card wide${report.alerts_firing.length ? "" : " quiet"}`;
   $("firing").replaceChildren(...report.alerts_firing.map((one) => el("li", {}, el("b", {}, one.name.replaceAll("_", " ")), ` since ${when(one.at_unix_ns)}: ${one.message}`)));
@@ -174,6 +197,7 @@ function show(data) {
   showHealth(report);
   showTiles(data);
   showAlerts(report);
+  showBaselines(report);
   showCharts(data);
   showAdvice(data);
   showTables(data);

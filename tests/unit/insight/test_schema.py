@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from insight_data import entry, pool, server, snapshot, usage
+from insight_data import baseline, entry, pool, server, snapshot, usage
 from redispan._insight import reporting
 from redispan._insight.report_records import SCHEMA_VERSION
 from redispan._insight.snapshots import empty
@@ -28,6 +28,7 @@ FULL = snapshot(
         "patterns": {"user:{id}": usage(misses=500)},
         "patterns_shown": True,
     },
+    baselines=[baseline("latency", "s", 0.001, 0.003, None), baseline("latency", "s", 0.001, 0.001)],
     works={
         "checkout": {
             "runs": 2,
@@ -118,3 +119,7 @@ def test_the_full_report_has_everything() -> None:
     assert {"failures", "memory_pressure", "repeated_calls"} <= {one.name for one in report.recommendations}
     assert report.works[0].operations_per_run == 25
     assert report.commands[0].command == "KEYS"
+    assert [(row.command, row.expected, row.firing) for row in report.baselines] == [
+        (None, 0.001, True),
+        ("GET", 0.001, False),
+    ]

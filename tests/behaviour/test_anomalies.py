@@ -1,0 +1,175 @@
+"""The alert `anomaly` from real trouble: a server and a network that become slow, failures that become frequent."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+import redispan
+from redispan import RedispanInstrumentor, Settings, on_alert
+from redispan._insight.baseline import WARM_UP_SLICES
+from redispan.insight import INSIGHT
+from redispan.testing import TelemetryInMemory
+from servers.fault_proxy import FaultProxy
+from servers.redis_server import RedisServer
+
+pytestmark = pytest.mark.redis
+
+SLICE_S = 10
+IN_A_SLICE = 22
+SLOW_S = 0.05
+NAME = {"redis.client.alert.name": "anomaly"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> Iterator[None]:
+    INSIGHT.reset()
+    yield
+    INSIGHT.reset()
+
+
+class Program:
+    """A program whose slices are over at once: what it measures is real, only the time between is not waited for."""
+
+    def __init__(self, telemetry: TelemetryInMemory, url: str, **settings: Any) -> None:
+        RedispanInstrumentor().instrument(
+            settings=Settings(slow_alert_ms=0, slow_log_ms=0, **settings), **telemetry.providers
+        )
+        self.telemetry = telemetry
+        self.client = redis.Redis.from_url(url)
+        self.client.set("text", "x")
+        self._passed_s = 0
+
+    def run(self, slices: int, call: Callable[[redis.Redis, int], Any] = lambda client, _: client.get("text")) -> None:
+        """Do what a program does in so many slices."""
+        for _ in range(slices):
+            for number in range(IN_A_SLICE):
+                call(self.client, number)
+            self._passed_s += SLICE_S
+            INSIGHT.evaluate(time.perf_counter_ns() + self._passed_s * 1_000_000_000)
+
+    def states(self) -> list[str]:
+        """What the events say, in order."""
+        return [
+            str(event.attributes["redis.client.alert.state"])
+            for event in self.telemetry.events("redis.client.alert.anomaly")
+        ]
+
+
+@contextmanager
+def slow_network(proxy: FaultProxy, server: RedisServer) -> Iterator[Callable[[redis.Redis, int], Any]]:
+    """Every answer takes its time on the way."""
+    for connection in proxy.connections:
+        connection.replies.delay_s = SLOW_S
+    yield lambda client, _: client.get("text")
+    for connection in proxy.connections:
+        connection.replies.delay_s = 0
+
+
+@contextmanager
+def slow_server(proxy: FaultProxy, server: RedisServer) -> Iterator[Callable[[redis.Redis, int], Any]]:
+    """The server answers nobody for a moment, again and again."""
+
+    def call(client: redis.Redis, _: int) -> None:
+        server.call("CLIENT", "PAUSE", int(SLOW_S * 1000))
+        client.get("text")
+
+    yield call
+    server.call("CLIENT", "UNPAUSE")
+
+
+@pytest.mark.parametrize("trouble", [slow_network, slow_server])
+def test_what_becomes_slow_fires_once_and_clears_once(
+    telemetry: TelemetryInMemory,
+    redis_server: RedisServer,
+    fault_proxy: FaultProxy,
+    caplog: pytest.LogCaptureFixture,
+    trouble: Callable[..., Any],
+) -> None:
+    """An alert in every way, with what was measured and expected; nothing of the trouble is learned; and once over."""
+    caplog.set_level(logging.INFO, "redispan.alerts")
+    told: list[redispan.Alert] = []
+    unsubscribe = on_alert(told.append)
+    program = Program(telemetry, fault_proxy.url)
+    program.run(WARM_UP_SLICES + 5)
+    assert program.states() == []
+    before = redispan.performance_report(scope="process")
+    with trouble(fault_proxy, redis_server) as call:
+        program.run(5, call)
+    assert program.states() == ["fired"]
+    assert telemetry.value("redis.client.alert.state", NAME) == 1
+    during = redispan.performance_report(scope="process")
+    program.run(5)
+    assert program.states() == ["fired", "cleared"]
+    assert telemetry.value("redis.client.alert.state", NAME) == 0
+    assert telemetry.value("redis.client.alerts", NAME) == 1
+    program.run(10)
+    assert program.states() == ["fired", "cleared"]
+    unsubscribe()
+    program.client.close()
+
+    fired = dict(telemetry.events("redis.client.alert.anomaly")[0].attributes)
+    assert fired["redis.client.alert.figure"] == "latency"
+    assert fired["redis.client.alert.measured"] == fired["redis.client.alert.value"] >= 0.8 * SLOW_S
+    assert 0 < fired["redis.client.alert.expected"] < 0.5 * SLOW_S
+    assert fired["redis.client.alert.expected"] < fired["redis.client.alert.threshold"] < SLOW_S
+    assert fired["redis.client.alert.deviation"] > 6
+    assert fired["redis.client.alert.operations"] == IN_A_SLICE
+    assert fired["server.port"] == fault_proxy.port
+    assert "text" not in str(fired)
+    assert [alert.state for alert in told] == ["fired", "cleared"]
+    lines = [record for record in caplog.records if record.name == "redispan.alerts"]
+    assert [record.levelno for record in lines] == [logging.WARNING, logging.INFO]
+    assert "95th percentile of latency" in lines[0].getMessage()
+
+    usual, odd = before.baselines[0], during.baselines[0]
+    assert (usual.figure, usual.command, usual.ready, usual.firing) == ("latency", None, True, False)
+    assert (odd.figure, odd.command, odd.firing) == ("latency", None, True)
+    assert odd.expected == usual.expected
+    assert odd.measured >= 0.8 * SLOW_S
+    assert during.status != "healthy"
+    assert during.alerts_firing[0]["name"] == "anomaly"
+
+
+def test_failures_that_become_frequent_fire(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """A command that used to succeed and now fails a third of the time, where nobody set a limit for failures."""
+    program = Program(telemetry, redis_url, error_rate_alert=0)
+    program.run(WARM_UP_SLICES)
+
+    def call(client: redis.Redis, number: int) -> None:
+        if number % 3:
+            client.get("text")
+        else:
+            with pytest.raises(redis.ResponseError):
+                client.lpush("text", "y")
+
+    program.run(5, call)
+    program.client.close()
+    (event,) = telemetry.events("redis.client.alert.anomaly")
+    assert event.attributes["redis.client.alert.figure"] == "error_rate"
+    assert event.attributes["redis.client.alert.measured"] == pytest.approx(1 / 3, abs=0.05)
+    assert event.attributes["redis.client.alert.expected"] == 0
+
+
+def test_turned_off_it_learns_nothing(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """`anomaly_alert=0`: no baseline, no alert."""
+    program = Program(telemetry, redis_url, anomaly_alert=0)
+    program.run(WARM_UP_SLICES)
+    program.client.close()
+    assert redispan.performance_report(scope="process").baselines == ()
+
+
+def test_a_forked_child_and_a_new_instrumentation_learn_anew(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """What was learned belongs to the process and to the settings that it was learned under."""
+    program = Program(telemetry, redis_url)
+    program.run(WARM_UP_SLICES)
+    program.client.close()
+    assert INSIGHT.snapshot()["baselines"]
+    INSIGHT.reset()  # what a forked child does first
+    assert not INSIGHT.snapshot()["baselines"]
+    RedispanInstrumentor().uninstrument()
+    assert not INSIGHT.snapshot()["baselines"]

@@ -1,0 +1,205 @@
+"""What is usual: learned from whatever comes, left only for good, and never in and out."""
+
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redispan._core.records import CLEARED, FIRED
+from redispan._insight.baseline import (
+    ACCEPTED,
+    ERRORS,
+    IN_A_ROW,
+    LATENCY,
+    NEW_NORMAL_S,
+    THROUGHPUT,
+    WARM_UP_SLICES,
+    Baseline,
+    History,
+    Kind,
+)
+
+SLICE_S = 10.0
+DEVIATIONS = 6.0
+
+NOISES = {
+    "even": lambda random: random.uniform(0.001, 0.003),
+    "normal": lambda random: max(0.0, random.gauss(0.01, 0.002)),
+    "long tail": lambda random: random.lognormvariate(-6, 0.8),
+    "exponential": lambda random: random.expovariate(200),
+    "a spike now and then": lambda random: 0.2 if random.random() < 0.05 else random.uniform(0.001, 0.002),
+    "two ways of life": lambda random: random.uniform(0.05, 0.06) if random.random() < 0.4 else 0.001,
+}
+
+
+class Watched:
+    """A baseline and the time that its slices take."""
+
+    def __init__(self, kind: Kind = LATENCY, samples: int = 100) -> None:
+        self.baseline = Baseline(kind, DEVIATIONS)
+        self.samples = samples
+        self.now_s = 0.0
+        self.changes: list[tuple[str, float]] = []
+
+    def see(self, *values: float, may_fire: bool = True) -> list[str]:
+        """Let slices pass; what changed meanwhile."""
+        before = len(self.changes)
+        for value in values:
+            self.now_s += SLICE_S
+            change = self.baseline.observe(value, self.samples, self.now_s, may_fire=may_fire)
+            if change is not None:
+                self.changes.append((change, self.now_s))
+        return [change for change, _ in self.changes[before:]]
+
+
+def warm(kind: Kind = LATENCY, value: float = 0.002, samples: int = 100) -> Watched:
+    """One that has learned that ``value`` is usual."""
+    found = Watched(kind, samples)
+    assert found.see(*[value] * WARM_UP_SLICES) == []
+    assert found.baseline.ready
+    return found
+
+
+@given(st.lists(st.floats(min_value=0.01, max_value=0.02), max_size=200))
+def test_what_stays_within_a_factor_of_two_never_fires(values: list[float]) -> None:
+    """Whatever order it comes in: trembling that no reader of a graph would call a change."""
+    assert Watched().see(*values) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("noise", sorted(NOISES))
+def test_stationary_noise_never_fires(noise: str, seed: int) -> None:
+    """Eight hours of the same noise, however heavy its tail, make no alert; there is no model for it to violate."""
+    random = Random(seed)
+    assert Watched().see(*[NOISES[noise](random) for _ in range(3000)]) == []
+
+
+@pytest.mark.parametrize("noise", sorted(set(NOISES) - {"two ways of life"}))
+def test_a_lasting_shift_fires_once_and_clears_once(noise: str) -> None:
+    """Forty times the usual, for two minutes, is told once; back to usual is told once, within five minutes."""
+    random = Random(1)
+    watched = Watched()
+    watched.see(*[NOISES[noise](random) for _ in range(200)])
+    assert watched.see(*[0.4 + NOISES[noise](random) for _ in range(12)]) == [FIRED]
+    assert watched.see(*[NOISES[noise](random) for _ in range(30)]) == [CLEARED]
+    assert watched.see(*[NOISES[noise](random) for _ in range(500)]) == []
+
+
+@given(st.lists(st.floats(min_value=0.91, max_value=1.5), max_size=300))
+def test_noise_around_the_limit_does_not_clear(factors: list[float]) -> None:
+    """What fires holds while the figure trembles around its limit: it is not usual again, and none of it is learned."""
+    watched = warm(value=0.01)
+    limit = watched.baseline.limit(100)
+    assert watched.see(*[1.01 * limit] * IN_A_ROW) == [FIRED]
+    assert watched.see(*[limit * factor for factor in factors]) == []
+    assert watched.baseline.limit(100) == limit
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.002, 0.003, 0.0039, 0.1, 1.0]), st.integers(1, 8)), max_size=60))
+def test_no_sequence_flaps(runs: list[tuple[float, int]]) -> None:
+    """Whatever comes: fired and cleared alternate, with as many slices between them as both ask for."""
+    watched = warm()
+    watched.see(*[value for value, times in runs for _ in range(times)])
+    assert [name for name, _ in watched.changes] == [
+        FIRED if place % 2 == 0 else CLEARED for place in range(len(watched.changes))
+    ]
+    for (_, at), (_, later) in pairwise(watched.changes):
+        assert later - at >= IN_A_ROW * SLICE_S
+
+
+def test_a_relapse_starts_the_waiting_anew() -> None:
+    """Usual slices must come in a row to clear."""
+    watched = warm()
+    assert watched.see(*[1.0] * IN_A_ROW) == [FIRED]
+    assert watched.see(0.002, 0.002, 1.0, 0.002, 0.002) == []
+    assert watched.see(0.002) == [CLEARED]
+
+
+def test_nothing_is_judged_before_enough_was_learned() -> None:
+    """The first minutes of a program are no anomaly."""
+    watched = Watched()
+    assert watched.see(*[0.001] * (WARM_UP_SLICES - IN_A_ROW - 1), *[5.0] * IN_A_ROW) == []
+    assert not watched.baseline.ready
+
+
+def test_two_odd_slices_are_learned_and_three_fire() -> None:
+    """What is too short to be told is what happens now and then; what fires is not learned."""
+    watched = warm()
+    assert watched.see(1.0, 1.0, 0.002) == []
+    assert watched.baseline.learned == WARM_UP_SLICES + 3
+    watched = warm()
+    assert watched.see(1.0, 1.0, 1.0) == [FIRED]
+    assert watched.baseline.learned == WARM_UP_SLICES
+    watched.see(*[1.0] * 100)
+    assert watched.baseline.expected == 0.002
+    assert watched.baseline.learned == WARM_UP_SLICES
+
+
+def test_what_stays_is_the_new_normal() -> None:
+    """After an hour the change is accepted and learned; going back is then no anomaly before that is learned."""
+    watched = warm()
+    assert watched.see(*[0.05] * int(IN_A_ROW + NEW_NORMAL_S / SLICE_S)) == [FIRED, ACCEPTED]
+    assert watched.see(*[0.05] * WARM_UP_SLICES) == []
+    assert watched.baseline.expected == 0.05
+    assert watched.baseline.ready
+
+
+def test_too_little_to_matter_is_no_anomaly() -> None:
+    """Ten times of nearly nothing is nearly nothing: less than a millisecond, less than one percent of errors."""
+    assert warm(LATENCY, 0.00005).see(*[0.0005] * 20) == []
+    assert warm(ERRORS, 0.0001, samples=10_000).see(*[0.009] * 20) == []
+    assert warm(ERRORS, 0.0001, samples=10_000).see(*[0.02] * 20) == [FIRED]
+
+
+@pytest.mark.parametrize(("samples", "share", "fires"), [(20, 0.15, False), (20, 0.5, True), (500, 0.15, True)])
+def test_few_operations_leave_much_to_chance(samples: int, share: float, fires: bool) -> None:
+    """Three failures among twenty may be chance; seventy-five among five hundred are not."""
+    assert warm(ERRORS, 0.0, samples=samples).see(*[share] * 10) == [FIRED] * fires
+
+
+def test_throughput_is_watched_both_ways() -> None:
+    """Traffic that breaks away is as unusual as traffic that rises; latency can't be too low."""
+    assert warm(THROUGHPUT, 300.0).see(*[1.0] * 5) == [FIRED]
+    assert warm(THROUGHPUT, 300.0).see(*[3000.0] * 5) == [FIRED]
+    assert warm(THROUGHPUT, 300.0).see(*[150.0, 600.0] * 5) == []
+    assert warm(LATENCY, 0.1).see(*[0.0] * 5) == []
+
+
+def test_highs_and_lows_are_not_one_change() -> None:
+    """Slices that are unusual in opposite ways don't add up."""
+    assert warm(THROUGHPUT, 300.0).see(3000.0, 1.0, 3000.0, 1.0) == []
+
+
+def test_what_another_alert_tells_is_not_learned() -> None:
+    """While somebody else tells it, nothing fires and the baseline stays."""
+    watched = warm()
+    assert watched.see(*[1.0] * 50, may_fire=False) == []
+    assert watched.baseline.learned == WARM_UP_SLICES
+    assert watched.see(*[1.0] * IN_A_ROW) == [FIRED]
+
+
+def test_more_deviations_are_less_sensitive() -> None:
+    """The setting does what it says: the same noise and shift, another limit."""
+    random = Random(3)
+    values = [random.uniform(0.02, 0.03) for _ in range(100)]
+    limits = []
+    for deviations in (1.0, 6.0, 20.0):
+        baseline = Baseline(LATENCY, deviations)
+        for value in values:
+            baseline.observe(value, 100, 0.0)
+        limits.append(baseline.limit(100))
+    assert limits[0] <= limits[1] < limits[2]
+
+
+def test_the_history_is_bounded_and_reaches_back_for_hours() -> None:
+    """A day of slices takes no more room than an hour, and what was three hours ago still counts."""
+    history = History()
+    for number in range(8640):
+        history.add(float(number))
+    kept = history.ordered()
+    assert len(kept) <= 240
+    assert kept[0] <= 8640 - 1200
+    assert kept[-1] == 8639
+    assert history.learned == 8640
