@@ -65,7 +65,7 @@ def declared_floors() -> tuple[str, ...]:
         requirement
         for requirement in declared
         if requirement.marker is None
-        or any(requirement.marker.evaluate({"extra": extra}) for extra in ("instruments", "otlp", "celery"))
+        or any(requirement.marker.evaluate({"extra": extra}) for extra in ("instruments-any", "otlp", "celery"))
     ]
     floors = {
         f"{requirement.name}=={specifier.version}"

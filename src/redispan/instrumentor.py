@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
-from redispan import contrib_takeover, housekeeping
+from redispan import contrib_takeover, housekeeping, package
 from redispan._client import celery_tuning
 from redispan._client.client_patches import ClientPatches
 from redispan._client.native_metrics import NativeMetrics
@@ -24,7 +24,6 @@ from redispan._telemetry.naming import Namer
 from redispan._telemetry.pool_metrics import PoolTelemetry
 from redispan._telemetry.spans import SpanObserver
 from redispan.insight import INSIGHT
-from redispan.package import instruments
 from redispan.setting_table import Resolved
 from redispan.settings import Settings
 
@@ -57,8 +56,8 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
     resolved: Resolved | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What must be installed for redispan to have something to instrument."""
-        return instruments
+        """All that must be installed: nothing, since any one of ``package.instruments_any`` is enough."""
+        return package.instruments
 
     def instrument(self, **kwargs: Any) -> None:
         """Instrument every client of the process, those that exist already included.

@@ -1,5 +1,6 @@
 """Whatever is missing, old, broken or shadowed, the command line starts the program and instruments the rest."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import redispan
 from e2e import site_folder
 from e2e.launcher import Finished, Launcher
-from e2e.reading import CONTRIB, OURS, redis_spans
+from e2e.reading import CONTRIB, OURS, measurements_by_operation, redis_spans, spans_by_operation
 from servers.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.e2e
@@ -49,11 +50,13 @@ def bare(launcher: Launcher, bare_python: Path) -> Launcher:
     return replace(launcher, python=bare_python, disabled=())
 
 
-def run_between_witnesses(launcher: Launcher, folder: Path, path: Sequence[Path]) -> Finished:
-    """Run the program with an instrumentor loaded before ours and one after it; hold that all three were served."""
+def run_between_witnesses(
+    launcher: Launcher, folder: Path, path: Sequence[Path], program: str = "which_redis.py"
+) -> Finished:
+    """Run a program with an instrumentor loaded before ours and one after it; hold that all three were served."""
     before, after = (site_folder.witness(folder / name, name) for name in ("witness_a", "witness_z"))
     launcher.path = [before, *path, after]
-    finished = launcher.run("which_redis.py")
+    finished = launcher.run(program)
     assert finished.code == 7, finished.all
     assert "the program ran" in finished.out, finished.all
     assert "witness_a was instrumented" in finished.out, finished.all
@@ -79,6 +82,39 @@ def test_without_redis(bare: Launcher, operators_folder: Path, tmp_path: Path) -
     finished = run_between_witnesses(bare, tmp_path, [operators_folder])
     assert "no redis: ModuleNotFoundError" in finished.out
     assert finished.err == ""
+
+
+@pytest.mark.parametrize("without", [[], [CONTRIB_NAME]], ids=["contrib", "no contrib"])
+def test_valkey_without_redis(without: list[str], bare: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
+    """A program that has valkey-py and no redis-py is instrumented, with contrib's instrumentor beside ours or not."""
+    chosen = site_folder.needed_by(*ALL, "valkey", without=["redis", *without])
+    finished = run_between_witnesses(
+        bare, tmp_path, [site_folder.link(tmp_path / "site", chosen)], program="only_valkey.py"
+    )
+    assert finished.err == ""
+    assert spans_by_operation(otlp_receiver) == Counter({"SET": 1, "PIPELINE GET": 1, "INCRBY": 1})
+    assert {span.attributes["db.system.name"] for span in redis_spans(otlp_receiver)} == {"redis"}
+    assert measurements_by_operation(otlp_receiver) == Counter({"SET": 1, "PIPELINE GET": 1, "INCRBY": 1})
+
+
+@pytest.mark.parametrize("redis_version", ["4.6.0", "broken"])
+def test_valkey_beside_a_redis_of_no_use(
+    redis_version: str, bare: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    """valkey-py is instrumented although the redis-py beside it is too old or broken, which costs one line."""
+    bare.disabled = ["redis"]
+    chosen = site_folder.needed_by(*ALL, "valkey", without=["redis"])
+    if redis_version == "broken":
+        modules, version = {"redis/__init__.py": BREAKAGES["RuntimeError"]}, "8.0.0"
+    else:
+        modules, version = {"redis/__init__.py": f"__version__ = '{redis_version}'"}, redis_version
+    useless = site_folder.fake_distribution(tmp_path / "useless", "redis", version, modules)
+    finished = run_between_witnesses(
+        bare, tmp_path, [site_folder.link(tmp_path / "site", chosen), useless], program="only_valkey.py"
+    )
+    assert len(finished.lines_about("redispan")) == len(finished.err.splitlines()) == 1, finished.err
+    assert redis_version in finished.err
+    assert spans_by_operation(otlp_receiver) == Counter({"SET": 1, "PIPELINE GET": 1, "INCRBY": 1})
 
 
 def test_without_contrib(bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:

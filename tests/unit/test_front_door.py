@@ -168,12 +168,13 @@ def test_the_first_modules_import_nothing_else(module: str) -> None:
     assert shown.stdout.strip() == "[]"
 
 
-def test_what_we_instrument_is_what_the_extra_says() -> None:
-    """The range in the package is that of the ``instruments`` extra, which opentelemetry-instrument reads."""
+@pytest.mark.parametrize(
+    ("extra", "said"), [("instruments", package.instruments), ("instruments-any", package.instruments_any)]
+)
+def test_what_we_instrument_is_what_the_extras_say(extra: str, said: tuple[str, ...]) -> None:
+    """The ranges in the package are those of the extras, which opentelemetry-instrument reads."""
     requirements = map(Requirement, importlib.metadata.requires("redispan") or [])
-    extra = {
-        f"{r.name} {r.specifier}"
-        for r in requirements
-        if r.marker is not None and r.marker.evaluate({"extra": "instruments"})
+    declared = {
+        f"{r.name} {r.specifier}" for r in requirements if r.marker is not None and r.marker.evaluate({"extra": extra})
     }
-    assert {str(Requirement(text)) for text in extra} == {str(Requirement(text)) for text in package.instruments}
+    assert {str(Requirement(text)) for text in declared} == {str(Requirement(text)) for text in said}
