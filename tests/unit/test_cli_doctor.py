@@ -87,6 +87,21 @@ def test_each_setting_says_where_its_value_came_from() -> None:
     settings = {finding.subject: finding.text for section in sections for finding in section.findings}
     assert settings["spans"] == "parented  (OTEL_PYTHON_REDISPAN_SPANS)"
     assert settings["query_text"] == "hidden  (default)"
+    assert settings["slow_alert_ms"] == "50 ms  (default)"
+    assert settings["host_sharing"] == "true  (default)"
+
+
+def test_what_was_set_comes_before_the_defaults_and_secrets_stay_hidden() -> None:
+    """Among fifty defaults the few settings that were set come first; a token and a webhook's address are not shown."""
+    environ = {
+        "OTEL_PYTHON_REDISPAN_CONTRIB": "keep",
+        "OTEL_PYTHON_REDISPAN_MONITORING_TOKEN": "s3cr3t",
+        "OTEL_PYTHON_REDISPAN_ALERT_WEBHOOK": "https://hooks.example.com/s3cr3t",
+    }
+    (section,) = [one for one in doctor.examine(environ, offline=True) if one.title == "Settings"]
+    assert {finding.subject for finding in section.findings[:3]} == {"contrib", "monitoring_token", "alert_webhook"}
+    assert all("(default)" not in finding.text for finding in section.findings[:3])
+    assert "s3cr3t" not in as_text([section], color=False)
 
 
 def test_the_trial_leaves_redis_as_it_was() -> None:
@@ -95,6 +110,25 @@ def test_the_trial_leaves_redis_as_it_was() -> None:
     before = redis.Redis.__dict__["execute_command"]
     doctor.examine({}, offline=True)
     assert redis.Redis.__dict__["execute_command"] is before
+
+
+def test_our_own_layers_are_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool layer sits on top of the recorder's patches: only a wrapper of somebody else's is reported as one."""
+    redis = pytest.importorskip("redis")
+    sections = doctor.examine({}, offline=True)
+    assert not [finding for section in sections for finding in section.findings if "wrapped" in finding.text]
+    instrumentor = redispan.RedispanInstrumentor()
+    instrumentor.instrument()
+    try:
+        for owner, name in ((redis.Redis, "execute_command"), (redis.ConnectionPool, "release")):
+            ours = vars(owner)[name]
+            monkeypatch.setattr(owner, name, lambda *args, ours=ours, **kwargs: ours(*args, **kwargs))
+        sections = doctor.examine({}, offline=True)
+        monkeypatch.undo()
+    finally:
+        instrumentor.uninstrument()
+    found = [finding for section in sections for finding in section.findings if "wrapped" in finding.text]
+    assert [finding.subject for finding in found] == ["redis.Redis.execute_command", "redis.ConnectionPool.release"]
 
 
 secrets = st.text(st.characters(categories=("L", "N")), min_size=6, max_size=20).map(lambda text: f"s3cr3t{text}")
@@ -168,8 +202,25 @@ def test_a_terminal_without_unicode_gets_plain_marks() -> None:
     shown = as_text([section], color=False, ascii_only=True)
     assert shown.isascii()
     assert "\033" not in shown
-    assert "1 problem found." in shown
+    assert "1 problem found: b." in shown
     assert section.findings[1].level is Level.PROBLEM
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_failed_auto_instrumentation_is_a_problem() -> None:
+    """Where opentelemetry-instrument started the process and could not instrument it, the doctor says that it should."""
+    start = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", start, sys.executable, "-m", "redispan.cli", "doctor", "--offline", "--json"],
+        env={**os.environ, "OTEL_TRACES_EXPORTER": "nosuch"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    findings = {finding["subject"]: finding for finding in json.loads(done.stdout)["sections"]["Patches"]}
+    assert findings["state"]["level"] == "problem"
 
 
 @pytest.mark.e2e

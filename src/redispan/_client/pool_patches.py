@@ -60,6 +60,11 @@ class PoolPatches:
     def __bool__(self) -> bool:
         return self.settings is not None
 
+    @property
+    def applied(self) -> tuple[Patch, ...]:
+        """The patches in place, in the order they were put there."""
+        return tuple(self._patches)
+
     def apply(self, settings: PoolSettings) -> None:
         """Put the layer on with ``settings``; again with others replaces it, for pools built from then on."""
         with self._lock:

@@ -16,6 +16,8 @@ from redispan.settings import Settings
 SIGNALS = ("traces", "metrics", "logs")
 
 _TRUE = ("true", "1")
+_SECRET = ("monitoring_token", "alert_webhook")
+"""Settings whose value nobody should paste into a bug report: the address of a webhook is its own password."""
 _DEFAULT_PORTS = {"grpc": 4317, "http/protobuf": 4318, "http/json": 4318}
 _EXPORTER_OF_PROTOCOL = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http", "http/json": "otlp_json_http"}
 
@@ -53,14 +55,17 @@ def telemetry(environ: Mapping[str, str]) -> Section:
 
 
 def settings(environ: Mapping[str, str]) -> Section:
-    """Every setting that is not at its default, and every value or variable that is of no use."""
+    """Every setting, those that were set first, and every value or variable that is of no use."""
     section = Section("Settings")
     values, resolved = Settings.from_environment(environ=environ)
-    names = [field.name for field in dataclasses.fields(Settings)]
-    for field in dataclasses.fields(Settings):
-        source = variable_of(field.name) if resolved.sources[field.name] == "environment" else "default"
+    fields = dataclasses.fields(Settings)
+    names = [field.name for field in fields]
+    for field in sorted(fields, key=lambda field: resolved.sources[field.name] == "default"):
         shown = _shown(field.name, getattr(values, field.name), info_of(field).unit)
-        section.ok(field.name, f"{shown}  ({source})")
+        if resolved.sources[field.name] == "default":
+            section.note(field.name, f"{shown}  (default)")
+        else:
+            section.ok(field.name, f"{shown}  ({variable_of(field.name)})")
     for warning in resolved.warnings:
         variable, _, rest = warning.partition(": ")
         section.problem(variable, rest)
@@ -75,9 +80,11 @@ def settings(environ: Mapping[str, str]) -> Section:
 def _shown(name: str, value: Any, unit: str) -> str:
     if value is None or value in ("", ()):
         return "(none)"
-    if any(word in name for word in ("token", "password", "secret", "webhook")):
+    if name in _SECRET:
         return "(set)"
-    words = ",".join(value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()  # as the environment takes it
+    words = ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
     return f"{words} {unit}".rstrip()
 
 

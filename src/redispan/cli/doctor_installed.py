@@ -16,8 +16,8 @@ OLDEST_REDIS = (5, 0)
 # Distribution, whether its absence is a problem, and what its absence means.
 _PACKAGES = (
     ("redis", True, "nothing to instrument: pip install redis"),
-    ("hiredis", False, "redis-py parses answers in Python"),
     ("valkey", False, ""),
+    ("hiredis", False, "redis-py parses answers in Python"),
     ("opentelemetry-api", True, "redispan cannot work: pip install redispan again"),
     ("opentelemetry-sdk", True, 'telemetry goes nowhere: pip install "redispan[otlp]"'),
     ("opentelemetry-instrumentation", True, "no opentelemetry-instrument: pip install redispan again"),
@@ -48,7 +48,9 @@ def versions(_environ: Mapping[str, str]) -> Section:
     for name, needed, consequence in _PACKAGES:
         version = version_of(name)
         if version is None:
-            if needed:
+            if name == "redis" and version_of("valkey") is not None:
+                section.note(name, "not installed; valkey is, and one of them is enough")
+            elif needed:
                 section.problem(name, f"not installed; {consequence}")
             elif consequence:
                 section.note(name, f"not installed; {consequence}")
@@ -65,10 +67,13 @@ def others(environ: Mapping[str, str]) -> Section:
     if version_of("opentelemetry-instrumentation-redis") is not None:
         kept = environ.get("OTEL_PYTHON_REDISPAN_CONTRIB", "").strip().lower() == "keep"
         fate = "kept, as set: redispan writes no spans" if kept else "taken over: one span per command"
+        if version_of("redis") is None:
+            fate = "idle: there is no redis-py"
         section.ok("opentelemetry-instrumentation-redis", fate)
     if is_there("redis.observability"):
         policy = environ.get("OTEL_PYTHON_REDISPAN_NATIVE_METRICS", "").strip().lower() or "leave"
-        text = f"redis-py's own metrics, off until the program turns them on; then native_metrics={policy} settles it"
+        fate = "replaced" if policy == "replace" else "kept"
+        text = f"redis-py's own metrics, off unless the program turns them on; then {fate} (native_metrics={policy})"
         section.ok("redis.observability", text)
     for module, product, switch in _OTHERS:
         if is_there(module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +34,7 @@ def patches(environ: Mapping[str, str]) -> Section:
     logger.addHandler(said)
     try:
         instrumentor.instrument()
-        section.ok("state", "not instrumented in this process; tried, and taken off again")
+        _not_instrumented(section, disabled)
         _describe(section, instrumentor)
         instrumentor.uninstrument()
     finally:
@@ -43,19 +44,39 @@ def patches(environ: Mapping[str, str]) -> Section:
     return section
 
 
+def _not_instrumented(section: Section, disabled: list[str]) -> None:
+    started_by = getattr(sys.modules.get("sitecustomize"), "__file__", None) or ""
+    if "auto_instrumentation" not in started_by:
+        text = "tried, and taken off again; as your program finds it: opentelemetry-instrument redispan doctor"
+        section.ok("state", text)
+    elif not {"redispan", "*"} & set(disabled):
+        text = "opentelemetry-instrument started this process, and failed; its own messages say why. Tried by hand:"
+        section.problem("state", text)
+
+
 def _describe(section: Section, instrumentor: Any) -> None:
     applied = instrumentor._patches  # noqa: SLF001 - there is no other face to it
     if not applied:
         section.problem("patches", "none: no supported redis-py or valkey-py was found")
         return
+    from redispan._client.pool_patches import POOL_PATCHES
+
+    every = {id(patch.shell): patch for patch in (*applied.applied, *POOL_PATCHES.applied)}
     for package, version in applied.packages.items():
-        mine = [patch for patch in applied.applied if _belongs(patch.owner, package)]
+        mine = [patch for patch in every.values() if _belongs(patch.owner, package)]
         owners = Counter(getattr(patch.owner, "__name__", str(patch.owner)) for patch in mine)
         section.ok(f"{package} {'.'.join(map(str, version))}", f"{len(mine)} methods of {len(owners)} classes")
-    for patch in applied.applied:
-        if not patch.intact:
-            name = f"{getattr(patch.owner, '__qualname__', patch.owner)}.{patch.name}"
-            section.note(name, "was wrapped again by somebody after redispan")
+    # Where two of ours sit on one method, the outer one has the inner one as its original.
+    covered = {id(patch.original) for patch in every.values()}
+    for key, patch in every.items():
+        if key not in covered and not patch.intact:
+            section.note(_name(patch.owner, patch.name), "was wrapped again by somebody after redispan")
+
+
+def _name(owner: Any, method: str) -> str:
+    package = (getattr(owner, "__module__", "") or "").partition(".")[0]
+    kind = ".asyncio" if ".asyncio" in (getattr(owner, "__module__", "") or "") else ""
+    return f"{package}{kind}.{getattr(owner, '__qualname__', owner)}.{method}"
 
 
 def _belongs(owner: Any, package: str) -> bool:

@@ -84,8 +84,11 @@ def as_text(sections: Sequence[Section], *, color: bool, ascii_only: bool = Fals
                 mark = {Level.OK: "+", Level.NOTE: "-", Level.PROBLEM: "!"}[finding.level]
             lines.append(f"  {_painted(mark, paint, color)} {finding.subject:<{width}}  {finding.text}")
         lines.append("")
-    count = len(problems_in(sections))
-    closing = "No problem found." if not count else f"{count} problem{'s' if count > 1 else ''} found."
+    subjects = [finding.subject for finding in problems_in(sections)]
+    count = len(subjects)
+    # Once more by name: what comes last is what a terminal shows.
+    found = f"{count} problem{'s' if count > 1 else ''} found: {', '.join(dict.fromkeys(subjects))}."
+    closing = found if count else "No problem found."
     lines.append(_painted(closing, "31" if count else "32", color))
     return "\n".join(lines)
 
