@@ -1,4 +1,4 @@
-"""What redispan instruments: the same ranges as the extras ``instruments`` and ``instruments-any`` in pyproject.toml."""
+"""What redispan instruments: the ranges of the extras ``instruments`` and ``instruments-any`` in pyproject.toml."""
 
 instruments: tuple[str, ...] = ()
 """All of these have to be installed."""

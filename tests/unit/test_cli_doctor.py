@@ -209,7 +209,7 @@ def test_a_terminal_without_unicode_gets_plain_marks() -> None:
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_a_failed_auto_instrumentation_is_a_problem() -> None:
-    """Where opentelemetry-instrument started the process and could not instrument it, the doctor says that it should."""
+    """Where opentelemetry-instrument started the process and could not instrument it, the doctor says so."""
     start = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", start, sys.executable, "-m", "redispan.cli", "doctor", "--offline", "--json"],
