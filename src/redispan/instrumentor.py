@@ -201,8 +201,7 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
         )
     if settings.metrics:
         meter = scope.meter_of(kwargs.get("meter_provider"))
-        elsewhere = (lambda: native.duration) if native is not None and native.exists else None
-        found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=elsewhere))
+        found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=native))
         self_metrics.create(meter)
         if settings.insight and settings.server_probe:
             server_metrics.create(meter, housekeeping.own_readings)

@@ -145,11 +145,11 @@ def _has_own_policy(pool: Any) -> bool:
 
 def connect_shell(original: Method) -> Method:
     """Sync ``connect``: on its own timeouts, whatever the connection is held for; its errors marked as harmless."""
-    is_open = pool_seam.is_open_sync
 
+    # What the seam's `is_open` asks, but without a call: it is asked before every command.
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_open(self):
+        if getattr(self, "_sock", None):
             return None  # as every version does first
         opening = _Opening(self)
         try:

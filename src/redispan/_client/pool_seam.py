@@ -65,11 +65,6 @@ def accepted_keys(connection_class: Any) -> frozenset[str]:
     return frozenset(names)
 
 
-def is_open_sync(connection: Any) -> bool:
-    """Whether a sync connection has a socket; asked on every use, hence not ``seam.is_open``."""
-    return connection._sock is not None
-
-
 def is_open_async(connection: Any) -> bool:
     """Whether an async connection has a stream."""
     return connection._writer is not None

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import Histogram
+from opentelemetry.metrics import Histogram, NoOpHistogram
 
 from redispan._core.ledger import LEDGER
 
@@ -71,15 +71,17 @@ class PreparedHistogram:
         self._histogram = histogram
         self._consumer: Any = None
         self._familiar = True
+        self._discards = isinstance(histogram, NoOpHistogram)
         self.record_publicly = histogram.record
 
     def record(self, amount: float, known: AttributeSet) -> None:
         """Record ``amount`` (not negative, finite), without an exemplar."""
         consumer = self._consumer
         if consumer is None or known.found_in is not consumer._reader_storages:
-            self.record_publicly(amount, known.attributes, WITHOUT_EXEMPLAR)
-            if self._familiar and known.tries < _TRIES:
-                self._find_cells(known)
+            if not self._discards:
+                self.record_publicly(amount, known.attributes, WITHOUT_EXEMPLAR)
+                if self._familiar and known.tries < _TRIES:
+                    self._find_cells(known)
             return
         try:
             measured = _Measured(amount)

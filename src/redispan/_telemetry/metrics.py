@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry.metrics import Meter
 
@@ -20,6 +19,20 @@ _EXEMPLAR_EVERY_NS = 20_000_000
 one per bucket and export, and a measurement that offers one can't take the short way."""
 
 
+class Elsewhere(Protocol):
+    """Whether the metric is emitted by somebody else, as redis-py itself can since 7.4.
+
+    Attributes:
+        duration: It is, at this moment.
+    """
+
+    duration: bool
+
+
+class _Nobody:
+    duration = False
+
+
 class DurationObserver:
     """Records how long operations took, failures included.
 
@@ -29,17 +42,15 @@ class DurationObserver:
 
     started = None  # nothing to do at the start
 
-    def __init__(
-        self, meter: Meter, *, fine_buckets: bool = False, elsewhere: Callable[[], bool] | None = None
-    ) -> None:
+    def __init__(self, meter: Meter, *, fine_buckets: bool = False, elsewhere: Elsewhere | None = None) -> None:
         """Create the instrument.
 
         Args:
             meter: redispan's meter.
             fine_buckets: Bounds from 0.1 ms instead of the conventions' list.
-            elsewhere: True while another emits the same metric, as redis-py itself can; None if nobody can.
+            elsewhere: Knows whether another emits the same metric; None if nobody can.
         """
-        self._elsewhere = elsewhere
+        self._elsewhere = elsewhere or _Nobody()
         histogram = PreparedHistogram(
             meter.create_histogram(
                 names.METRIC_OPERATION_DURATION,
@@ -57,7 +68,7 @@ class DurationObserver:
 
     def finished(self, operation: Operation) -> None:
         """Record the duration."""
-        if self._elsewhere is not None and self._elsewhere():
+        if self._elsewhere.duration:
             return
         series = operation.series
         known = series.metric
