@@ -12,13 +12,14 @@ An extended read that expires is an ordinary read timeout to redis-py: it raises
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
 from redispan._client import pool_seam
 from redispan._client.pool_values import TunedSeconds
+from redispan._core import batch_census
 from redispan._core.commands import UNKNOWN, CommandInfo, block_budget_s, identify
 
 _SUBSCRIPTIONS = frozenset({"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"})
@@ -71,18 +72,18 @@ def note(connection: Any, args: Sequence[Any], info: CommandInfo | None = None) 
         end_unless_sticky(connection)
 
 
-def note_batch(connection: Any, commands: Iterable[Sequence[Any]]) -> None:
+def note_batch(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
     """A batch is being packed for ``connection``: the most patient of its commands decides."""
+    census = batch_census.take(commands)
+    safe = all(info.replay_safe for info in census)
     special: list[CommandInfo] = []
     calls: list[Sequence[Any]] = []
-    safe = True
-    for args in commands:
-        info = identify(args)
-        if info.blocking is not None or info.long_running:
-            special.append(info)
-            calls.append(args)
-        if not info.replay_safe:
-            safe = False
+    if any(info.blocking is not None or info.long_running for info in census):
+        for args in commands:
+            info = identify(args)
+            if info.blocking is not None or info.long_running:
+                special.append(info)
+                calls.append(args)
     connection.redispan_sent = SAFE_BATCH if safe else UNSAFE_BATCH
     if special or (not safe and in_cluster_batch.get()):
         _hold_for(connection, special, calls, at_least_library=not safe and in_cluster_batch.get())

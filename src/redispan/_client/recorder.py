@@ -9,7 +9,7 @@ from typing import Any
 
 from redispan._client import batches, endpoints, seam
 from redispan._client.connections import peer
-from redispan._core import observing
+from redispan._core import batch_census, observing
 from redispan._core.commands import AT_ONCE, CommandInfo, block_budget_s, identify
 from redispan._core.ledger import LEDGER
 from redispan._core.observing import Observers, current
@@ -106,13 +106,14 @@ class Recorder:
                 return None
             if not self._enabled():
                 return None
-            if self._filters and not any(self._wanted(identify(args)) for args in commands):
+            census = batch_census.take(commands)
+            if self._filters and not any(self._wanted(info) for info in census):
                 return None
-            info = batches.common_info(kind, commands)
+            info = batches.common_info(kind, census)
             endpoint = find_endpoint(pipeline)
             series = self._series.get((endpoint, info)) or self._new_series(endpoint, info)
             operation = Operation(series, (), pipeline)
-            operation.batch = Batch(kind, commands)
+            operation.batch = Batch(kind, commands, census)
             operation.pipelined = True
             operation.token = current.set(operation)
             for started in self._observers.started:
@@ -167,7 +168,7 @@ class Recorder:
                 if operation.batch is None:
                     operation.series.count()
                 else:
-                    batches.count_groups(operation.batch.commands)
+                    batches.count_groups(operation.batch.census)
             except Exception as fault:
                 _faulted(fault)  # what could not be found out is missing, but the span still has to end
             observers = self._observers

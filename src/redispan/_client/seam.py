@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 MINIMUM_VERSION = (5, 0)
 
 Peer = tuple[str, "int | None"]
+
+_FIRST = operator.itemgetter(0)
 
 
 def load(package: str, module: str) -> Any | None:
@@ -132,7 +135,9 @@ def queued_commands(pipeline: Any) -> Sequence[Sequence[Any]]:
         or ()
     )
     # Standalone pipelines queue (args, options) pairs, cluster pipelines objects with .args.
-    return [entry[0] if type(entry) is tuple else entry.args for entry in stack]
+    if stack and type(stack[0]) is tuple:
+        return list(map(_FIRST, stack))
+    return [entry.args for entry in stack]
 
 
 def is_transaction(pipeline: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from redispan._core.batch_census import Census
 from redispan._core.commands import CommandInfo
 
 
@@ -80,17 +81,19 @@ class Series:
 class Batch:
     """The commands of one pipeline or transaction."""
 
-    __slots__ = ("commands", "kind")
+    __slots__ = ("census", "commands", "kind")
 
-    def __init__(self, kind: str, commands: Sequence[Sequence[Any]]) -> None:
+    def __init__(self, kind: str, commands: Sequence[Sequence[Any]], census: Census) -> None:
         """Keep the batch.
 
         Args:
             kind: ``PIPELINE`` or ``MULTI``.
             commands: The argument lists, in order. They hold the caller's values: no observer may keep them.
+            census: How often each command occurs in it.
         """
         self.kind = kind
         self.commands = commands
+        self.census = census
 
 
 class Operation:

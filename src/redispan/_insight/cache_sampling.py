@@ -42,7 +42,8 @@ class CacheSampler:
         """
         early = self._first_left > 0
         if early:
-            self._first_left -= 1
+            batch = operation.batch
+            self._first_left -= 1 if batch is None else min(len(batch.commands), _BATCH_LOOKED_AT)
         if operation.error is None:
             self._look_at(operation, 1 if early else STRIDE, early=early)
         # 1 .. 2 * STRIDE - 1, whose mean is STRIDE.

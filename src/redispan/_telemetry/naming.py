@@ -171,12 +171,10 @@ class Namer:
         batch = operation.batch
         assert batch is not None
         commands = batch.commands
-        if self._mode == "hidden" and " " in operation.info.name:
-            count = len(commands[0])
-            if all(len(args) == count for args in commands):
-                info = identify(commands[0])
-                if self._is_plain(info, commands[0]):
-                    return hidden_text(info.name, count - 1)
+        census = batch.census
+        if self._mode == "hidden" and census.plain and len(census) == 1 and len({len(args) for args in commands}) == 1:
+            (info,) = census
+            return hidden_text(info.name, len(commands[0]) - 1)
         return batch_text(
             (query_text(identify(args), args, self._mode, self._limit) or "" for args in commands[:_BATCH_TEXTS]),
             self._limit,

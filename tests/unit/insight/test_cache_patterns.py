@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redispan._core import batch_census
 from redispan._core.commands import identify
 from redispan._core.operation import Batch, Endpoint, Operation, Series
 from redispan._insight.cache_patterns import CachePatterns, size_of, usage_of
@@ -130,7 +131,9 @@ def test_batches_are_looked_into() -> None:
     """The commands of a pipeline count one by one, failed ones without hit or miss."""
     patterns = CachePatterns(patterns=True)
     commands = [("GET", "user:1"), ("SET", "user:2", "x"), ("GET", "user:3")]
-    made = operation(("GET", "x"), [None, True, RuntimeError()], Batch("PIPELINE", commands))
+    made = operation(
+        ("GET", "x"), [None, True, RuntimeError()], Batch("PIPELINE", commands, batch_census.take(commands))
+    )
     CacheSampler(patterns).sample(made)
     found = patterns.snapshot()
     assert found["sampled"] == 3
