@@ -14,10 +14,13 @@ from typing import Any
 
 from redispan._client import (
     block_budget,
+    pool_blocking_lending,
     pool_cluster,
     pool_connecting,
+    pool_lending,
+    pool_making,
+    pool_returning,
     pool_sending,
-    pool_shells,
     pool_state,
     pool_stats,
     pool_tuning,
@@ -174,7 +177,7 @@ def _rows(package: str, settings: PoolSettings) -> list[Row]:
 
 
 def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
-    attach = pool_shells.attacher(settings, tuned=False)
+    attach = pool_lending.attacher(settings, tuned=False)
     sync = pool_tuning.Tuning(settings, package, is_async=False)
     asynchronous = pool_tuning.Tuning(settings, package, is_async=True)
 
@@ -194,29 +197,34 @@ def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
         ("asyncio.connection", "ConnectionPool", "__init__", pool_init(asynchronous)),
         ("cluster", "{cluster}", "__init__", cluster_init(sync)),
         ("asyncio.cluster", "{cluster}", "__init__", cluster_init(asynchronous)),
-        ("connection", "ConnectionPool", "get_connection", lambda o: pool_shells.get_connection_shell(o, attach)),
-        ("connection", "ConnectionPool", "release", pool_shells.release_shell),
-        ("connection", "ConnectionPool", "make_connection", pool_shells.make_connection_shell),
-        ("connection", "ConnectionPool", "disconnect", pool_shells.disconnect_shell),
-        ("connection", "BlockingConnectionPool", "get_connection", lambda o: pool_shells.blocking_get_shell(o, attach)),
-        ("connection", "BlockingConnectionPool", "release", pool_shells.release_shell),
-        ("connection", "BlockingConnectionPool", "make_connection", pool_shells.blocking_make_shell),
-        ("connection", "BlockingConnectionPool", "disconnect", pool_shells.disconnect_shell),
+        ("connection", "ConnectionPool", "get_connection", lambda o: pool_lending.get_connection_shell(o, attach)),
+        ("connection", "ConnectionPool", "release", pool_returning.release_shell),
+        ("connection", "ConnectionPool", "make_connection", pool_making.make_connection_shell),
+        ("connection", "ConnectionPool", "disconnect", pool_returning.disconnect_shell),
+        (
+            "connection",
+            "BlockingConnectionPool",
+            "get_connection",
+            lambda o: pool_blocking_lending.blocking_get_shell(o, attach),
+        ),
+        ("connection", "BlockingConnectionPool", "release", pool_returning.release_shell),
+        ("connection", "BlockingConnectionPool", "make_connection", pool_making.making_shell),
+        ("connection", "BlockingConnectionPool", "disconnect", pool_returning.disconnect_shell),
         (
             "asyncio.connection",
             "ConnectionPool",
             "get_connection",
-            lambda o: pool_shells.async_get_connection_shell(o, attach),
+            lambda o: pool_lending.async_get_connection_shell(o, attach),
         ),
-        ("asyncio.connection", "ConnectionPool", "release", pool_shells.async_release_shell),
-        ("asyncio.connection", "ConnectionPool", "make_connection", pool_shells.blocking_make_shell),
-        ("asyncio.connection", "ConnectionPool", "get_available_connection", pool_shells.get_available_shell),
-        ("asyncio.connection", "ConnectionPool", "disconnect", pool_shells.async_disconnect_shell),
+        ("asyncio.connection", "ConnectionPool", "release", pool_returning.async_release_shell),
+        ("asyncio.connection", "ConnectionPool", "make_connection", pool_making.making_shell),
+        ("asyncio.connection", "ConnectionPool", "get_available_connection", pool_making.get_available_shell),
+        ("asyncio.connection", "ConnectionPool", "disconnect", pool_returning.async_disconnect_shell),
         (
             "asyncio.connection",
             "BlockingConnectionPool",
             "get_connection",
-            lambda o: pool_shells.async_blocking_get_shell(o, attach),
+            lambda o: pool_blocking_lending.async_blocking_get_shell(o, attach),
         ),
     ]
 

@@ -1,0 +1,156 @@
+"""The shells around a pool's lending: free of cost but for a few reads on a good path."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redispan._client import pool_connecting, pool_state, pool_waiting
+from redispan._client.pool_state import PoolState
+from redispan._core.ledger import LEDGER
+from redispan._core.pools import POOLS
+from redispan.pool_settings import PoolSettings
+
+Method = Callable[..., Any]
+Attach = Callable[[Any], "PoolState | None"]
+
+
+def attacher(settings: PoolSettings, *, tuned: bool) -> Attach:
+    """What gives a pool its companion when it is first used: a pool that was there before redispan is only watched."""
+
+    def attach(pool: Any) -> PoolState | None:
+        if settings.pool == "off":
+            return None
+        return pool_state.attach(pool, settings, tuned=tuned)
+
+    return attach
+
+
+def awake(state: PoolState | None, pool: Any, attach: Attach) -> PoolState | None:
+    """The pool's companion: made for a pool older than redispan, revived after a fork or a close."""
+    try:
+        if state is None:
+            state = attach(pool)
+        if state is not None and (state.closed or not state.active):
+            pool_state.activate(state, pool)
+    except Exception:
+        LEDGER.telemetry_error("pool")
+    return state
+
+
+def get_connection_shell(original: Method, attach: Attach) -> Method:
+    """Sync ``ConnectionPool.get_connection``: wait where it would raise, retry where it may."""
+    on_waited, get_ident = POOLS.on_waited, threading.get_ident
+
+    @functools.wraps(original)
+    def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
+        state = self.redispan_state
+        if state is None or not state.active:
+            state = awake(state, self, attach)
+            if state is None:
+                return original(self, *args, **kwargs)
+        start_s = time.monotonic() if on_waited else 0.0
+        if state.waiters and state.tuned:
+            connection = _lend(state, self, functools.partial(original, self, *args, **kwargs), None)
+        else:
+            try:
+                connection = original(self, *args, **kwargs)
+            except Exception as error:
+                get = functools.partial(original, self, *args, **kwargs)
+                connection = _lend(state, self, get, error)
+        try:
+            connection.redispan_holder = get_ident()
+            state.count_use()
+        except Exception:
+            LEDGER.telemetry_error("pool")
+        if start_s:
+            note_lending(state, connection, start_s)
+        return connection
+
+    return get_connection
+
+
+def _lend(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException | None) -> Any:
+    """The slow path: the pool is exhausted, others are waiting, or connecting failed."""
+    if error is None or pool_waiting.is_exhaustion(error):
+        if not state.tuned:
+            if error is not None:
+                state.exhausted += 1
+                raise error
+            return get()
+        return pool_waiting.wait_in_thread(state, pool, functools.partial(_connected, state, pool, get))
+    return pool_connecting.again(state, pool, get, error)
+
+
+def _connected(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
+    try:
+        return get()
+    except Exception as error:
+        if pool_waiting.is_exhaustion(error):
+            raise
+        return pool_connecting.again(state, pool, get, error)
+
+
+def async_get_connection_shell(original: Method, attach: Attach) -> Method:
+    """Async ``ConnectionPool.get_connection``, likewise."""
+    on_waited, current_task = POOLS.on_waited, asyncio.current_task
+
+    @functools.wraps(original)
+    async def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
+        state = self.redispan_state
+        if state is None or not state.active:
+            state = awake(state, self, attach)
+            if state is None:
+                return await original(self, *args, **kwargs)
+        start_s = time.monotonic() if on_waited else 0.0
+        if state.waiters and state.tuned:
+            connection = await _lend_async(state, self, functools.partial(original, self, *args, **kwargs), None)
+        else:
+            try:
+                connection = await original(self, *args, **kwargs)
+            except Exception as error:
+                get = functools.partial(original, self, *args, **kwargs)
+                connection = await _lend_async(state, self, get, error)
+        try:
+            connection.redispan_holder = id(current_task())
+            state.count_use()
+        except Exception:
+            LEDGER.telemetry_error("pool")
+        if start_s:
+            note_lending(state, connection, start_s)
+        return connection
+
+    return get_connection
+
+
+async def _lend_async(
+    state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], error: BaseException | None
+) -> Any:
+    if error is None or pool_waiting.is_exhaustion(error):
+        if not state.tuned:
+            if error is not None:
+                state.exhausted += 1
+                raise error
+            return await get()
+        return await pool_waiting.wait_in_task(state, pool, functools.partial(_connected_async, state, pool, get))
+    return await pool_connecting.again_async(state, pool, get, error)
+
+
+async def _connected_async(state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        return await get()
+    except Exception as error:
+        if pool_waiting.is_exhaustion(error):
+            raise
+        return await pool_connecting.again_async(state, pool, get, error)
+
+
+def note_lending(state: PoolState, connection: Any, start_s: float) -> None:
+    """For those who want it measured: the connection was asked for at ``start_s`` and is lent now."""
+    now = time.monotonic()
+    connection.redispan_lent_s = now
+    POOLS.call(POOLS.on_waited, state.name, now - start_s)

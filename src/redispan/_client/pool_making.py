@@ -1,0 +1,73 @@
+"""The shells around a pool's making of connections, where its limit is known and may be exceeded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from redispan._client import pool_seam, pool_waiting, retrying
+from redispan._client.pool_state import PoolState
+from redispan._core.ledger import LEDGER
+
+Method = Callable[..., Any]
+
+
+def make_connection_shell(original: Method) -> Method:
+    """Sync ``make_connection``, which the pool calls under its own lock: the one place that knows its limit."""
+    return making_shell(_limited(original, pool_seam.is_full, pool_seam.created))
+
+
+def get_available_shell(original: Method) -> Method:
+    """Async ``get_available_connection``: one step of the event loop, and the one place that knows the limit."""
+    return _limited(original, lambda pool: not pool_seam.has_free(pool), pool_seam.total)
+
+
+def making_shell(original: Method) -> Method:
+    """``make_connection`` of any pool: the new connection knows its pool's companion."""
+
+    @functools.wraps(original)
+    def make_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = original(self, *args, **kwargs)
+        try:
+            retrying.bind(connection)
+            connection.redispan_pool_state = self.redispan_state
+        except Exception:
+            LEDGER.telemetry_error("pool")
+        return connection
+
+    return make_connection
+
+
+def _limited(original: Method, is_full: Callable[[Any], bool], count: Callable[[Any], int]) -> Method:
+    """A method that refuses at the pool's limit: a soft limit gives way after the wait, and a refusal is known."""
+
+    @functools.wraps(original)
+    def make(self: Any, *args: Any, **kwargs: Any) -> Any:
+        state = self.redispan_state
+        if state is None or not state.tuned or not is_full(self):
+            return original(self, *args, **kwargs)
+        existing = count(self)
+        if pool_waiting.may_exceed(state, self, existing):
+            limit = self.max_connections
+            self.max_connections = existing + 1
+            try:
+                connection = original(self, *args, **kwargs)
+            finally:
+                self.max_connections = limit
+            _note_surplus(state)
+            return connection
+        try:
+            return original(self, *args, **kwargs)
+        except Exception as error:
+            pool_waiting.mark_exhaustion(error)
+            raise
+
+    return make
+
+
+def _note_surplus(state: PoolState) -> None:
+    state.surplus += 1
+    if pool_waiting.exceeding.get():
+        state.exceeded += 1
+        LEDGER.add("pool_events", "exceeded")
