@@ -45,7 +45,7 @@ def of_cluster(client: Any) -> Endpoint:
         return found
     except AttributeError:
         address, port = seam.place_of_cluster(cluster)
-        endpoint = intern(address, port, "0", late=True)
+        endpoint = intern(address, port, "0", late=True, cached=seam.cluster_has_client_side_cache(cluster))
         return endpoint if address is None else _remember(cluster, endpoint)
 
 

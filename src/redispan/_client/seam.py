@@ -166,6 +166,11 @@ def has_client_side_cache(pool: Any) -> bool:
     return getattr(pool, "cache", None) is not None
 
 
+def cluster_has_client_side_cache(cluster: Any) -> bool:
+    """Likewise of a cluster client, whose nodes share one cache."""
+    return getattr(getattr(cluster, "nodes_manager", None), "_cache", None) is not None
+
+
 def _port(value: Any) -> int | None:
     try:
         return int(value)

@@ -1,0 +1,56 @@
+"""An answer of the client-side cache is no network operation: it is counted, and has no span and no measurement."""
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+import redis
+
+from behaviour.every_client import REDIS_VERSION
+from redispan._core.ledger import LEDGER
+from redispan.testing import TelemetryInMemory
+
+pytestmark = pytest.mark.skipif(
+    REDIS_VERSION < (6, 0), reason="redis-py 5's cache misses invalidations, and breaks in clusters"
+)
+
+
+@pytest.fixture(params=["plain", "cluster"])
+def caching_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """Make a client that caches what it read, whatever the age of the test's server."""
+    from redis.cache import CacheConfig
+    from redis.connection import CacheProxyConnection
+
+    # The library asks for a server that the tests may not have; all that it uses is in Redis 6 already.
+    monkeypatch.setattr(CacheProxyConnection, "MIN_ALLOWED_VERSION", "6.0.0")
+    server = request.getfixturevalue("redis_server" if request.param == "plain" else "cluster_server")
+    kind = redis.Redis if request.param == "plain" else redis.RedisCluster
+    return lambda: kind(host=server.host, port=server.port, protocol=3, cache_config=CacheConfig())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_hits_are_counted_and_are_no_spans(caching_client: Callable[[], Any], told: TelemetryInMemory) -> None:
+    """Of three reads of a key the first has a span and a measurement; a miss after an invalidation has them again."""
+    with closing(caching_client()) as client, closing(caching_client()) as other:
+        client.set("k", "1")
+        assert [client.get("k"), client.get("k"), client.get("k")] == [b"1", b"1", b"1"]
+        assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SET", "GET"]
+        assert told.spans()[1].attributes["network.peer.address"] == "127.0.0.1"
+        assert LEDGER.read("cache_hits") == {"": 2}
+        other.set("k", "2")
+        client.set("{k}other", "1")  # whatever is asked next on the connection brings the invalidation along
+        assert client.get("k") == b"2"
+        assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SET", "GET", "SET", "SET", "GET"]
+    points = told.metric("db.client.operation.duration")
+    assert sum(point.count for point in points if point.attributes["db.operation.name"] == "GET") == 2
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_failures_of_a_caching_client_have_spans(caching_client: Callable[[], Any], told: TelemetryInMemory) -> None:
+    """A command that fails on a caching client is seen like any other."""
+    with closing(caching_client()) as client:
+        client.set("k", "1")
+        with pytest.raises(redis.ResponseError):
+            client.lrange("k", 0, -1)
+    assert told.spans()[-1].attributes["error.type"] == "WRONGTYPE"
