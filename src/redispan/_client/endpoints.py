@@ -46,7 +46,10 @@ def of_cluster(client: Any) -> Endpoint:
     except AttributeError:
         address, port = seam.place_of_cluster(cluster)
         endpoint = intern(address, port, "0", late=True, cached=seam.cluster_has_client_side_cache(cluster))
-        return endpoint if address is None else _remember(cluster, endpoint)
+        if address is None:
+            return endpoint
+        probe_targets.note_moving(cluster)
+        return _remember(cluster, endpoint)
 
 
 def of_connection(connection: Any, fallback: Endpoint) -> Endpoint:

@@ -193,11 +193,39 @@ def node_connections(node: Any) -> tuple[list[Any], list[Any]]:
 
 
 def nodes_of(cluster: Any) -> list[Any]:
-    """The nodes that an async cluster knows now."""
+    """The nodes that a cluster knows now."""
     try:
         return list(cluster.nodes_manager.nodes_cache.values())
     except Exception:
         return []
+
+
+def servers_behind(thing: Any) -> list[tuple[str, int | None, Any, dict[str, Any]]]:
+    """Host, port, connection class and arguments of the servers that a cluster client or a Sentinel's pool goes to now.
+
+    Of a cluster its masters, and its replicas if it reads from those; of a Sentinel's pool the master, once the program
+    has connected to it: as the program sees it, so that a failover is followed when the program does.
+    """
+    try:
+        if hasattr(thing, "service_name"):
+            master = thing.master_address if thing.is_master else None
+            return [] if master is None else [(*master, thing.connection_class, thing.connection_kwargs)]
+        everywhere = _reads_from_replicas(thing)
+        return [found for node in nodes_of(thing) if (found := _way_to(node, everywhere)) is not None]
+    except Exception:
+        return []
+
+
+def _reads_from_replicas(cluster: Any) -> bool:
+    return bool(getattr(cluster, "read_from_replicas", False) or getattr(cluster, "load_balancing_strategy", None))
+
+
+def _way_to(node: Any, everywhere: bool) -> tuple[str, int | None, Any, dict[str, Any]] | None:
+    if not (everywhere or node.server_type == "primary"):
+        return None
+    # A sync node keeps a client of its own, which it may not have needed yet; an async one is its own pool.
+    pool = node if hasattr(node, "connection_kwargs") else getattr(node.redis_connection, "connection_pool", None)
+    return None if pool is None else (str(node.host), int(node.port), pool.connection_class, pool.connection_kwargs)
 
 
 def lent_and_free(pool: Any) -> tuple[list[Any], list[Any]]:

@@ -82,13 +82,26 @@ class Probe:
         stopping = self._stopping
         pause_s = FIRST_AFTER_S * _spread(1.0, 1.5)
         while not stopping.wait(pause_s):
-            for place in probe_targets.all_places():
+            places = probe_targets.all_places()
+            self._leave_all_but(places)
+            for place in places:
                 try:
                     self._look_at(place, shared)
                 except Exception as fault:
                     _log.debug("redispan: a probe failed: %s", type(fault).__name__)
             # Jitter: processes that were started together needn't ask together.
             pause_s = min(self.interval_s / 3, _LONGEST_PAUSE_S) * _spread(0.8, 1.2)
+
+    def _leave_all_but(self, places: list[Place]) -> None:
+        """Nothing more is told of servers that this program doesn't use any more: a failover, a node that left."""
+        gone = set(self._locks) | set(self._own) | set(self._others)
+        for place in gone.difference(places):
+            self._own.pop(place, None)
+            self._others.pop(place, None)
+            self._due_s.pop(place, None)
+            lock = self._locks.pop(place, None)
+            if lock is not None:
+                lock.forget()
 
     def _look_at(self, place: Place, shared: Path | None) -> None:
         if shared is not None and not self._lock(place, shared).acquire():
