@@ -93,11 +93,11 @@ def watch(settings: PoolSettings) -> None:
     """Tune every app when its configuration is loaded; nothing is imported for it."""
     global _enabled, _watching
     _enabled = settings
-    if _watching:
-        return
     loaded = sys.modules.get(_APP_MODULE)
-    if loaded is not None:
+    if loaded is not None:  # also if the hook found it loaded while nobody watched
         _patch(loaded)
+        return
+    if _watching:
         return
     try:
         import wrapt

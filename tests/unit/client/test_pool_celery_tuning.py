@@ -74,6 +74,16 @@ def test_apps_on_other_brokers_are_left_alone() -> None:
     assert tune(shop) == {}
 
 
+def test_what_was_loaded_while_nobody_watched_is_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switched on, off, Celery imported, switched on again: its apps are tuned, though the import is over."""
+    monkeypatch.setattr(celery_tuning, "_watching", True)
+    celery_tuning.watch(Settings())
+    try:
+        assert app().conf.broker_transport_options["max_connections"] == 50
+    finally:
+        celery_tuning.stop()
+
+
 def test_zero_code_tunes_an_app_when_its_configuration_is_loaded() -> None:
     """While redispan watches, an app is tuned on load; afterwards the class is as before."""
     from celery.app.base import Celery
