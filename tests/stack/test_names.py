@@ -24,7 +24,7 @@ from stack.native.stack import COLLECTOR_FILES, REPOSITORY
 PROMQL_WORDS = {
     "sum", "by", "rate", "increase", "histogram_quantile", "max", "min", "count", "topk", "vector", "or", "and",
     "unless",
-    "offset", "on", "without", "round", "label_values",
+    "offset", "on", "without", "round", "label_values", "last_over_time", "timestamp", "time",
 }  # fmt: skip
 
 

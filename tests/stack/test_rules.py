@@ -50,6 +50,9 @@ def test_unit_tests_of_rules_pass(tools: Tools) -> None:
         ("alerts-client.yml", "used_ratio > 0.9", "used_ratio > 0.99"),
         ("alerts-client.yml", "ratio_rate5m > 0.05", "ratio_rate5m > 0.01"),
         ("alerts-server.yml", "used_ratio > 0.8", "used_ratio > 0.95"),
+        ("alerts-server.yml", "max by (server_address", "min by (server_address"),
+        ("alerts-server.yml", "[1h]", "[5m]"),
+        ("alerts-client.yml", "redis_client_alert_state_ratio) > 0", 'redis_client_alert_state_ratio{job="shop"}) > 0'),
         ("recording.yml", 'db_system_name="redis",error_type!=""', 'error_type!=""'),
     ],
 )
@@ -81,6 +84,7 @@ def test_every_alert_says_what_to_do_and_whom_it_concerns() -> None:
                     assert rule["labels"]["severity"] in {"info", "warning", "critical"}, rule["alert"]
                     assert rule["labels"]["area"] in {"client", "pool", "server", "telemetry", "otelcol"}, rule["alert"]
                     assert "$labels" in rule["annotations"]["summary"], rule["alert"]
+                    assert len(rule["annotations"]["runbook"]) > 40, rule["alert"]
 
 
 @pytest.mark.parametrize("path", ROUTES, ids=lambda path: path.stem)

@@ -117,6 +117,8 @@ class Stack:
         settings = configuration / "prometheus.yml"
         text = replace_all(settings.read_text(), self._addresses())
         settings.write_text(text.replace("_interval: 15s", "_interval: 1s"))
+        for rules in (configuration / "rules").glob("alerts-*.yml"):
+            rules.write_text(rules.read_text().replace("for: 30s", "for: 1s"))
         command, _ = service("prometheus").native(
             self._addresses()
             | {"/etc/prometheus": str(configuration), "/prometheus": str(self.folder / "prometheus-data")}
