@@ -22,7 +22,7 @@ from redispan._telemetry.exceptions import ExceptionEvents
 from redispan._telemetry.metrics import DurationObserver
 from redispan._telemetry.naming import Namer
 from redispan._telemetry.pool_metrics import PoolTelemetry
-from redispan._telemetry.spans import SpanObserver
+from redispan._telemetry.spans import LateSpans, SpanObserver
 from redispan.insight import INSIGHT
 from redispan.setting_table import Resolved
 from redispan.settings import Settings
@@ -205,6 +205,8 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
         self_metrics.create(meter)
         if settings.insight and settings.server_probe:
             server_metrics.create(meter, housekeeping.own_readings)
+    if settings.contrib != "keep":
+        found.append(LateSpans())
     if settings.insight:
         housekeeping.prepare(settings)
         # Last, so first at the end of an operation: the others find `slow` set.

@@ -174,6 +174,8 @@ class Operation:
     span: Any = None
     span_start_ns = 0
     scope: Any = None
+    late_span: Callable[[Operation], None] | None = None
+    """Starts the span, where that waits until it is known whether there should be one."""
 
     def __init__(self, series: Series, args: Sequence[Any], client: Any = None) -> None:
         self.series = series

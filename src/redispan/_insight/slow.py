@@ -73,17 +73,15 @@ class SlowDetector:
 
     def judge(self, operation: Operation, error: str | None) -> None:
         """Judge an operation that took at least ``floor_ns``."""
-        trace_id, span_id = self._spans.judge(operation)
-        if operation.blocking:
-            return
         duration_ns = operation.duration_ns
         alert_ns = self._spans.alert_ns(operation, self.alert_ns)
-        slow = 0 < alert_ns <= duration_ns
-        if not slow and not 0 < self.log_ns <= duration_ns:
-            return
+        slow = 0 < alert_ns <= duration_ns and not operation.blocking
         if slow:
             operation.slow = operation.remarkable = True
             operation.slow_threshold_ns = alert_ns
+        trace_id, span_id = self._spans.judge(operation)
+        if operation.blocking or not (slow or 0 < self.log_ns <= duration_ns):
+            return
         endpoint = operation.endpoint
         record = SlowOperation(
             command=operation.info.name,

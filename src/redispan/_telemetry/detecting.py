@@ -67,6 +67,8 @@ class SpansOfOperations:
             Trace and span id of the operation as hexadecimal text; of the caller's span, where it has none; empty
             outside any trace.
         """
+        if operation.slow and operation.late_span is not None:
+            operation.late_span(operation)  # so that what is told of it is told in its own context
         own = operation.span
         context = (trace.get_current_span() if own is None else own).get_span_context()
         if own is not None:

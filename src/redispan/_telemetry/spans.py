@@ -54,6 +54,7 @@ class SpanObserver:
         self._always = policy == "all"
         self._waits_for_provider = late_provider
         self._broken_hooks: set[str] = set()
+        self._late_span = self.start_late
 
     def started(self, operation: Operation) -> None:
         """Start the span, unless the policy writes it afterwards or not at all."""
@@ -64,6 +65,7 @@ class SpanObserver:
         if operation.defer_span or not self._always:
             if self._policy == "notable" or operation.defer_span:
                 operation.scope = otel_context.get_current()  # the parent it will have had
+                operation.late_span = self._late_span
                 return
             if not trace.get_current_span().get_span_context().is_valid:
                 return
@@ -82,15 +84,14 @@ class SpanObserver:
             operation.span_start_ns = start_ns
             operation.scope = _RUNTIME_CONTEXT.attach(set_span_in_context(span))
             if self._request_hook is not None:
-                payload = operation.args if operation.batch is None else operation.batch.commands
-                self._call_hook("request_hook", self._request_hook, operation, payload)
+                self._call_hook("request_hook", self._request_hook, operation, _request_of(operation))
 
     def finished(self, operation: Operation) -> None:
         """Mark and end the span."""
+        if operation.late_span is not None:
+            self.start_late(operation)
         span = operation.span
         if span is None:
-            if operation.scope is not None:
-                self._write_afterwards(operation)
             return
         try:
             if operation.remarkable or operation.peer != self._namer.expected_peer(operation.endpoint):
@@ -103,28 +104,24 @@ class SpanObserver:
             operation.span = None
             _detach(operation.scope)
 
-    def _write_afterwards(self, operation: Operation) -> None:
-        parent, operation.scope = operation.scope, None
+    def start_late(self, operation: Operation) -> None:
+        """Start the span of an operation that is over, if it deserves one: with its true start, and current."""
+        parent, operation.scope, operation.late_span = operation.scope, None, None
         if operation.cache_hit:
             return
-        if self._policy == "notable" and not (operation.slow or operation.failed):
+        if self._policy == "notable" and not (operation.slow or _failed(operation)):
             return
         if self._policy == "parented" and not trace.get_current_span(parent).get_span_context().is_valid:
             return
         name, attributes = self._namer.of(operation)
-        end_ns = time_ns()
-        span = self._start_span(
-            name,
-            context=parent,
-            kind=SpanKind.CLIENT,
-            attributes=attributes,
-            start_time=end_ns - operation.duration_ns,
-        )
+        start_ns = time_ns() - operation.duration_ns
+        span = self._start_span(name, context=parent, kind=SpanKind.CLIENT, attributes=attributes, start_time=start_ns)
         if span.is_recording():
             operation.span = span
-            self._mark(span, operation)
-            span.end(end_ns)
-            operation.span = None
+            operation.span_start_ns = start_ns
+            operation.scope = _RUNTIME_CONTEXT.attach(set_span_in_context(span))
+            if self._request_hook is not None:
+                self._call_hook("request_hook", self._request_hook, operation, _request_of(operation))
 
     def _mark(self, span: trace.Span, operation: Operation) -> None:
         found = self._correct_target(span, operation)
@@ -166,6 +163,30 @@ class SpanObserver:
             if which not in self._broken_hooks:
                 self._broken_hooks.add(which)
                 _log.error("redispan: the %s raised %s; the Redis call is not affected.", which, type(fault).__name__)
+
+
+class LateSpans:
+    """Starts the spans that had to wait for the operation's end: once that is known, and before it is told on.
+
+    So it runs after insight, which says what is slow, and before those whose events and exemplars belong to the span.
+    """
+
+    started = None  # nothing to do at the start
+    only_remarkable = True
+
+    def finished(self, operation: Operation) -> None:
+        """Start the span, if one waits for this moment."""
+        if operation.late_span is not None:
+            operation.late_span(operation)
+
+
+def _request_of(operation: Operation) -> Any:
+    return operation.args if operation.batch is None else operation.batch.commands
+
+
+def _failed(operation: Operation) -> bool:
+    error = operation.error or operation.healed_error
+    return error is not None and not classify(error).flow_control
 
 
 def _mark_failure(span: trace.Span, found: dict[str, Any], failure: Failure, error: BaseException) -> None:
