@@ -79,6 +79,9 @@ def _nothing_left_instrumented() -> Iterator[None]:
     books = sys.modules.get("redispan._core.ledger")
     if books is not None:
         books.LEDGER.clear()
+    insight = sys.modules.get("redispan.insight")
+    if insight is not None:
+        insight.INSIGHT.reset()
 
 
 @pytest.fixture(autouse=True)

@@ -100,6 +100,10 @@ class Insight:
         self.cache.patterns = settings.query_text == "keys"
         ALERTS.limit.interval_s = settings.slow_interval_s
         self._connect_webhook(settings)
+        if not settings.insight:
+            # What was seen under earlier settings is not judged any more, whoever asks.
+            self._engine = self._anomalies = None
+            return
         tell = self._teller(settings, logger_provider).tell
         self._anomalies = Anomalies(
             tell,

@@ -1,11 +1,14 @@
 """What each setting of the instrumentation changes, seen from outside."""
 
+from time import perf_counter_ns
+
 import pytest
 import redis
 from opentelemetry.trace import StatusCode
 
 from behaviour.every_client import World, outcome_of, settle, sync_and_async, with_clusters
 from redispan import RedispanInstrumentor
+from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
@@ -119,6 +122,20 @@ async def test_metrics_and_events_can_be_turned_off(world: World, instrument):
     assert told.metrics() == {}
     assert told.logs() == []
     assert len(told.spans()) == 2
+
+
+@sync_and_async
+async def test_without_insight_nothing_is_judged(world: World, instrument):
+    """What failed while insight was on raises no alert once it is off, whoever asks for a judgement."""
+    instrument()
+    client = world.client()
+    await settle(client.set("k", "v"))
+    for _ in range(200):
+        await outcome_of(lambda: client.lpush("k", "x"))
+    RedispanInstrumentor().uninstrument()
+    told = instrument(insight=False)
+    INSIGHT.evaluate(perf_counter_ns() + 2_000_000_000)
+    assert told.events("redis.client.alert.error_rate") == []
 
 
 def test_valkey_is_instrumented_by_the_same_table(redis_server, told: TelemetryInMemory):

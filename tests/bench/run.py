@@ -45,7 +45,7 @@ def measure(call: Callable[[], Any], count: int) -> float:
 def sync_workload(call: Callable[[], Any], count: int, per: int = 1) -> Callable[[str], float]:
     def run(state: str) -> float:
         watched = FLOORS[state].around(call) if state in FLOORS else call
-        measure(watched, max(count, FIRST // per))
+        measure(watched, max(count, 300, FIRST // per))
         return measure(watched, count)
 
     return run

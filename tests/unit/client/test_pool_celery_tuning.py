@@ -96,3 +96,14 @@ def test_zero_code_tunes_an_app_when_its_configuration_is_loaded() -> None:
         celery_tuning.stop()
     assert vars(Celery)["_load_config"] is before
     assert "max_connections" not in app().conf.broker_transport_options
+
+
+def test_zero_code_tunes_again_after_it_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery imported after the first start, and redispan stopped and started again: new apps are tuned."""
+    monkeypatch.setattr(celery_tuning, "_watching", True)  # as the first start leaves it where Celery comes later
+    for _ in range(2):
+        celery_tuning.watch(Settings())
+        try:
+            assert app().conf.broker_transport_options["max_connections"] == 50
+        finally:
+            celery_tuning.stop()
