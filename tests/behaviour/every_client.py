@@ -77,6 +77,13 @@ async def outcome_of(call: Callable[[], Any]) -> tuple[Any, BaseException | None
         return None, error
 
 
+def forget_clusters() -> None:
+    """Let go of what redis-py's cluster clients leave open (without redispan, too): not in another test's time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @dataclass
 class World:
     """One kind of client, the server it talks to, and how it must name it."""
@@ -166,10 +173,7 @@ class World:
         self._made.clear()
         self._pipelines.clear()
         if self.is_cluster:
-            # redis-py's cluster clients leave sockets behind (without redispan, too): not in another test's time.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ResourceWarning)
-                gc.collect()
+            forget_clusters()
 
 
 async def open_world(request: pytest.FixtureRequest) -> AsyncIterator[World]:

@@ -194,6 +194,8 @@ def _connected(connection: Any, internal: Operation, token: Any, start_ns: int) 
                 waiting.remarkable = True
         if is_open:
             _remember_peer(connection)
+        else:
+            connection._redispan_peer = None  # the socket before this one is no witness of where this call went
     except Exception:
         LEDGER.telemetry_error("connect")
 

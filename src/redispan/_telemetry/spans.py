@@ -150,7 +150,10 @@ class SpanObserver:
         if peer == self._namer.expected_peer(endpoint):
             return {}
         self._namer.expect_peer(endpoint, peer)
-        return {} if peer is None else peer_attributes(peer)
+        if peer is None:
+            _forget_peer(span)
+            return {}
+        return peer_attributes(peer)
 
     def _call_hook(self, which: str, hook: Hook, operation: Operation, payload: Any) -> None:
         try:
@@ -163,6 +166,17 @@ class SpanObserver:
             if which not in self._broken_hooks:
                 self._broken_hooks.add(which)
                 _log.error("redispan: the %s raised %s; the Redis call is not affected.", which, type(fault).__name__)
+
+
+def _forget_peer(span: trace.Span) -> None:
+    # The interface has no way to take an attribute back. Once per outage, so it may cost something; a span of another
+    # maker keeps the peer of the call before.
+    attributes: Any = getattr(span, "_attributes", {})
+    for name in (names.NETWORK_PEER_ADDRESS, names.NETWORK_PEER_PORT):
+        try:
+            del attributes[name]
+        except Exception:  # noqa: S112 - not there, or not to be changed
+            continue
 
 
 class LateSpans:
