@@ -10,10 +10,21 @@ import json
 import sys
 from pathlib import Path
 
+from grafana_foundation_sdk.builders import common as commons
 from grafana_foundation_sdk.builders import dashboard as dashboards
-from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh
+from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode, SortOrder, TooltipDisplayMode
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DataSourceRef,
+    DataTransformerConfig,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+    VariableRefresh,
+)
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 HERE = Path(__file__).resolve().parent
@@ -50,6 +61,7 @@ def render(board: Board) -> str:
         .tags(["redis", "redispan"])
         .refresh("10s")
         .time("now-30m", "now")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
         .readonly()
         .link(dashboards.DashboardLink("Redis dashboards").tags(["redispan"]).as_dropdown(True).keep_time(True))
     )
@@ -78,11 +90,30 @@ def _add_row(built: dashboards.Dashboard, row: Row) -> dashboards.Dashboard:
 
 
 def _panel(panel: Panel, width: int) -> object:
-    kinds = {"graph": timeseries.Panel, "stat": stat.Panel, "table": table.Panel}
+    kinds = {"graph": timeseries.Panel, "stat": stat.Panel, "table": table.Panel, "states": statetimeline.Panel}
     made = kinds[panel.kind]().title(panel.title).description(panel.description).datasource(SOURCE).unit(panel.unit)
     made = made.span(width).height(STAT_HEIGHT if panel.kind == "stat" else HEIGHT).min(0)
     if panel.highest is not None:
         made = made.max(panel.highest)
+    # Without any Grafana takes its own: red from 80 on, whatever is measured.
+    steps = [Threshold(value, colour) for value, colour in panel.limits or ((None, "blue"),)]
+    made = made.thresholds(dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+    if panel.words:
+        words = {str(n): ValueMappingResult(text=text, color=colour) for n, (text, colour) in panel.words.items()}
+        made = made.mappings([ValueMap(words)])
+    if panel.kind == "graph":
+        made = made.tooltip(commons.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+        if panel.limits:
+            made = made.thresholds_style(commons.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
+    if panel.columns:
+        # The label names and the time of the query are nothing for a reader.
+        made = made.sort_by([commons.TableSortByFieldState().display_name(panel.columns["Value"]).desc(True)])
+        arranged = {
+            "excludeByName": {"Time": True},
+            "indexByName": {name: at for at, name in enumerate(panel.columns)},
+            "renameByName": panel.columns,
+        }
+        made = made.with_transformation(DataTransformerConfig(id_val="organize", options=arranged))
     for letter, (expression, legend) in zip("ABCDEFGH", panel.queries, strict=False):
         query = prometheus.Dataquery().ref_id(letter).expr(expression).legend_format(legend)
         if panel.kind == "table":

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from stack.native.compose_file import COMPOSE_FILE, REPOSITORY, service
-from stack.native.stack import Tools
+from stack.native.compose_file import COMPOSE_FILE, REPOSITORY, replace_all, service
+from stack.native.stack import Stack, Tools
 
 
 def compose() -> dict[str, Any]:
@@ -45,6 +49,17 @@ def test_the_native_run_reads_what_the_loader_reads(name: str, tools: Tools) -> 
     found = service(name)
     assert found.command == [str(part) for part in wanted["command"]]
     assert found.environment == {key: str(value) for key, value in (wanted.get("environment") or {}).items()}
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("name", ["jaeger", "prometheus", "alertmanager"])
+def test_health_checks_ask_what_is_answered(name: str, stack: Stack) -> None:
+    """The address of each health check says 200 of a program that runs, to busybox' HEAD as well as to a GET."""
+    address = replace_all(compose()["services"][name]["healthcheck"]["test"][-1], stack.addresses())
+    assert "localhost" not in address
+    for method in ("GET", "HEAD"):
+        with urllib.request.urlopen(urllib.request.Request(address, method=method), timeout=10) as reply:
+            assert reply.status == 200
 
 
 def test_every_image_is_pinned() -> None:
@@ -86,3 +101,42 @@ def test_the_collectors_volume_is_made_writable() -> None:
     services = compose()["services"]
     assert services["otelcol-volume"]["entrypoint"][:3] == ["chown", "-R", "10001:10001"]
     assert services["otelcol"]["depends_on"]["otelcol-volume"] == {"condition": "service_completed_successfully"}
+
+
+@pytest.mark.timeout(300)
+def test_the_shops_image_would_run(tmp_path: Path) -> None:
+    """What the shop's Dockerfile copies is enough to install it, and what it installs is enough to start the shop."""
+    lines = (REPOSITORY / "collector" / "example" / "Dockerfile").read_text().splitlines()
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "python"], check=True, timeout=100)
+    programs = tmp_path / "python" / "bin"
+    run = False
+    for line in lines:
+        instruction, _, rest = line.partition(" ")
+        if instruction == "COPY":
+            *sources, target = rest.split()
+            for source in sources:
+                _copy(REPOSITORY / source, tmp_path / target.strip("/"), into=target.endswith("/"))
+        elif instruction == "RUN":
+            command = re.sub(r"(?<![\w.])/src", str(tmp_path / "src"), rest).replace("--no-cache-dir", "--quiet")
+            subprocess.run(f"{programs}/{command}", shell=True, check=True, timeout=200)
+            run = True
+    assert run
+    done = subprocess.run(
+        [programs / "opentelemetry-instrument", programs / "python", tmp_path / "app" / "shop.py", "--seconds", "0"],
+        check=False, text=True, capture_output=True, timeout=60,
+        env={"PATH": f"{programs}:{os.environ['PATH']}", "OTEL_TRACES_EXPORTER": "none",
+             "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "served" in done.stdout
+    asked = "import redis, redispan; from opentelemetry.exporter.otlp.proto.grpc import trace_exporter"
+    subprocess.run([programs / "python", "-c", asked], check=True, timeout=60)
+
+
+def _copy(source: Path, target: Path, *, into: bool) -> None:
+    target = target / source.name if into else target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)

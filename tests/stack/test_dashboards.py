@@ -44,6 +44,59 @@ def test_panels_explain_themselves_and_fit(path: object) -> None:
         taken |= cells
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="grafana-foundation-sdk needs Python 3.11")
+@pytest.mark.filterwarnings("ignore:Prefer using dashboardv2")
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_grafanas_own_model_reads_it(path: object) -> None:
+    """Grafana's schema has a place for all that we write: read by its model and written again, nothing is missing."""
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    register_default_plugins()
+    board = json.loads(path.read_text())  # type: ignore[attr-defined]
+    assert json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder)) == board
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_colours_mean_something(path: object) -> None:
+    """No panel is left to Grafana's own limits, which turn red at 80 of whatever it is; several curves have names."""
+    for panel in json.loads(path.read_text())["panels"]:  # type: ignore[attr-defined]
+        if panel["type"] == "row":
+            continue
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert steps[0]["value"] is None, panel["title"]
+        assert [step["value"] for step in steps[1:]] == sorted(step["value"] for step in steps[1:]), panel["title"]
+        if panel["type"] == "timeseries":
+            assert all(target["legendFormat"] for target in panel["targets"]), panel["title"]
+
+
+@pytest.mark.parametrize(
+    ("board", "title", "alert"),
+    [
+        ("overview", "Errors", "RedisClientHighErrorRatio"),
+        ("overview", "p95", "RedisClientSlow"),
+        ("overview", "Within 100 ms", "RedisClientOutsideTarget"),
+        ("overview", "Fullest pool", "RedisPoolNearlyFull"),
+        ("overview", "Server memory", "RedisServerMemoryHigh"),
+        ("collector", "Queues", "OtelcolQueueFilling"),
+    ],
+)
+def test_panels_change_colour_where_alerts_fire(board: str, title: str, alert: str) -> None:
+    """Whoever looks at a red figure has been told about it: panel and rule have the same limit."""
+    panels = json.loads((GRAFANA / "dashboards" / f"{board}.json").read_text())["panels"]
+    (panel,) = (panel for panel in panels if panel["title"] == title)
+    rules = [
+        rule
+        for path in (REPOSITORY / "collector/prometheus/rules").glob("alerts-*.yml")
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    (expression,) = (rule["expr"] for rule in rules if rule["alert"] == alert)
+    limit = float(expression.split()[-1])
+    assert limit in [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+
+
 def test_provisioning_fits_the_compose_file() -> None:
     """Folders, addresses and the home dashboard are the ones that the compose file mounts and names."""
     grafana = yaml.safe_load(COMPOSE_FILE.read_text())["services"]["grafana"]
@@ -63,8 +116,11 @@ def test_exemplars_open_the_trace() -> None:
     """A dot on a latency panel leads to Jaeger: the label is the one that Prometheus stores."""
     sources = yaml.safe_load((GRAFANA / "provisioning/datasources/datasources.yml").read_text())["datasources"]
     by_uid = {source["uid"]: source for source in sources}
-    (link,) = by_uid["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
-    assert link == {"name": "trace_id", "datasourceUid": "jaeger"}
+    page, beside = by_uid["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert beside == {"name": "trace_id", "datasourceUid": "jaeger"}
+    # `$$` because Grafana fills in environment variables when it reads the file.
+    (port,) = (p for p in yaml.safe_load(COMPOSE_FILE.read_text())["services"]["jaeger"]["ports"] if "16686" in p)
+    assert page["url"] == f"http://localhost:{port.split(':')[1]}/trace/$${{__value.raw}}"
     assert by_uid["jaeger"]["type"] == "jaeger"
     overview = json.loads((GRAFANA / "dashboards/overview.json").read_text())
     assert any(target.get("exemplar") for panel in overview["panels"] for target in panel.get("targets", []))

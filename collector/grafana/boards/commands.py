@@ -72,10 +72,16 @@ COMMANDS = Board(
             [
                 Panel(
                     "Last five minutes",
-                    "short",
+                    "ops",
                     "Operations per second by service, server and command.",
                     [(f"sum by (job, server_address, db_operation_name) (rate({DURATION}_count{{{CLIENT}}}[5m]))", "")],
                     "table",
+                    columns={
+                        "job": "Service",
+                        "server_address": "Server",
+                        "db_operation_name": "Command",
+                        "Value": "Per second",
+                    },
                 )
             ],
         ),

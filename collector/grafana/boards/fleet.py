@@ -1,6 +1,6 @@
 """All services and processes on one page."""
 
-from boards.model import DURATION, Board, Panel, Row, or_zero
+from boards.model import DURATION, ERROR_LIMITS, POOL_LIMITS, Board, Panel, Row, or_zero
 
 FLEET = Board(
     "fleet",
@@ -48,6 +48,7 @@ FLEET = Board(
                     "percentunit",
                     "Failed share.",
                     [("max by (job) (job:db_client_operation_errors:ratio_rate5m)", "{{job}}")],
+                    limits=ERROR_LIMITS,
                 ),
                 Panel(
                     "p99",
@@ -84,6 +85,7 @@ FLEET = Board(
                     "Share in use.",
                     [("topk(10, instance_pool:db_client_connection:used_ratio)", "{{job}} {{instance}}")],
                     highest=1,
+                    limits=POOL_LIMITS,
                 ),
                 Panel(
                     "redispan's own trouble",

@@ -7,10 +7,32 @@ from dataclasses import dataclass, field
 CLIENT = 'db_system_name="redis",job=~"$job",server_address=~"$server"'
 DURATION = "db_client_operation_duration_seconds"
 
+Limits = tuple[tuple[float | None, str], ...]
+# The same figures as in prometheus/rules: a panel turns red where an alert fires.
+ERROR_LIMITS: Limits = ((None, "green"), (0.01, "orange"), (0.05, "red"))
+LATENCY_LIMITS: Limits = ((None, "green"), (0.01, "orange"), (0.05, "red"))
+WITHIN_LIMITS: Limits = ((None, "red"), (0.99, "orange"), (0.999, "green"))
+POOL_LIMITS: Limits = ((None, "green"), (0.7, "orange"), (0.9, "red"))
+MEMORY_LIMITS: Limits = ((None, "green"), (0.7, "orange"), (0.8, "red"))
+ANY_LIMITS: Limits = ((None, "green"), (1, "red"))
+
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: a graph, a single figure, or a table."""
+    """One panel: a ``graph``, a single figure (``stat``), a ``table``, or ``states`` over time.
+
+    Attributes:
+        title: What it shows.
+        unit: Grafana's name of the unit.
+        description: How to read it.
+        queries: Expression and legend of each.
+        kind: See above.
+        exemplars: Whether single traced operations are drawn as dots.
+        highest: Where the axis ends.
+        limits: From which value on which colour; the first value is ``None``. A graph draws them as lines.
+        words: Text and colour for whole numbers that stand for a state.
+        columns: Of a table: its labels, with their headings.
+    """
 
     title: str
     unit: str
@@ -19,6 +41,9 @@ class Panel:
     kind: str = "graph"
     exemplars: bool = False
     highest: float | None = None
+    limits: Limits = ()
+    words: dict[int, tuple[str, str]] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,5 +97,5 @@ def within(limit: str, selector: str) -> str:
 
 
 def or_zero(expression: str) -> str:
-    """For counters that appear with their first event: no event is 0, not an empty panel."""
-    return f"{expression} or vector(0)"
+    """For counters that appear with their first event: no event at all is one 0, not an empty panel."""
+    return f"{expression} or on() vector(0)"

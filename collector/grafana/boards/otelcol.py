@@ -1,6 +1,6 @@
 """Does the telemetry itself arrive?"""
 
-from boards.model import Board, Panel, Row, or_zero
+from boards.model import POOL_LIMITS, Board, Panel, Row, or_zero
 
 SIGNALS = ("spans", "metric_points", "log_records")
 
@@ -82,6 +82,7 @@ COLLECTOR = Board(
                         )
                     ],
                     highest=1,
+                    limits=POOL_LIMITS,
                 ),
                 Panel(
                     "Memory",

@@ -1,9 +1,32 @@
 """The first page: rate, errors, duration, and where to look next."""
 
-from boards.model import CLIENT, DURATION, JOBS, Board, Panel, Row, errors, or_zero, quantile, rate, within
+from boards.model import (
+    ANY_LIMITS,
+    CLIENT,
+    DURATION,
+    ERROR_LIMITS,
+    JOBS,
+    LATENCY_LIMITS,
+    MEMORY_LIMITS,
+    POOL_LIMITS,
+    WITHIN_LIMITS,
+    Board,
+    Panel,
+    Row,
+    errors,
+    or_zero,
+    quantile,
+    rate,
+    within,
+)
 
 ALERTS_BY_NAME = or_zero(
     'sum by (redis_client_alert_name) (increase(redis_client_alerts_total{job=~"$job"}[$__rate_interval]))'
+)
+
+LASTING = or_zero(
+    "max by (redis_client_alert_name, server_address)"
+    ' (redis_client_alert_state_ratio{job=~"$job",server_address=~"$server"})'
 )
 
 FIRING = or_zero('sum by (alertname) (ALERTS{alertstate="firing",alertname=~"Redis.*"})')
@@ -23,14 +46,23 @@ OVERVIEW = Board(
                     "Share of operations that failed; above 5 % an alert fires.",
                     [(f"{errors(CLIENT)} / {rate(CLIENT)}", "")],
                     "stat",
+                    limits=ERROR_LIMITS,
                 ),
-                Panel("p95", "s", "95 % of operations are quicker.", [(quantile(0.95, DURATION, CLIENT), "")], "stat"),
+                Panel(
+                    "p95",
+                    "s",
+                    "95 % of operations are quicker; above 50 ms an alert fires.",
+                    [(quantile(0.95, DURATION, CLIENT), "")],
+                    "stat",
+                    limits=LATENCY_LIMITS,
+                ),
                 Panel(
                     "Within 100 ms",
                     "percentunit",
-                    "Share of operations within the target.",
+                    "Share of operations within the target; below 99 % an alert fires.",
                     [(within("0.1", CLIENT), "")],
                     "stat",
+                    limits=WITHIN_LIMITS,
                 ),
                 Panel(
                     "Fullest pool",
@@ -38,8 +70,16 @@ OVERVIEW = Board(
                     "Highest share of a pool in use; above 90 % an alert fires.",
                     [('max(instance_pool:db_client_connection:used_ratio{job=~"$job"})', "")],
                     "stat",
+                    limits=POOL_LIMITS,
                 ),
-                Panel("Alerts firing", "short", "Redis alerts firing in Prometheus.", [(f"sum({FIRING})", "")], "stat"),
+                Panel(
+                    "Alerts firing",
+                    "short",
+                    "Redis alerts firing in Prometheus.",
+                    [(f"sum({FIRING})", "")],
+                    "stat",
+                    limits=ANY_LIMITS,
+                ),
             ],
         ),
         Row(
@@ -88,6 +128,7 @@ OVERVIEW = Board(
                         )
                     ],
                     highest=1,
+                    limits=POOL_LIMITS,
                 ),
                 Panel(
                     "Server memory",
@@ -95,6 +136,7 @@ OVERVIEW = Board(
                     "Used memory as a share of maxmemory; above 80 % an alert fires.",
                     [("instance:redis_memory:used_ratio", "{{instance}}")],
                     highest=1,
+                    limits=MEMORY_LIMITS,
                 ),
             ],
         ),
@@ -102,9 +144,17 @@ OVERVIEW = Board(
             "Alerts",
             [
                 Panel(
+                    "Lasting alerts of redispan",
+                    "short",
+                    "Error rate, pool, memory and anomalies, as the programs themselves judge them. Empty: none yet.",
+                    [(LASTING, "{{redis_client_alert_name}} {{server_address}}")],
+                    "states",
+                    words={0: ("quiet", "green"), 1: ("fires", "red")},
+                ),
+                Panel(
                     "Detections by redispan",
                     "short",
-                    "Alerts counted by the programs.",
+                    "Alerts counted by the programs: each slow operation, and each time that a lasting one fired.",
                     [(ALERTS_BY_NAME, "{{redis_client_alert_name}}")],
                 ),
                 Panel("Firing in Prometheus", "short", "Alert rules that fire.", [(FIRING, "{{alertname}}")]),

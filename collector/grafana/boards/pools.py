@@ -1,6 +1,6 @@
 """Are there enough connections, and what do callers pay to get one?"""
 
-from boards.model import JOBS, Board, Panel, Row, or_zero, quantile
+from boards.model import JOBS, POOL_LIMITS, Board, Panel, Row, or_zero, quantile
 
 POOL = 'job=~"$job",db_client_connection_pool_name=~"$pool"'
 
@@ -30,6 +30,7 @@ POOLS = Board(
                     "Per process and pool; above 90 % an alert fires.",
                     [(f"instance_pool:db_client_connection:used_ratio{{{POOL}}}", "{{job}} {{instance}}")],
                     highest=1,
+                    limits=POOL_LIMITS,
                 ),
                 Panel(
                     "Waiting callers",

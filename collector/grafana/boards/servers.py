@@ -1,6 +1,6 @@
 """What the Redis servers say of themselves."""
 
-from boards.model import Board, Panel, Row
+from boards.model import ANY_LIMITS, MEMORY_LIMITS, Board, Panel, Row
 
 SERVER = 'instance=~"$redis"'
 
@@ -9,6 +9,59 @@ SERVERS = Board(
     "Redis: servers",
     "What the Redis servers say of themselves (INFO), read by the Collector.",
     [
+        Row(
+            "Now",
+            [
+                Panel(
+                    "Reached by the programs",
+                    "short",
+                    "Whether any host that uses it gets an answer; redispan's own probe.",
+                    [
+                        (
+                            "max by (server_address, server_port) (redis_server_up_ratio)",
+                            "{{server_address}}:{{server_port}}",
+                        )
+                    ],
+                    "stat",
+                    words={0: ("down", "red"), 1: ("up", "green")},
+                ),
+                Panel(
+                    "Memory in use",
+                    "percentunit",
+                    "Of maxmemory; above 80 % an alert fires. Empty where there is no maxmemory.",
+                    [(f"instance:redis_memory:used_ratio{{{SERVER}}}", "{{instance}}")],
+                    "stat",
+                    limits=MEMORY_LIMITS,
+                ),
+                Panel(
+                    "Slow log",
+                    "short",
+                    "Entries that the server itself has in SLOWLOG.",
+                    [("max by (server_address) (redis_server_slowlog_length)", "{{server_address}}")],
+                    "stat",
+                ),
+                Panel(
+                    "Rejected connections",
+                    "short",
+                    "In the last hour, because maxclients was reached.",
+                    [
+                        (
+                            f"sum by (instance) (increase(redis_connections_rejected_total{{{SERVER}}}[1h]))",
+                            "{{instance}}",
+                        )
+                    ],
+                    "stat",
+                    limits=ANY_LIMITS,
+                ),
+                Panel(
+                    "Uptime",
+                    "s",
+                    "Since the last start.",
+                    [(f"redis_uptime_seconds_total{{{SERVER}}}", "{{instance}}")],
+                    "stat",
+                ),
+            ],
+        ),
         Row(
             "Memory and clients",
             [
@@ -92,7 +145,7 @@ SERVERS = Board(
                     "Hit ratio",
                     "percentunit",
                     "Reads that found their key.",
-                    [("instance:redis_keyspace:hit_ratio_rate5m", "{{instance}}")],
+                    [(f"instance:redis_keyspace:hit_ratio_rate5m{{{SERVER}}}", "{{instance}}")],
                     highest=1,
                 ),
                 Panel(
@@ -124,13 +177,6 @@ SERVERS = Board(
                             "rejected {{instance}}",
                         ),
                     ],
-                ),
-                Panel(
-                    "Uptime",
-                    "s",
-                    "Since the last start.",
-                    [(f"redis_uptime_seconds_total{{{SERVER}}}", "{{instance}}")],
-                    "stat",
                 ),
             ],
         ),

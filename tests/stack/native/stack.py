@@ -115,12 +115,12 @@ class Stack:
         shipped = service("prometheus").mounts["/etc/prometheus"]
         shutil.copytree(shipped, configuration, dirs_exist_ok=True)
         settings = configuration / "prometheus.yml"
-        text = replace_all(settings.read_text(), self._addresses())
+        text = replace_all(settings.read_text(), self.addresses())
         settings.write_text(text.replace("_interval: 15s", "_interval: 1s"))
         for rules in (configuration / "rules").glob("alerts-*.yml"):
             rules.write_text(rules.read_text().replace("for: 30s", "for: 1s"))
         command, _ = service("prometheus").native(
-            self._addresses()
+            self.addresses()
             | {"/etc/prometheus": str(configuration), "/prometheus": str(self.folder / "prometheus-data")}
         )
         program = self._keep("prometheus", [self.tools["prometheus"], *command], {})
@@ -129,14 +129,14 @@ class Stack:
     def start_alertmanager(self) -> Program:
         """Alertmanager with the shipped routes."""
         command, _ = service("alertmanager").native(
-            self._addresses() | {"/alertmanager": str(self.folder / "alertmanager-data")}
+            self.addresses() | {"/alertmanager": str(self.folder / "alertmanager-data")}
         )
         program = self._keep("alertmanager", [self.tools["alertmanager"], *command], {})
         return program.start(f"{self.alertmanager.url}/-/ready")
 
     def start_collector(self, more: Sequence[Path] = (), environment: Mapping[str, str] | None = None) -> Program:
         """The Collector with the files that the compose file names, and more if wanted."""
-        command, shipped = service("otelcol", self.variables).native(self._addresses())
+        command, shipped = service("otelcol", self.variables).native(self.addresses())
         command += [f"--config={path}" for path in more]
         program = self._keep(
             "otelcol",
@@ -162,10 +162,11 @@ class Stack:
 
     def program_environment(self) -> dict[str, str]:
         """The environment of the compose file's example program, on this stack's addresses."""
-        _, environment = service("shop").native(self._addresses())
+        _, environment = service("shop").native(self.addresses())
         return environment | {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "OTEL_BSP_SCHEDULE_DELAY": "200"}
 
-    def _addresses(self) -> dict[str, str]:
+    def addresses(self) -> dict[str, str]:
+        """What stands in the compose file and the configuration files, and where that is here."""
         port = self.ports
         return {
             "redis:6379": f"127.0.0.1:{port['redis']}",
@@ -174,6 +175,8 @@ class Stack:
             "jaeger:4317": f"127.0.0.1:{port['jaeger_otlp']}",
             "prometheus:9090": f"127.0.0.1:{port['prometheus']}",
             "localhost:9090": f"127.0.0.1:{port['prometheus']}",
+            "localhost:9093": f"127.0.0.1:{port['alertmanager']}",
+            "localhost:13134": f"127.0.0.1:{port['jaeger_health']}",
             "0.0.0.0:9090": f"127.0.0.1:{port['prometheus']}",
             "alertmanager:9093": f"127.0.0.1:{port['alertmanager']}",
             "0.0.0.0:9093": f"127.0.0.1:{port['alertmanager']}",
