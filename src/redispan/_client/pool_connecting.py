@@ -165,11 +165,10 @@ def connect_shell(original: Method) -> Method:
 
 def async_connect_shell(original: Method) -> Method:
     """Async ``connect``, likewise."""
-    is_open = pool_seam.is_open_async
 
     @functools.wraps(original)
     async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_open(self):
+        if getattr(self, "_writer", None) is not None:
             return None  # as every version does first
         opening = _Opening(self)
         try:

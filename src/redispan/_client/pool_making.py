@@ -15,12 +15,12 @@ Method = Callable[..., Any]
 
 def make_connection_shell(original: Method) -> Method:
     """Sync ``make_connection``, which the pool calls under its own lock: the one place that knows its limit."""
-    return making_shell(_limited(original, pool_seam.is_full, pool_seam.created))
+    return making_shell(_limited(original, lambda pool: not pool_seam.is_full(pool), pool_seam.created))
 
 
 def get_available_shell(original: Method) -> Method:
     """Async ``get_available_connection``: one step of the event loop, and the one place that knows the limit."""
-    return _limited(original, lambda pool: not pool_seam.has_free(pool), pool_seam.total)
+    return _limited(original, pool_seam.has_free, pool_seam.total)
 
 
 def making_shell(original: Method) -> Method:
@@ -39,13 +39,13 @@ def making_shell(original: Method) -> Method:
     return make_connection
 
 
-def _limited(original: Method, is_full: Callable[[Any], bool], count: Callable[[Any], int]) -> Method:
+def _limited(original: Method, has_room: Callable[[Any], bool], count: Callable[[Any], int]) -> Method:
     """A method that refuses at the pool's limit: a soft limit gives way after the wait, and a refusal is known."""
 
     @functools.wraps(original)
     def make(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = self.redispan_state
-        if state is None or not state.tuned or not is_full(self):
+        if state is None or not state.tuned or has_room(self):
             return original(self, *args, **kwargs)
         existing = count(self)
         if pool_waiting.may_exceed(state, self, existing):

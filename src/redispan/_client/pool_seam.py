@@ -65,11 +65,6 @@ def accepted_keys(connection_class: Any) -> frozenset[str]:
     return frozenset(names)
 
 
-def is_open_async(connection: Any) -> bool:
-    """Whether an async connection has a stream."""
-    return connection._writer is not None
-
-
 def set_socket_timeout(connection: Any, timeout_s: float | None) -> None:
     """Set the read timeout of an open sync connection, and what its parser goes back to after a timed read."""
     sock = getattr(connection, "_sock", None)
