@@ -199,7 +199,7 @@ class Recorder:
         endpoint = endpoints.of_connection(connection, operation.endpoint)
         series = self._series.get((endpoint, operation.info)) or self._new_series(endpoint, operation.info)
         operation.endpoint, operation.series = endpoint, series
-        operation.resolved = operation.remarkable = True
+        operation.resolved = True
 
     def _wanted(self, info: CommandInfo) -> bool:
         name = info.name.upper()

@@ -137,7 +137,7 @@ class Operation:
         waiting: The operation that waits for this housekeeping.
         pipelined: It came from a pipeline, so an answer may hold errors.
         cache_hit: Answered by the client-side cache, without the network.
-        remarkable: Any of error, healed_error, retries, redirects, cache_hit, resolved or slow is set. Whoever sets
+        remarkable: Any of error, healed_error, retries, redirects, cache_hit or slow is set. Whoever sets
             one of these sets this too.
         slow: It took as long as the alert threshold, or longer.
         slow_threshold_ns: That threshold, once it is slow.

@@ -94,7 +94,11 @@ class SpanObserver:
         if span is None:
             return
         try:
-            if operation.remarkable or operation.peer != self._namer.expected_peer(operation.endpoint):
+            if (
+                operation.remarkable
+                or operation.resolved
+                or operation.peer != self._namer.expected_peer(operation.endpoint)
+            ):
                 self._mark(span, operation)
             if self._response_hook is not None:
                 payload = operation.response if operation.error is None else operation.error
