@@ -12,7 +12,7 @@ An extended read that expires is an ordinary read timeout to redis-py: it raises
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -42,6 +42,10 @@ in_cluster_batch: ContextVar[bool] = ContextVar("redispan_in_cluster_batch", def
 """A cluster pipeline repeats its commands after a timeout whatever they are, so its timeout must not be cut."""
 
 
+hasten: Callable[[Any], None] | None = None
+"""There while some operation of this process may be short of time: what to do with the read timeout then."""
+
+
 class Hold:
     """A read timeout that differs from the connection's own for a while.
 
@@ -68,8 +72,11 @@ def note(connection: Any, args: Sequence[Any], info: CommandInfo | None = None) 
     connection.redispan_sent = info
     if info.blocking is not None or info.long_running:
         _hold_for(connection, (info,), (args,))
-    elif connection.redispan_hold is not None:
+        return
+    if connection.redispan_hold is not None:
         end_unless_sticky(connection)
+    if hasten is not None:
+        hasten(connection)
 
 
 def note_batch(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
@@ -87,8 +94,11 @@ def note_batch(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
     connection.redispan_sent = SAFE_BATCH if safe else UNSAFE_BATCH
     if special or (not safe and in_cluster_batch.get()):
         _hold_for(connection, special, calls, at_least_library=not safe and in_cluster_batch.get())
-    elif connection.redispan_hold is not None:
+        return
+    if connection.redispan_hold is not None:
         end_unless_sticky(connection)
+    if hasten is not None:
+        hasten(connection)
 
 
 def _hold_for(
@@ -177,5 +187,7 @@ class Suspended:
     def resume(self) -> None:
         """Put back what was in force; a subscription made meanwhile (on reconnecting) stays."""
         self.connection.redispan_sent = self.sent
+        if self.connection.redispan_hold is not None:
+            end_unless_sticky(self.connection)
         if self.hold is not None and self.connection.redispan_hold is None:
             begin(self.connection, self.hold)

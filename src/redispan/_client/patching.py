@@ -19,7 +19,7 @@ _MISSING = object()
 class Patch:
     """One replaced attribute."""
 
-    def __init__(self, owner: Any, name: str, build: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    def __init__(self, owner: Any, name: str, build: Callable[[Callable[..., Any]], Any]) -> None:
         """Replace ``owner.name`` by ``build(original)``.
 
         Args:
@@ -51,3 +51,15 @@ class Patch:
             delattr(self.owner, self.name)
         else:
             setattr(self.owner, self.name, self.own)
+
+
+class Addition(Patch):
+    """One attribute that was not there."""
+
+    def __init__(self, owner: Any, name: str, value: Any) -> None:
+        """Put ``value`` at ``owner.name``."""
+        self.owner = owner
+        self.name = name
+        self.own = self.original = _MISSING
+        self.shell = value
+        setattr(owner, name, value)

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from redispan._client import block_budget, pool_seam, pool_waiting, retry_policy
+from redispan._client import block_budget, pool_deadline, pool_seam, pool_waiting, retry_policy
 from redispan._client.pool_state import BOOK, PoolState
 from redispan._client.pool_values import TunedNodeLimit
 from redispan._core.commands import block_budget_s, identify
@@ -70,6 +70,8 @@ def _guide(error: BaseException, args: tuple[Any, ...], started_s: float) -> Non
     out_of_time = until_s is not None and now + (now - started_s) > until_s
     if out_of_time or not retry_policy.may_repeat(error, identify(args)):
         error.__class__ = final
+    else:
+        pool_deadline.operation_failed()
 
 
 def _restore(error: BaseException) -> None:
@@ -114,18 +116,6 @@ def async_node_call_shell(original: Method) -> Method:
     return _execute_command
 
 
-def _begin(policy: ClusterPolicy) -> Any:
-    until_s = time.monotonic() + policy.deadline_s if policy.deadline_s else None
-    return retry_policy.operation_until_s.set(until_s)
-
-
-def _end(token: Any) -> None:
-    try:
-        retry_policy.operation_until_s.reset(token)
-    except ValueError:
-        return
-
-
 def call_shell(original: Method) -> Method:
     """Sync ``RedisCluster.execute_command``: the loop with all its attempts."""
 
@@ -134,14 +124,14 @@ def call_shell(original: Method) -> Method:
         policy = self.redispan_cluster
         if policy is None:
             return original(self, *args, **kwargs)
-        token = _begin(policy)
+        token = pool_deadline.begin_operation(policy.deadline_s)
         try:
             return original(self, *args, **kwargs)
         except Exception as error:
             _restore(error)
             raise
         finally:
-            _end(token)
+            pool_deadline.end_operation(token)
 
     return execute_command
 
@@ -154,7 +144,7 @@ def async_call_shell(original: Method) -> Method:
         policy = self.redispan_cluster
         if policy is None:
             return await original(self, *args, **kwargs)
-        token = _begin(policy)
+        token = pool_deadline.begin_operation(policy.deadline_s)
         try:
             if not policy.started:
                 # redis-py lets the first commands of a fresh client race its start: with a timeout set, tasks that
@@ -166,7 +156,7 @@ def async_call_shell(original: Method) -> Method:
             _restore(error)
             raise
         finally:
-            _end(token)
+            pool_deadline.end_operation(token)
 
     return execute_command
 

@@ -13,9 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redispan._client import block_budget, pool_seam, retry_policy, retrying, seam
+from redispan._client import block_budget, pool_deadline, pool_seam, retry_policy, retrying, seam
 from redispan._client.pool_state import PoolState
-from redispan._client.pool_values import TunedSeconds
 from redispan._core.ledger import LEDGER
 from redispan._core.pools import POOLS
 
@@ -185,7 +184,7 @@ def async_connect_shell(original: Method) -> Method:
 class _Opening:
     """One opening of a connection."""
 
-    __slots__ = ("_connection", "_outer", "_start_s", "_suspended", "_timeout")
+    __slots__ = ("_connection", "_in_haste", "_outer", "_start_s", "_suspended")
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -193,23 +192,28 @@ class _Opening:
         self._suspended = block_budget.Suspended(connection)
         self._start_s = time.monotonic()
         connection.redispan_opening = True
-        self._timeout: Any = None
-        self._keep_deadline(connection)
+        self._in_haste = False
+        if not self._outer:
+            self._keep_deadline(connection)
 
     def _keep_deadline(self, connection: Any) -> None:
-        timeout = getattr(connection, "socket_connect_timeout", None)
-        if type(timeout) is not TunedSeconds or self._outer:
-            return
         until_s = retry_policy.deadline_of(connection)
-        if until_s is not None and until_s - self._start_s < timeout:
-            self._timeout = timeout
-            connection.socket_connect_timeout = max(0.05, until_s - self._start_s)
+        if until_s is None:
+            # The program's operation is not known here: this attempt counts alone.
+            state = connection.redispan_pool_state
+            if state is None or not state.tuned or not state.settings.pool_deadline_s:
+                return
+            until_s = self._start_s + state.settings.pool_deadline_s
+        connection.redispan_until_s = until_s
+        self._in_haste = True
+        pool_deadline.HASTE.begin()
 
     def _ended(self) -> None:
         connection = self._connection
         connection.redispan_opening = self._outer
-        if self._timeout is not None:
-            connection.socket_connect_timeout = self._timeout
+        if self._in_haste:
+            connection.redispan_until_s = 0.0
+            pool_deadline.HASTE.end()
         self._suspended.resume()
 
     def failed(self, error: BaseException) -> None:
@@ -231,11 +235,26 @@ class _Opening:
                 POOLS.call(POOLS.on_created, state.name, time.monotonic() - self._start_s)
 
 
+def _is_pointless(connection: Any) -> bool:
+    """Whether a health check would be made while the connection is being opened, by a version that isn't made for it.
+
+    redis-py 5 checks the health between the commands of the handshake. On a server that accepts and says nothing the
+    check fails and opens the connection again, which makes a check, and so on without end. The handshake's own commands
+    show as well whether anybody is there.
+    """
+    state = connection.redispan_pool_state
+    if state is None or not state.tuned or not connection.redispan_opening:
+        return False
+    return not hasattr(type(connection), "connect_check_health")
+
+
 def housekeeping_shell(original: Method) -> Method:
     """Sync ``_send_ping``: a health check runs on the connection's own timeout and writes nothing of the program's."""
 
     @functools.wraps(original)
     def housekeeping(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _is_pointless(self):
+            return None
         suspended = block_budget.Suspended(self)
         try:
             return original(self, *args, **kwargs)
@@ -253,6 +272,8 @@ def async_housekeeping_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     async def housekeeping(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _is_pointless(self):
+            return None
         suspended = block_budget.Suspended(self)
         try:
             return await original(self, *args, **kwargs)

@@ -17,6 +17,7 @@ from redispan._client import (
     pool_blocking_lending,
     pool_cluster,
     pool_connecting,
+    pool_deadline,
     pool_lending,
     pool_making,
     pool_returning,
@@ -27,14 +28,14 @@ from redispan._client import (
     retry_policy,
     seam,
 )
-from redispan._client.patching import Patch
+from redispan._client.patching import Addition, Patch
 from redispan._client.targets import PACKAGES
 from redispan._core.pools import POOLS
 from redispan.pool_settings import PoolSettings
 
 _log = logging.getLogger("redispan")
 
-Build = Callable[[Callable[..., Any]], Callable[..., Any]]
+Build = Callable[[Callable[..., Any]], Any]
 Row = tuple[str, str, str, Build]
 """Module, class, method, shell."""
 
@@ -43,6 +44,7 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
     "redispan_sent": None,
     "redispan_opening": False,
     "redispan_packing": False,
+    "redispan_until_s": 0.0,
     "redispan_pool_state": None,
     "redispan_holder": 0,
 }
@@ -135,6 +137,18 @@ class PoolPatches:
                 _log.debug("redispan: %s has no %s.%s; not patched", package, owner_name, method)
                 continue
             self._patches.append(Patch(owner, found, build))
+        for module in ("connection", "asyncio.connection"):
+            self._bound_connecting(getattr(seam.load(package, module), "AbstractConnection", None))
+
+    def _bound_connecting(self, owner: Any) -> None:
+        name = "socket_connect_timeout"
+        if owner is None:
+            return
+        own = vars(owner).get(name)
+        if own is None:
+            self._patches.append(Addition(owner, name, pool_deadline.TimeLeft(None)))
+        elif hasattr(own, "__get__") and hasattr(own, "__set__"):
+            self._patches.append(Patch(owner, name, lambda _: pool_deadline.TimeLeft(own)))
 
     def _set_defaults(self, package: str, names: dict[str, str]) -> None:
         for module, is_async in (("connection", False), ("asyncio.connection", True)):
@@ -249,7 +263,15 @@ def _cluster_rows(settings: PoolSettings) -> list[Row]:
     def node(original: Callable[..., Any]) -> Callable[..., Any]:
         return pool_cluster.node_execute_shell(original, settings)
 
+    def topology(original: Callable[..., Any]) -> Callable[..., Any]:
+        return pool_deadline.topology_shell(original, settings)
+
+    def async_topology(original: Callable[..., Any]) -> Callable[..., Any]:
+        return pool_deadline.async_topology_shell(original, settings)
+
     return [
+        ("cluster", "NodesManager", "initialize", topology),
+        ("asyncio.cluster", "{cluster}", "initialize", async_topology),
         ("cluster", "{cluster}", "_execute_command", pool_cluster.node_call_shell),
         ("cluster", "{cluster}", "execute_command", pool_cluster.call_shell),
         ("cluster", "ClusterPipeline", "execute", pool_cluster.batch_shell),

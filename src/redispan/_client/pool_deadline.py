@@ -1,0 +1,184 @@
+"""The deadline of an operation in trouble: whatever it still waits for gets the time that is left, and no more.
+
+On a good path nothing of this runs. While a connection is being opened, while a cluster's topology is read, and from an
+operation's first failure in a cluster on, the process is *in haste*: each command that is packed looks whether its own
+operation is short of time. Only timeouts that redispan chose are ever shortened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+from redispan._client import block_budget, pool_seam, retry_policy, seam
+from redispan._client.pool_values import TunedSeconds
+from redispan.pool_settings import PoolSettings
+
+Method = Callable[..., Any]
+
+_SHORTEST_S = 0.05
+"""Less would make a server that answers look like one that doesn't."""
+_AT_ONCE_S = 0.002
+"""What a further address of a name gets when the time is over; 0 would not wait but fail differently."""
+
+_reading_topology: ContextVar[bool] = ContextVar("redispan_reading_topology", default=False)
+
+
+class _Haste:
+    """How many operations of this process look at the time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def begin(self) -> None:
+        with self._lock:
+            self._count += 1
+            block_budget.hasten = hasten
+
+    def end(self) -> None:
+        with self._lock:
+            # A forked child may have inherited the count of threads that it doesn't have: that only costs it a look.
+            self._count = max(0, self._count - 1)
+            if not self._count:
+                block_budget.hasten = None
+
+
+HASTE = _Haste()
+"""The haste of this process."""
+
+
+class Until(float):
+    """The moment (monotonic) by which a cluster operation must have ended.
+
+    Attributes:
+        in_haste: It failed once already.
+    """
+
+    in_haste = False
+
+
+def begin_operation(seconds: float) -> Any:
+    """A cluster operation begins that must end within ``seconds``; 0 for no bound."""
+    return retry_policy.operation_until_s.set(Until(time.monotonic() + seconds) if seconds else None)
+
+
+def end_operation(token: Any) -> None:
+    """It ended."""
+    until_s = retry_policy.operation_until_s.get()
+    if isinstance(until_s, Until) and until_s.in_haste:
+        until_s.in_haste = False
+        HASTE.end()
+    with contextlib.suppress(ValueError):
+        retry_policy.operation_until_s.reset(token)
+
+
+def operation_failed() -> None:
+    """One attempt of the cluster operation failed, and another may follow."""
+    until_s = retry_policy.operation_until_s.get()
+    if isinstance(until_s, Until) and not until_s.in_haste:
+        until_s.in_haste = True
+        HASTE.begin()
+
+
+def hasten(connection: Any) -> None:
+    """A command is being packed for ``connection``: its reply may take what is left of the operation's time."""
+    base = connection.socket_timeout
+    if type(base) is not TunedSeconds or connection.redispan_hold is not None:
+        return
+    until_s = connection.redispan_until_s or retry_policy.operation_until_s.get()
+    if not until_s:
+        return
+    left_s = until_s - time.monotonic()
+    if left_s >= base:
+        return
+    if left_s <= 0 and _reading_topology.get():
+        raise _too_late(connection)
+    block_budget.begin(connection, block_budget.Hold(base, max(_SHORTEST_S, left_s), parked=False, sticky=False))
+
+
+def _too_late(connection: Any) -> BaseException:
+    exceptions: Any = seam.load(pool_seam.package_of(connection), "exceptions")
+    error: BaseException = exceptions.TimeoutError("No time left to read the cluster's topology")
+    retry_policy.mark_unsent(error)
+    return error
+
+
+class TimeLeft:
+    """``socket_connect_timeout`` of connections: while one is opened, not more than is left.
+
+    redis-py asks for it once for each address of a name, so that several addresses that never answer count together.
+    """
+
+    def __init__(self, original: Any) -> None:
+        """Stand in front of ``original``, the class's own descriptor, if it has one."""
+        self._original = original
+
+    def __get__(self, connection: Any, owner: Any = None) -> Any:
+        if connection is None:
+            return self if self._original is None else self._original
+        timeout = self._read(connection, owner)
+        until_s = connection.redispan_until_s
+        if not until_s or type(timeout) is not TunedSeconds:
+            return timeout
+        left_s = until_s - time.monotonic()
+        if left_s >= timeout:
+            return timeout
+        return max(_SHORTEST_S, left_s) if left_s > 0 else _AT_ONCE_S
+
+    def _read(self, connection: Any, owner: Any) -> Any:
+        if self._original is not None:
+            return self._original.__get__(connection, owner)
+        try:
+            return vars(connection)["socket_connect_timeout"]
+        except KeyError:
+            raise AttributeError("socket_connect_timeout") from None
+
+    def __set__(self, connection: Any, value: Any) -> None:
+        if self._original is not None:
+            self._original.__set__(connection, value)
+        else:
+            vars(connection)["socket_connect_timeout"] = value
+
+
+@contextlib.contextmanager
+def _topology(settings: PoolSettings) -> Iterator[None]:
+    own = None
+    if retry_policy.operation_until_s.get() is None and settings.pool == "tuned" and settings.pool_deadline_s:
+        own = begin_operation(settings.pool_deadline_s)
+    token = _reading_topology.set(True)
+    HASTE.begin()
+    try:
+        yield
+    finally:
+        HASTE.end()
+        _reading_topology.reset(token)
+        if own is not None:
+            end_operation(own)
+
+
+def topology_shell(original: Method, settings: PoolSettings) -> Method:
+    """Sync ``NodesManager.initialize``: it asks one node after the other, until one answers."""
+
+    @functools.wraps(original)
+    def initialize(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _topology(settings):
+            return original(self, *args, **kwargs)
+
+    return initialize
+
+
+def async_topology_shell(original: Method, settings: PoolSettings) -> Method:
+    """Async ``RedisCluster.initialize``, likewise: it also asks for the server's commands."""
+
+    @functools.wraps(original)
+    async def initialize(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _topology(settings):
+            return await original(self, *args, **kwargs)
+
+    return initialize
