@@ -12,6 +12,8 @@ import redis.asyncio
 import redispan
 from redispan import RedispanInstrumentor, Settings
 from redispan.insight import INSIGHT
+from redispan.monitoring.respond import respond
+from redispan.monitoring.sources import ReportSources
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 
@@ -112,6 +114,14 @@ def test_redis_down_is_said(telemetry: TelemetryInMemory, new_redis_server: Any)
     assert "can't be reached" in health.reasons[0].what
     for report in (redispan.performance_report, redispan.connection_pool_report, redispan.cache_patterns_report):
         json.dumps(report("process").as_data())
+    codes = {"performance": 200, "connection-pool": 200, "cache-patterns": 200, "page-data": 200, "health": 503}
+    for name, code in codes.items():
+        answer = respond("GET", f"/{name}", "scope=process", ReportSources())
+        assert (answer.status, answer.headers["Content-Type"]) == (code, "application/json"), name
+        if name in ("performance", "health", "page-data"):
+            assert b"can't be reached" in answer.body, name
+    assert respond("GET", "/live", "", ReportSources()).status == 200
+    assert respond("GET", "/", "", ReportSources()).status == 200
     client.close()
 
 

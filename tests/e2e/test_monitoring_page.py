@@ -15,7 +15,7 @@ import pytest
 
 from e2e.launcher import Launcher, free_port
 from e2e.test_monitoring_processes import eventually
-from insight_data import entry, snapshot
+from insight_data import baseline, entry, snapshot
 from redispan import reports
 from redispan.monitoring import page_data as figures
 from redispan.monitoring.page import PAGE
@@ -189,7 +189,10 @@ def test_what_was_measured_never_becomes_markup(browser: Browser, tmp_path: Path
     """Names that look like markup are shown as they are."""
     evil = "<img src=x onerror=alert(1)>"
     part = snapshot([entry(error=evil)] * 30)
-    part["alerts"]["firing"] = [{"name": evil, "message": evil, "at_unix_ns": 1}]
+    part["alerts"]["firing"] = [{"name": evil, "endpoint": evil, "message": evil, "at_unix_ns": 1}]
+    part["baselines"] = [
+        {**baseline("latency", "s", 0.001, 0.01, evil), "endpoint": where} for where in (evil, "other")
+    ]
     part["endpoints"] = {evil: next(iter(part["endpoints"].values()))}
     original = reports.gather
     try:

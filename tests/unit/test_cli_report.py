@@ -71,6 +71,16 @@ def test_each_report_is_text_with_its_figures(name: str) -> None:
     assert "0 processes" in empty
 
 
+def test_what_several_processes_find_out_is_said_once() -> None:
+    """The same alert of two workers is one line, the first one's, with how many say so."""
+    found = busy_snapshot()
+    one = {"name": "error_rate", "endpoint": "cache:6379/0", "message": "error rate is 7.0%", "at_unix_ns": 2}
+    found["alerts"]["firing"] = [one, {**one, "message": "error rate is 6.0%", "at_unix_ns": 1}]
+    text = as_text("performance", reporting.performance(found).as_data())
+    assert text.count("error rate is") == 1
+    assert "  error rate is 6.0% (in 2 processes)\n" in text
+
+
 def test_the_processes_are_asked_without_a_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

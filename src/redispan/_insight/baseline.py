@@ -213,12 +213,13 @@ class Baseline:
     def limit(self, samples: int) -> float:
         """The highest figure that is still usual."""
         kind = self.kind
-        return max(
+        limit = max(
             self.expected + self._deviations * self.spread(samples),
             self.expected * kind.factor,
             self.expected + kind.least,
             self._high,
         )
+        return min(limit, 1.0) if kind.share else limit
 
     def low_limit(self) -> float | None:
         """The lowest figure that is still usual, None if none is too low."""

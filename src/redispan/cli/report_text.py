@@ -77,10 +77,19 @@ def _performance(report: Data) -> Iterable[str]:
             for one in report.get("baselines", ())  # a port of an older version has none
         ),
     )
-    firing = [f"  {alert['message']}" for alert in report["alerts_firing"]]
-    if firing:
-        yield from ("", "alerts firing", *firing)
+    yield from _firing(report["alerts_firing"])
     yield from _advice(report)
+
+
+def _firing(alerts: Sequence[Data]) -> Iterable[str]:
+    """What fires, each but once: several processes find the same out."""
+    found: dict[tuple[str, str], list[Data]] = {}
+    for alert in sorted(alerts, key=lambda alert: int(alert["at_unix_ns"])):
+        found.setdefault((alert["name"], alert["endpoint"]), []).append(alert)
+    if found:
+        yield from ("", "alerts firing")
+    for same in found.values():
+        yield f"  {same[0]['message']}" + (f" (in {len(same)} processes)" if len(same) > 1 else "")
 
 
 def _pools(report: Data) -> Iterable[str]:

@@ -46,7 +46,8 @@ function showHealth(report) {
   const around = 2 * Math.PI * 42;
   const ring = svg("svg", { viewBox: "0 0 100 100", role: "img", "aria-label": `score ${report.score} of 100` },
     svg("circle", { cx: 50, cy: 50, r: 42, fill: "none", stroke: "var(--track)", "stroke-width": 10 }),
-    svg("circle", { cx: 50, cy: 50, r: 42, fill: "none", stroke: `var(--${kind})`, "stroke-width": 10, "stroke-linecap": "round",
+    // A round cap would leave a dot of a score of 0.
+    svg("circle", { cx: 50, cy: 50, r: 42, fill: "none", stroke: `var(--${kind})`, "stroke-width": 10, "stroke-linecap": report.score > 0 ? "round" : "butt",
       "stroke-dasharray": `${(around * report.score) / 100} ${around}`, transform: "rotate(-90 50 50)" }));
   const number = svg("text", { x: 50, y: 60, "text-anchor": "middle" }, String(Math.round(report.score)));
   number.style.cssText = "font-size:30px;font-weight:700;fill:var(--text)";
@@ -125,7 +126,7 @@ function showTables(data) {
   const failed = (rate) => [percent(rate, 2), rate > limits.error_rate ? "bad" : ""];
   const commands = [...report.commands.slice(0, 20), ...report.blocking.slice(0, 5)];
   $("commands").replaceChildren(table(
-    ["Command", "Operations", "Share of time", "Median", { minor: "95th" }, "99th", { minor: "Slowest" }, "Errors"],
+    ["Command", "Operations", { minor: "Share of time" }, "Median", { minor: "95th" }, "99th", { minor: "Slowest" }, "Errors"],
     commands.map((one) => [one.command, count(one.totals.operations), report.blocking.includes(one) ? "blocks" : [[percent(one.time_share, 0), meter(one.time_share, 2)]], milliseconds(one.window.p50_ms),
       milliseconds(one.window.p95_ms), milliseconds(one.window.p99_ms), milliseconds(one.totals.max_ms), failed(one.totals.operations ? one.totals.errors / one.totals.operations : 0)]),
     "No operation yet."));
@@ -175,18 +176,27 @@ function showBaselines(report) {
     return all.some((found) => found.ready) ? el("span", { class: "pill good" }, "usual") : el("span", { class: "none" }, "learning");
   };
   $("baselines-card").className = `card wide${subjects.size ? "" : " quiet"}`;
+  const many = new Set(report.baselines.map((one) => one.endpoint)).size > 1;
+  const name = (one) => (one.command && many ? [[`${one.command} `, el("small", {}, one.endpoint)]] : one.command ?? one.endpoint);
   $("baselines").replaceChildren(table(
-    ["Endpoint", "Command", "", "95th now", "usual", "unusual above", "Errors now", { minor: "usual" }, { minor: "unusual above" }, { minor: "Ops/s now" }, { minor: "usual" }],
-    [...subjects.values()].slice(0, 12).map((one) => [one.endpoint, one.command ?? "all", [[state(one)]],
+    ["", "", "95th now", "usual", "unusual above", "Errors now", { minor: "usual" }, { minor: "unusual above" }, { minor: "Ops/s now" }, { minor: "usual" }],
+    [...subjects.values()].slice(0, 12).map((one) => [name(one), [[state(one)]],
       ...shares(one, "latency", (value) => milliseconds(value * 1000)), ...shares(one, "error_rate", (value) => percent(value, 2)), ...shares(one, "throughput", count).slice(0, 2)]), ""));
 }
 
 function showAlerts(report) {
   $("firing-card").className = `card wide${report.alerts_firing.length ? "" : " quiet"}`;
-  $("firing").replaceChildren(...report.alerts_firing.map((one) => el("li", {}, el("b", {}, one.name.replaceAll("_", " ")), ` since ${when(one.at_unix_ns)}: ${one.message}`)));
+  const firing = new Map();
+  for (const one of [...report.alerts_firing].sort((a, b) => a.at_unix_ns - b.at_unix_ns)) {
+    const known = firing.get(`${one.name} ${one.endpoint}`);
+    if (known) known.processes += 1;
+    else firing.set(`${one.name} ${one.endpoint}`, { ...one, processes: 1 });
+  }
+  $("firing").replaceChildren(...[...firing.values()].map((one) => el("li", {}, el("b", {}, one.name.replaceAll("_", " ")),
+    ` since ${when(one.at_unix_ns)}: ${one.message}${one.processes > 1 ? ` (in ${one.processes} processes)` : ""}`)));
   const kinds = { fired: "bad", cleared: "good", detected: "warn" };
-  $("history").replaceChildren(table(["At", "", "What"], [...report.alert_history].reverse().slice(0, 12).map((one) => [when(one.at_unix_ns),
-    [[el("span", { class: `pill ${kinds[one.state] || "warn"}` }, one.state)]], [[one.message + (one.held_back ? ` (and ${one.held_back} more)` : "")], "words"]]), "No alert so far."));
+  $("history").replaceChildren(table(["At", "What"], [...report.alert_history].reverse().slice(0, 12).map((one) => [
+    [[`${when(one.at_unix_ns)} `, el("span", { class: `pill ${kinds[one.state] || "warn"}` }, one.state)], "at"], [[one.message + (one.held_back ? ` (and ${one.held_back} more)` : "")], "words"]]), "No alert so far."));
 }
 
 function show(data) {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from insight_data import baseline, entry, pool, server, snapshot, usage
+from insight_data import FULL
 from redispan._insight import reporting
 from redispan._insight.report_records import SCHEMA_VERSION
 from redispan._insight.snapshots import empty
@@ -17,32 +17,6 @@ MAKERS: dict[str, Any] = {
     "cache-patterns": reporting.cache,
     "health": reporting.health,
 }
-
-FULL = snapshot(
-    [entry(error="OOM" if at % 3 == 0 else None, ms=at, command="KEYS") for at in range(200)],
-    pools=[pool(uses=1000, created=600, limit=None), pool(busy=49, waits=3, wait_s=1.0)],
-    servers={"s": server(used_memory_bytes=95), "t": server(endpoint="t", reachable=False, used_memory_bytes=None)},
-    cache={
-        "sampled": 3,
-        "families": {"string": usage(misses=500, hits=1, early_misses=300, lasting_sets=200)},
-        "patterns": {"user:{id}": usage(misses=500)},
-        "patterns_shown": True,
-    },
-    baselines=[baseline("latency", "s", 0.001, 0.003, None), baseline("latency", "s", 0.001, 0.001)],
-    works={
-        "checkout": {
-            "runs": 2,
-            "failed_runs": 1,
-            "total_ns": 10**9,
-            "longest_ns": 10**9,
-            "durations_ns": [1],
-            "totals": {"GET": [50, 1, 10**8, 10**7, 50, 0]},
-            "error_types": {"OOM": 1},
-            "slowest": [[10**7, "GET", "cache:6379/0"]],
-            "longest_repeat": [50, "GET"],
-        }
-    },
-)
 
 
 def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> str:

@@ -1,0 +1,68 @@
+"""Which threads redispan has, and when: none before the first operation, few and daemonic after, none if not wanted."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from redispan import housekeeping
+from redispan._client import probe_targets
+from redispan.insight import INSIGHT
+from redispan.testing import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+Instrument = Callable[..., TelemetryInMemory]
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(probe_targets, "_pools", {})
+    monkeypatch.setattr(probe_targets, "_moving", {})
+    INSIGHT.reset()
+    yield
+    housekeeping.stop()
+
+
+def ours() -> dict[str, threading.Thread]:
+    """Our threads that run now."""
+    return {thread.name: thread for thread in threading.enumerate() if thread.name.startswith("redispan")}
+
+
+def test_none_before_the_first_operation_and_daemons_after(
+    redis_url: str, instrument: Instrument, tmp_path: Path
+) -> None:
+    """By default: nothing until a program uses Redis, neither thread nor file; then what answers and what probes."""
+    instrument(runtime_dir=str(tmp_path))
+    client = redis.Redis.from_url(redis_url)
+    assert ours() == {}
+    assert list(tmp_path.iterdir()) == []
+    client.ping()
+    deadline = time.monotonic() + 10
+    while set(ours()) != {"redispan-member", "redispan-probe"}:
+        assert time.monotonic() < deadline, ours()
+        time.sleep(0.05)
+    assert all(thread.daemon for thread in ours().values())
+    client.close()
+    threads = ours().values()
+    housekeeping.stop()
+    for thread in threads:
+        thread.join(10)
+    assert ours() == {}
+
+
+def test_none_at_all_where_nobody_wants_one(redis_url: str, instrument: Instrument, tmp_path: Path) -> None:
+    """Without sharing, probe and port a program has no thread and no file of ours, and its reports all the same."""
+    instrument(runtime_dir=str(tmp_path), host_sharing=False, server_probe=False)
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(3):
+            INSIGHT._evaluated_ns = 0
+            for observer in INSIGHT._observers:
+                observer.tick_soon()
+            client.ping()
+    assert ours() == {}
+    assert list(tmp_path.iterdir()) == []
+    assert INSIGHT.snapshot()["endpoints"]

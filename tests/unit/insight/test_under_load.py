@@ -1,0 +1,88 @@
+"""All of insight together under 200 threads and a million operations: exact, and no larger than before."""
+
+import gc
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.trace import NoOpTracerProvider
+
+from redispan._core.alert_book import ALERTS
+from redispan._core.commands import COMMANDS
+from redispan._core.operation import Endpoint, Operation, Series
+from redispan._insight import reporting
+from redispan.insight import Insight
+from redispan.settings import Settings
+
+THREADS, EACH = 200, 5000
+MS = 1_000_000
+GROWTH_BYTES = 2_000_000
+"""Less than two bytes for each operation: what is kept of each would take a hundred."""
+
+ENDPOINTS = [Endpoint("cache", port, "0") for port in range(4)]
+SERIES = [Series(endpoint, COMMANDS[command]) for endpoint in ENDPOINTS for command in ("GET", "SET", "HSET", "DEL")]
+
+
+@pytest.fixture
+def insight() -> Iterator[Insight]:
+    """An insight of the test's own; the book of alerts is the process's."""
+    ALERTS.reset()
+    found = Insight()
+    yield found
+    found.stop()
+    ALERTS.reset()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_million_operations_of_200_threads(insight: Insight, caplog: pytest.LogCaptureFixture) -> None:
+    """Windows, totals, errors, slow detections, baselines and samples while others read reports: exact, and flat."""
+    caplog.set_level("CRITICAL", "redispan")  # or the test's own log would grow
+    settings = Settings(slow_alert_ms=50, slow_log_ms=0, error_rate_alert=0)
+    observer = insight.observer(settings, tracer_provider=NoOpTracerProvider(), meter=None, logger_provider=None)
+    error = RuntimeError("x")
+
+    def run(number: int, each: int) -> None:
+        for at in range(each):
+            operation = Operation(SERIES[(number + at) % len(SERIES)], ("k",))
+            operation.start_ns = time.perf_counter_ns()
+            operation.duration_ns = 60 * MS if at % 1000 == 0 else MS + at
+            if at % 8 == 0:
+                operation.error, operation.remarkable = error, True
+            observer.finished(operation)
+
+    def all_threads(each: int) -> None:
+        workers = [threading.Thread(target=run, args=(number, each)) for number in range(THREADS)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            while worker.is_alive():
+                reporting.performance(insight.snapshot())
+                worker.join(0.2)
+
+    def held_bytes() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    warm_up = 40
+    tracemalloc.start()
+    try:
+        all_threads(warm_up)
+        before = held_bytes()
+        all_threads(EACH)
+        grown = held_bytes() - before
+    finally:
+        tracemalloc.stop()
+
+    done = THREADS * (EACH + warm_up)
+    report = reporting.performance(insight.snapshot())
+    assert report.totals.operations == done
+    assert report.totals.errors == report.error_types["RuntimeError"] == done // 8
+    assert sum(figures.totals.operations for figures in report.commands) == done
+    assert {figures.command for figures in report.commands} == {"GET", "SET", "HSET", "DEL"}
+    assert sum(figures.totals.operations for figures in report.endpoints) == done
+    assert report.alert_counts["slow_operation"] == THREADS * (EACH // 1000 + 1)
+    assert report.window.operations == 1000
+    assert grown < GROWTH_BYTES, grown
