@@ -36,6 +36,10 @@ KEYS = {
 }
 
 
+# What a request to AWS is signed for.
+SERVICES = {"traces": "xray", "metrics": "monitoring", "logs": "logs"}
+
+
 def counter(name: str, value: int) -> dict[str, Any]:
     """A cumulative counter with one data point of now."""
     point = span("", attributes={"server.address": "r"})
@@ -192,6 +196,25 @@ def test_vendor_gets_key_and_signals(vendor: str, tools: Tools, tmp_path: Path) 
         assert {headers.get(header) for _, headers, _ in sink.requests} == {value}
         wanted = 1 if any(name.startswith("cumulative_to_delta") for name in settings.get("processors", {})) else 2
         assert {metric.sum.aggregation_temporality for metric in found} == {wanted}
+
+
+def test_aws_gets_signed_requests(tools: Tools, tmp_path: Path) -> None:
+    """Each signal goes to its own endpoint, signed for its own service, logs with their group, at a stand-in."""
+    credentials = {"AWS_ACCESS_KEY_ID": "AKSESAME", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_EC2_METADATA_DISABLED": "true"}
+    with OtlpSink() as sink:
+        moved = {
+            f"exporters::otlp_http/aws_{signal}::{signal}_endpoint": f"{sink.url}/v1/{signal}"
+            for signal in ("traces", "metrics", "logs")
+        }
+        with Collector(tools, tmp_path, ["backends/vendor-aws"], credentials, moved) as collector:
+            send_all(collector)
+            eventually(lambda: {path for path, _, _ in sink.requests} >= {f"/v1/{s}" for s in SERVICES}, what="all")
+        for path, headers, _ in sink.requests:
+            signed = headers["authorization"]
+            assert signed.startswith("AWS4-HMAC-SHA256 Credential=AKSESAME/")
+            assert f"/us-east-1/{SERVICES[path.rpartition('/')[2]]}/aws4_request" in signed
+            assert KEY not in signed
+            assert headers.get("x-aws-log-group") == ("redispan" if path.endswith("logs") else None)
 
 
 def test_compose_profiles_name_existing_backends() -> None:

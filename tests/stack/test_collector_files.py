@@ -17,9 +17,15 @@ pytestmark = pytest.mark.stack
 
 GOLDEN = Path(__file__).parent / "golden"
 BACKENDS = sorted(path.stem for path in (COLLECTOR_FILES / "backends").glob("*.yaml"))
-OVERLAYS = sorted(path.stem for path in (COLLECTOR_FILES / "overlays").glob("*.yaml"))
-# Both say which extensions run, and a list is replaced when files are merged: the later one must name all of them.
-CANNOT_COMBINE = {("vendor-aws", "bearer")}
+OVERLAYS = sorted(path.stem for path in (COLLECTOR_FILES / "overlays").glob("*.yaml") if path.stem != "bearer-with-aws")
+# Both say which extensions run, and a list is replaced when files are merged: a third file names all of them.
+TOGETHER = {("vendor-aws", "bearer"): ["overlays/bearer-with-aws"]}
+SEVERAL_OVERLAYS = [
+    ["tls", "bearer"],
+    ["mtls", "bearer"],
+    ["tail-sampling", "tls"],
+    ["no-server-metrics", "tail-sampling", "mtls", "bearer"],
+]
 TIERS = {
     "agent-dns": ["scale/agent", "scale/resolver-dns"],
     "agent-static": ["scale/agent", "scale/resolver-static"],
@@ -124,7 +130,11 @@ def test_backend_combines_with_every_overlay_and_every_other_backend(
     backend: str, tools: Tools, tmp_path: Path
 ) -> None:
     """Any base + backend + overlay, and any two backends under tail sampling, pass the Collector's own check."""
-    pairs = [[f"overlays/{overlay}"] for overlay in OVERLAYS if (backend, overlay) not in CANNOT_COMBINE]
+    pairs = [[f"overlays/{overlay}", *TOGETHER.get((backend, overlay), [])] for overlay in OVERLAYS]
+    pairs += [
+        [*(f"overlays/{overlay}" for overlay in overlays), *TOGETHER.get((backend, overlays[-1]), [])]
+        for overlays in SEVERAL_OVERLAYS
+    ]
     pairs += [[f"backends/{other}", "overlays/tail-sampling"] for other in BACKENDS if other > backend]
     for more in pairs:
         done = run(tools, "validate", [f"backends/{backend}", *more], tmp_path)
@@ -135,6 +145,13 @@ def test_all_backends_at_once(tools: Tools, tmp_path: Path) -> None:
     """Files are combinable without limit: all of them together still load."""
     done = run(tools, "validate", [f"backends/{backend}" for backend in BACKENDS], tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_aws_behind_a_token_has_all_its_extensions(tools: Tools, tmp_path: Path) -> None:
+    """Two files that list extensions, and the one that joins them: every extension of each runs."""
+    files = ["backends/vendor-aws", "overlays/bearer", "overlays/bearer-with-aws"]
+    alone = [merged(tools, [file], tmp_path)["service"]["extensions"] for file in files[:2]]
+    assert set(merged(tools, files, tmp_path)["service"]["extensions"]) == {name for names in alone for name in names}
 
 
 def test_a_wrong_key_is_refused(tools: Tools, tmp_path: Path) -> None:

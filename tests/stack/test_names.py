@@ -14,6 +14,7 @@ from redispan.monitoring import fleet
 from stack.native.emitted_names import (
     COMPONENT_LABELS,
     COMPONENTS,
+    SOURCE,
     redispan_labels,
     redispan_metrics,
     redispan_texts,
@@ -119,3 +120,13 @@ def test_alert_names_are_redispans() -> None:
     assert used <= set(ALERT_NAMES)
     assert "redis.client.alert." in redispan_texts()
     assert r'IsMatch(log.event_name, "^redis\\.client\\.alert\\.")' in (COLLECTOR_FILES / "base.yaml").read_text()
+
+
+def test_kinds_of_dropped_telemetry_are_redispans() -> None:
+    """The kinds that an alert leaves out exist: a renamed one would make it fire for what is meant to be dropped."""
+    used = {
+        k for _, e in expressions() for names in re.findall(r'telemetry_kind!~"([^"]+)"', e) for k in names.split("|")
+    }
+    source = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
+    assert used
+    assert {kind for kind in used if f'dropped("{kind}"' not in source} == set()

@@ -51,6 +51,26 @@ def test_tail_sampling_keeps_the_notable(tools: Tools, tmp_path: Path) -> None:
         assert {"quick-0", "quick-29", "slow-sql"} <= names
 
 
+@pytest.mark.parametrize("overlay", [[], ["overlays/no-server-metrics"]], ids=["base", "no-server-metrics"])
+def test_a_server_is_asked_unless_told_otherwise(overlay: list[str], tools: Tools, tmp_path: Path) -> None:
+    """The base asks the Redis server for its metrics; with the overlay nobody connects to it, and spans still pass."""
+    with socket.create_server(("127.0.0.1", 0)) as server, OtlpSink() as sink:
+        server.settimeout(20 if not overlay else 1.5)
+        wishes = {
+            "OTLP_HTTP_ENDPOINT": sink.url,
+            "REDIS_ENDPOINT": f"127.0.0.1:{server.getsockname()[1]}",
+            "REDIS_COLLECTION_INTERVAL": "200ms",
+        }
+        with Collector(tools, tmp_path, ["backends/otlp-http", *overlay], wishes) as collector:
+            assert Source(collector.url).send_spans(span("passes")) == 200
+            eventually(lambda: sink.span_names()["passes"], what="the span")
+            if overlay:
+                with pytest.raises(TimeoutError):
+                    server.accept()
+            else:
+                server.accept()[0].close()
+
+
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     """Somebody whom server and clients trust."""

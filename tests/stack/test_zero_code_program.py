@@ -201,6 +201,16 @@ def test_slow_operation_is_counted_and_fires(stack: Stack, spans: list[Span]) ->
     assert eventually(delivered, what="the alert in Alertmanager")[0]["labels"]["severity"] == "info"
 
 
+def test_a_healthy_program_raises_no_other_alert(stack: Stack, spans: list[Span]) -> None:
+    """Nobody is called because of a program that only has a slow script and an error now and then."""
+    firing = {
+        alert["labels"]["alertname"]
+        for alert in stack.prometheus.alerts()
+        if alert["labels"].get("job") == SERVICE and alert["state"] == "firing"
+    }
+    assert firing == {"RedisClientSlowOperation"}
+
+
 def test_rules_evaluate_without_errors(stack: Stack, spans: list[Span]) -> None:
     """No rule meets series it cannot work with, such as two with the same labels."""
     groups = eventually(

@@ -90,12 +90,15 @@ FLEET = Board(
                 Panel(
                     "redispan's own trouble",
                     "short",
-                    "Faults inside redispan, and telemetry that it dropped, in the last hour.",
+                    "In the last hour: faults inside redispan, and what it left out, by kind; alerts only by their rate limit.",
                     [
                         (or_zero("sum by (job) (increase(redis_client_telemetry_errors_total[1h]))"), "errors {{job}}"),
                         (
-                            or_zero("sum by (job) (increase(redis_client_telemetry_dropped_total[1h]))"),
-                            "dropped {{job}}",
+                            or_zero(
+                                "sum by (job, redis_client_telemetry_kind)"
+                                " (increase(redis_client_telemetry_dropped_total[1h]))"
+                            ),
+                            "dropped {{redis_client_telemetry_kind}} {{job}}",
                         ),
                     ],
                 ),
