@@ -90,7 +90,7 @@ FLEET = Board(
                 Panel(
                     "redispan's own trouble",
                     "short",
-                    "In the last hour: faults inside redispan, and what it left out, by kind; alerts only by their rate limit.",
+                    "In the last hour: faults inside redispan, and what it left out, by kind.",
                     [
                         (or_zero("sum by (job) (increase(redis_client_telemetry_errors_total[1h]))"), "errors {{job}}"),
                         (
