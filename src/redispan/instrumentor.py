@@ -85,7 +85,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         self.settings, self.resolved = _settle(kwargs)
         for warning in self.resolved.warnings if self.resolved else ():
             _log.warning("redispan: %s", warning)
-        native = NativeMetrics(self.settings.native_metrics)
+        native = _native_metrics(self.settings)
         native.start()
         INSIGHT.configure(self.settings, kwargs.get("logger_provider"))
         recorder = _recorder(self.settings, kwargs, native)
@@ -139,7 +139,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
             kwargs.update(tracer_provider=tracer_provider, request_hook=request_hook, response_hook=response_hook)
             settings, _ = _settle(kwargs)
             with POOL_PATCHES.aside():
-                RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs, None))
+                RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs, _native_for_one(settings)))
         except Exception as fault:
             _log.error("redispan: client not instrumented: %s", type(fault).__name__)
 
@@ -148,6 +148,23 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         """Take ``instrument_client`` off again; nothing happens to a client that isn't instrumented."""
         with POOL_PATCHES.aside():
             RedispanInstrumentor._clients.uninstrument(client)
+
+
+def _native_metrics(settings: Settings) -> NativeMetrics:
+    return NativeMetrics(
+        settings.native_metrics,
+        operations=settings.metrics,
+        connections=settings.metrics and settings.pool != "off",
+    )
+
+
+def _native_for_one(settings: Settings) -> NativeMetrics:
+    """What the instrumentation of a single client knows of redis-py's metrics: nothing is watched for its sake."""
+    shared = RedispanInstrumentor()._native  # noqa: SLF001 - one class, written apart
+    if shared is None:
+        shared = _native_metrics(settings)
+        shared.start(watch=False)
+    return shared
 
 
 def _settle(kwargs: dict[str, Any]) -> tuple[Settings, Resolved | None]:
@@ -169,7 +186,7 @@ def _pool_telemetry(settings: Settings, kwargs: dict[str, Any], native: NativeMe
         scope.meter_of(kwargs.get("meter_provider")) if settings.metrics else None,
         scope.logger_of(kwargs.get("logger_provider")),
         histograms=settings.pool_time_histograms,
-        elsewhere=lambda: native.connections,
+        elsewhere=lambda name: name in native.names,
     )
 
 

@@ -76,8 +76,8 @@ class Settings(MonitoringSettings, PoolSettings, InsightSettings):
     )
     native_metrics: str = setting(
         "leave",
-        "If redis-py's own OpenTelemetry metrics are active: `leave` the `db.client.*` metrics to redis-py, or "
-        "`replace` them by redispan's.",
+        "If redis-py's own OpenTelemetry metrics are active: `leave` those that redispan has too to redis-py, or "
+        "`replace` them by redispan's, which takes an instrumentation before redis-py's first measurement.",
         topic="metrics",
         choices=("leave", "replace"),
     )

@@ -12,6 +12,7 @@ import redis
 import redis.asyncio
 import redis.asyncio.cluster
 
+from redispan import RedispanInstrumentor
 from redispan.testing import TelemetryInMemory
 from servers.cluster import ClusterServer
 from servers.redis_server import RedisServer
@@ -133,3 +134,20 @@ async def test_cancelled_operations_leave_the_count_exact(
     assert counts[name, "used"] == 0 == len(pool._in_use_connections)
     assert counts[name, "idle"] == sum(one.is_connected for one in pool._available_connections)
     await (client.aclose() if hasattr(client, "aclose") else client.close())
+
+
+def test_the_metrics_of_pools_survive_a_change_of_instrumentation(
+    instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer
+) -> None:
+    """Taken off, redispan tells nothing of pools; put on again with the same meter, it tells of them once."""
+    telemetry = instrument()
+    client = redis.Redis(host=redis_server.host, port=redis_server.port)
+    client.ping()
+    name = f"{redis_server.host}:{redis_server.port}/0"
+    assert points(telemetry, "db.client.connection.pending_requests") == {(name,): 0}
+    RedispanInstrumentor().uninstrument()
+    assert points(telemetry, "db.client.connection.pending_requests") == {}
+    instrument()
+    client.ping()
+    assert points(telemetry, "db.client.connection.pending_requests") == {(name,): 0}
+    client.close()

@@ -171,6 +171,24 @@ def cluster_has_client_side_cache(cluster: Any) -> bool:
     return getattr(getattr(cluster, "nodes_manager", None), "_cache", None) is not None
 
 
+def native_config() -> Any | None:
+    """The configuration of redis-py's own metrics; None while they are off."""
+    providers = load("redis", "observability.providers")
+    manager = None if providers is None else providers.get_observability_instance().get_provider_manager()
+    return None if manager is None else manager.config
+
+
+def native_collectors() -> list[Any]:
+    """What redis-py measures with, sync and asyncio: None each until its first measurement."""
+    return [
+        getattr(load("redis", module), attribute, None)
+        for module, attribute in (
+            ("observability.recorder", "_metrics_collector"),
+            ("asyncio.observability.recorder", "_async_metrics_collector"),
+        )
+    ]
+
+
 def _port(value: Any) -> int | None:
     try:
         return int(value)

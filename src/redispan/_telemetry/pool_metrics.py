@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -109,11 +110,17 @@ _COUNTERS: tuple[Row, ...] = (
 )
 
 
+Observe = Callable[[CallbackOptions], Iterable[Observation]]
+
+_TELLING: weakref.WeakKeyDictionary[Meter, PoolTelemetry] = weakref.WeakKeyDictionary()
+"""Who tells of the pools to each meter now: another after redispan was taken off and put on again."""
+
+
 class PoolTelemetry:
     """The pools of this process, told to one meter and one logger."""
 
     def __init__(
-        self, meter: Meter | None, logger: Logger | None, *, histograms: bool, elsewhere: Callable[[], bool]
+        self, meter: Meter | None, logger: Logger | None, *, histograms: bool, elsewhere: Callable[[str], bool]
     ) -> None:
         """Start telling.
 
@@ -121,13 +128,12 @@ class PoolTelemetry:
             meter: redispan's meter; None for no metrics.
             logger: redispan's logger; None for no events.
             histograms: Also record how long each use of a connection took and was waited for.
-            elsewhere: True while redis-py emits ``db.client.connection.*`` itself.
+            elsewhere: Whether redis-py emits the metric of this name itself, at this moment.
         """
         self._elsewhere = elsewhere
         self._logger = logger
         self._limit = RateLimit(_EVENTS_INTERVAL_S, time.monotonic)
         self._listeners: list[tuple[list[Callable[[str, float], None]], Callable[[str, float], None]]] = []
-        self._stopped = False
         if meter is not None:
             self._observe(meter)
             self._record(meter, histograms=histograms)
@@ -136,7 +142,9 @@ class PoolTelemetry:
 
     def stop(self) -> None:
         """Tell no more."""
-        self._stopped = True
+        for meter, telling in list(_TELLING.items()):
+            if telling is self:
+                del _TELLING[meter]
         POOLS.forget(self._on_event)
         for listeners, listener in self._listeners:
             if listener in listeners:
@@ -144,13 +152,14 @@ class PoolTelemetry:
         self._listeners.clear()
 
     def _observe(self, meter: Meter) -> None:
+        _TELLING[meter] = self
         for name, unit, description, attribute, read in _GAUGES:
             meter.create_observable_up_down_counter(
-                name, callbacks=[self._reader(name, attribute, read)], unit=unit, description=description
+                name, callbacks=[_reader(meter, name, attribute, read)], unit=unit, description=description
             )
         for name, unit, description, attribute, read in _COUNTERS:
             meter.create_observable_counter(
-                name, callbacks=[self._reader(name, attribute, read)], unit=unit, description=description
+                name, callbacks=[_reader(meter, name, attribute, read)], unit=unit, description=description
             )
 
     def _record(self, meter: Meter, *, histograms: bool) -> None:
@@ -167,29 +176,20 @@ class PoolTelemetry:
                 description=description,
                 explicit_bucket_boundaries_advisory=list(names.DURATION_BUCKETS_S),
             ).record
-            listener = self._recorder(record)
+            listener = self._recorder(name, record)
             listeners.append(listener)
             self._listeners.append((listeners, listener))
 
-    def _recorder(self, record: Callable[..., None]) -> Callable[[str, float], None]:
+    def _recorder(self, name: str, record: Callable[..., None]) -> Callable[[str, float], None]:
         def listener(pool: str, seconds: float) -> None:
-            if not self._elsewhere():
+            if not self._elsewhere(name):
                 record(seconds, {names.DB_CLIENT_CONNECTION_POOL_NAME: pool})
 
         return listener
 
-    def _reader(
-        self, name: str, attribute: str, read: Callable[[PoolStats], Any]
-    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        conventional = name.startswith("db.")
-
-        def observe(_: CallbackOptions) -> Iterable[Observation]:
-            if self._stopped or (conventional and self._elsewhere()):
-                return
-            for pool in POOLS.read():
-                yield from _observations(pool, attribute, read(pool))
-
-        return observe
+    def leaves(self, name: str) -> bool:
+        """Whether redis-py emits the metric of this name, at this moment."""
+        return self._elsewhere(name)
 
     def _on_event(self, event: PoolEvent) -> None:
         held_back = self._limit.admit((event.kind, event.pool))
@@ -206,6 +206,19 @@ class PoolTelemetry:
             attributes["redis.client.pool.limit"] = int(event.limit)
         severity = SeverityNumber.INFO if event.kind == "resized" else SeverityNumber.WARN
         events.emit(self._logger, _EVENTS[event.kind], severity, attributes, time.time_ns())
+
+
+def _reader(meter: Meter, name: str, attribute: str, read: Callable[[PoolStats], Any]) -> Observe:
+    """The callback of one instrument of ``meter``, of which a meter keeps the first that it was ever given."""
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        telling = _TELLING.get(meter)
+        if telling is None or telling.leaves(name):
+            return
+        for pool in POOLS.read():
+            yield from _observations(pool, attribute, read(pool))
+
+    return observe
 
 
 def _observations(pool: PoolStats, attribute: str, value: Any) -> Iterable[Observation]:
