@@ -138,30 +138,6 @@ async def test_without_insight_nothing_is_judged(world: World, instrument):
     assert told.events("redis.client.alert.error_rate") == []
 
 
-def test_valkey_is_instrumented_by_the_same_table(redis_server, told: TelemetryInMemory):
-    """The fork has the same shape: commands, pipelines, errors, scripts."""
-    valkey = pytest.importorskip("valkey")
-    client = valkey.Valkey.from_url(redis_server.url, decode_responses=True)
-    assert client.set("k", "v") is True
-    with pytest.raises(valkey.ResponseError):
-        client.lpush("k", 1)
-    pipeline = client.pipeline(transaction=False)
-    pipeline.get("k")
-    pipeline.get("k")
-    assert pipeline.execute() == ["v", "v"]
-    assert client.register_script("return 1")() == 1
-    assert [span.attributes["db.operation.name"] for span in told.spans()] == [
-        "SET",
-        "LPUSH",
-        "PIPELINE GET",
-        "EVALSHA",
-    ]
-    assert told.spans()[1].attributes["error.type"] == "WRONGTYPE"
-    assert told.spans()[0].attributes["network.peer.address"] == "127.0.0.1"
-    client.close()
-    client.connection_pool.disconnect()
-
-
 @pytest.mark.skipif(not hasattr(redis, "observability") and redis.__version__ < "7.2", reason="no native metrics")
 def test_exemplars_link_to_the_span(redis_server, told: TelemetryInMemory):
     """The histogram's exemplar carries the span that it belongs to."""

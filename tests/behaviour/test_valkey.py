@@ -1,0 +1,121 @@
+"""valkey-py, redis-py's fork, is seen like redis-py: sync and asyncio, alone and as a cluster, pipelines and errors."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from behaviour.every_client import close, forget_clusters, outcome_of, settle
+from redispan._core.ledger import LEDGER
+from redispan.testing import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+valkey = pytest.importorskip("valkey")
+
+
+@pytest.fixture(params=["valkey", "valkey.asyncio"], ids=["sync", "async"])
+def package(request: pytest.FixtureRequest) -> ModuleType:
+    """The package whose clients are used."""
+    return importlib.import_module(request.param)
+
+
+async def told_of_a_round(client: Any, told: TelemetryInMemory) -> list[tuple[Any, ...]]:
+    """Send one of everything, and list operation, error and size of the spans, the peer being the same for all."""
+    assert await settle(client.set("k", "v")) is True
+    _, error = await outcome_of(lambda: client.lpush("k", 1))
+    assert isinstance(error, valkey.ResponseError)
+    pipeline = client.pipeline()
+    pipeline.get("k")
+    pipeline.get("k")
+    assert await settle(pipeline.execute()) == ["v", "v"]
+    assert await settle(client.eval("return 1", 1, "k")) == 1
+    spans = told.spans()
+    assert {span.attributes["db.system.name"] for span in spans} == {"redis"}
+    assert {span.attributes["network.peer.address"] for span in spans} == {"127.0.0.1"}
+    wanted = ("db.operation.name", "error.type", "db.operation.batch.size")
+    return [tuple(span.attributes.get(name) for name in wanted) for span in spans]
+
+
+async def test_a_client(package: ModuleType, redis_server: Any, told: TelemetryInMemory) -> None:
+    """Commands, a transaction, an error and a script object: one span and one measurement each."""
+    client = package.Valkey.from_url(redis_server.url, decode_responses=True)
+    assert await told_of_a_round(client, told) == [
+        ("SET", None, None),
+        ("LPUSH", "WRONGTYPE", None),
+        ("MULTI GET", None, 2),
+        ("EVAL", None, None),
+    ]
+    assert await settle(client.register_script("return 1")()) == 1
+    assert told.spans()[-1].attributes["db.operation.name"] == "EVALSHA"
+    assert told.value("db.client.operation.duration") == 5
+    await close(client)
+    await settle(client.connection_pool.disconnect())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_cluster(package: ModuleType, cluster_server: Any, told: TelemetryInMemory) -> None:
+    """The same on a cluster, with the node that answered as the server."""
+    client = package.cluster.ValkeyCluster(host=cluster_server.host, port=cluster_server.port, decode_responses=True)
+    assert await told_of_a_round(client, told) == [
+        ("SET", None, None),
+        ("LPUSH", "WRONGTYPE", None),
+        ("PIPELINE GET", None, 2),
+        ("EVAL", None, None),
+    ]
+    owner = cluster_server.owner_of("k").port
+    assert {span.attributes["server.port"] for span in told.spans()} == {owner}
+    assert {span.attributes["network.peer.port"] for span in told.spans()} == {owner}
+    await close(client)
+    del client
+    forget_clusters()
+
+
+async def test_messages_are_counted(package: ModuleType, redis_server: Any, told: TelemetryInMemory) -> None:
+    """Subscribing is a span, a received message is a count."""
+    client = package.Valkey.from_url(redis_server.url)
+    pubsub = client.pubsub()
+    await settle(pubsub.subscribe("c"))
+    await settle(client.publish("c", "hello"))
+    kinds: list[str] = []
+    while "message" not in kinds:
+        message = await settle(pubsub.get_message(timeout=5))
+        assert message is not None, "nothing arrived within five seconds"
+        kinds.append(message["type"])
+    assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SUBSCRIBE", "PUBLISH"]
+    assert LEDGER.read("messages") == {"message": 1}
+    await close(pubsub)
+    await close(client)
+    await settle(client.connection_pool.disconnect())
+
+
+async def test_a_pool_is_told_of(package: ModuleType, redis_server: Any, told: TelemetryInMemory) -> None:
+    """The pool of a valkey-py client is tuned and measured."""
+    client = package.Valkey.from_url(redis_server.url)
+    await settle(client.ping())
+    limits = {
+        point.attributes["db.client.connection.pool.name"]: point.value
+        for point in told.metric("db.client.connection.max")
+    }
+    assert limits[f"{redis_server.host}:{redis_server.port}/0"] == 50
+    await close(client)
+    await settle(client.connection_pool.disconnect())
+
+
+async def test_an_instrumented_client_of_its_own(
+    package: ModuleType, redis_server: Any, telemetry: TelemetryInMemory
+) -> None:
+    """One client is instrumented and another is not."""
+    from redispan import RedispanInstrumentor
+
+    mine, other = (package.Valkey.from_url(redis_server.url) for _ in range(2))
+    RedispanInstrumentor.instrument_client(mine, **telemetry.providers)
+    await settle(mine.set("k", "v"))
+    await settle(other.get("k"))
+    RedispanInstrumentor.uninstrument_client(mine)
+    await settle(mine.get("k"))
+    assert [span.attributes["db.operation.name"] for span in telemetry.spans()] == ["SET"]
+    for client in (mine, other):
+        await close(client)
+        await settle(client.connection_pool.disconnect())
