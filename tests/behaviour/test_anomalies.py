@@ -103,7 +103,10 @@ def test_what_becomes_slow_fires_once_and_clears_once(
     assert program.states() == ["fired"]
     assert telemetry.value("redis.client.alert.state", NAME) == 1
     during = redispan.performance_report(scope="process")
-    program.run(5)
+    for _ in range(40):  # on a busy machine it takes a while until three slices in a row are quick
+        program.run(1)
+        if len(program.states()) > 1:
+            break
     assert program.states() == ["fired", "cleared"]
     assert telemetry.value("redis.client.alert.state", NAME) == 0
     assert telemetry.value("redis.client.alerts", NAME) == 1

@@ -23,6 +23,9 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(probe_targets, "_pools", {})
     monkeypatch.setattr(probe_targets, "_moving", {})
     INSIGHT.reset()
+    housekeeping.stop()
+    for thread in ours().values():  # those of an earlier test may take a second to end
+        thread.join(10)
     yield
     housekeeping.stop()
 
