@@ -106,6 +106,7 @@ def snapshot(*windows: list[list[Any]], pid: int = 1, **parts: Any) -> dict[str,
 FULL = snapshot(
     [entry(error="OOM" if at % 3 == 0 else None, ms=at, command="KEYS") for at in range(200)],
     pools=[pool(uses=1000, created=600, limit=None), pool(busy=49, waits=3, wait_s=1.0)],
+    memory={"s": [[180.0 * at, 10.0 + at] for at in range(40)]},
     servers={"s": server(used_memory_bytes=95), "t": server(endpoint="t", reachable=False, used_memory_bytes=None)},
     cache={
         "sampled": 3,

@@ -23,6 +23,7 @@ from redispan._insight.alerting import AlertEngine
 from redispan._insight.anomalies import Anomalies
 from redispan._insight.cache_patterns import CachePatterns
 from redispan._insight.cache_sampling import CacheSampler
+from redispan._insight.memory_trend import MemoryTrends
 from redispan._insight.observer import TICK_NS, InsightObserver
 from redispan._insight.slow import SlowDetector
 from redispan._insight.statistics import Statistics
@@ -45,6 +46,7 @@ class Insight:
         statistics: The windows.
         works: The named pieces of work.
         cache: How Redis is used as a cache.
+        memory: Where the servers' memory is heading.
         settings: The settings in effect.
         servers: Asked for the servers' figures; whoever probes servers sets it.
         judged_servers: Those of them that this process is to alert on: one process of the host for each server.
@@ -56,6 +58,7 @@ class Insight:
         self.works = Works()
         self.cache = CachePatterns(patterns=False)
         self.sampler = CacheSampler(self.cache)
+        self.memory = MemoryTrends()
         self.settings = Settings()
         self.servers: Callable[[], Iterable[ServerReading]] = tuple
         self.judged_servers: Callable[[], Iterable[ServerReading]] | None = None
@@ -82,6 +85,7 @@ class Insight:
         self.works.reset()
         self.cache.reset()
         self.sampler.reset()
+        self.memory.reset()
         ALERTS.reset()
         for detector in self._detectors:
             detector.reset()
@@ -235,6 +239,7 @@ class Insight:
             self._evaluated_ns = now_ns
         pools = asked(POOLS.read)
         self._follow_peaks(pools)
+        self.memory.follow(asked(self.servers))
         found = [
             *readings.error_rates(self.statistics, now_ns, self.settings.error_rate_minimum),
             *readings.pool_usages(pools),
@@ -281,6 +286,7 @@ class Insight:
                 {**asdict(pool), "pid": pid, "busy": readings.busy(pool), "peak": self._peaks.get(pool.name, 0)}
                 for pool in pools
             ],
+            "memory": self.memory.snapshot(),
             "servers": {reading.endpoint: asdict(reading) for reading in asked(self.servers)},
         }
 

@@ -287,6 +287,7 @@ def test_gauges_and_the_memory_alert_come_from_the_reading(
     (share,) = telemetry.metric("redis.server.memory.utilization")
     assert share.value > 0.8
     assert [alert.name for alert in ALERTS.firing()] == ["memory_usage"]
+    assert len(INSIGHT.snapshot()["memory"][f"{server.host}:{server.port}"]) == 1
     (figures,) = health_report("process").servers
     assert figures.memory_limit_bytes == 1 << 20
 

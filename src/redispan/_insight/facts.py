@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
 from redispan._insight.latency import Latency, latency_of, rate_per_s
+from redispan._insight.memory_trend import full_in_h, growth_bytes_per_s
 from redispan._insight.pool_analysis import pool_figures
 from redispan._insight.report_figures import (
     CommandFigures,
@@ -163,7 +164,8 @@ class Facts:
     @cached_property
     def servers(self) -> tuple[ServerFigures, ...]:
         """Servers."""
-        return tuple(_server(found) for _, found in sorted(self.snapshot["servers"].items()))
+        points = self.snapshot.get("memory", {})
+        return tuple(_server(found, points.get(name, ())) for name, found in sorted(self.snapshot["servers"].items()))
 
     @cached_property
     def works(self) -> tuple[WorkFigures, ...]:
@@ -223,9 +225,10 @@ def iso(unix_ns: int) -> str:
     return datetime.fromtimestamp(unix_ns / 1e9, timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _server(found: Mapping[str, Any]) -> ServerFigures:
+def _server(found: Mapping[str, Any], points: Sequence[Sequence[float]]) -> ServerFigures:
     limit = found["max_memory_bytes"] or found["host_memory_bytes"]
     used = found["used_memory_bytes"]
+    growth = growth_bytes_per_s(points)
     return ServerFigures(
         endpoint=found["endpoint"],
         reachable=found["reachable"],
@@ -233,6 +236,8 @@ def _server(found: Mapping[str, Any]) -> ServerFigures:
         used_memory_bytes=used,
         memory_limit_bytes=limit,
         memory_usage=used / limit if used is not None and limit else None,
+        memory_growth_bytes_per_h=None if growth is None else growth * 3600,
+        memory_full_in_h=full_in_h(used, limit, growth),
         figures=dict(found["figures"]),
     )
 

@@ -176,6 +176,8 @@ class ServerFigures:
         used_memory_bytes: Memory in use.
         memory_limit_bytes: Its limit, else its host's memory.
         memory_usage: The one as a share of the other.
+        memory_growth_bytes_per_h: Its pace over the last two hours, if it has been growing steadily.
+        memory_full_in_h: When it reaches the limit at this pace.
         figures: Anything else that was read.
     """
 
@@ -185,6 +187,8 @@ class ServerFigures:
     used_memory_bytes: int | None
     memory_limit_bytes: int | None
     memory_usage: float | None
+    memory_growth_bytes_per_h: float | None
+    memory_full_in_h: float | None
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
 
 

@@ -32,6 +32,7 @@ def empty(window_size: int = 1000) -> Data:
         "works": {},
         "pools": [],
         "servers": {},
+        "memory": {},
     }
 
 
@@ -68,6 +69,9 @@ def merge(snapshots: Sequence[Data]) -> Data:
             known = merged["servers"].get(name)
             if known is None or server["at_unix_ns"] > known["at_unix_ns"]:
                 merged["servers"][name] = server
+        for name, points in found.get("memory", {}).items():
+            # All saw the same readings; who has been looking longest knows most.
+            merged["memory"][name] = max(merged["memory"].get(name, []), points, key=lambda seen: (len(seen), seen))
     for endpoint in merged["endpoints"].values():
         for kind in ("answers", "blocking"):
             endpoint[kind]["window"] = sorted(endpoint[kind]["window"], key=_order)[-size:]

@@ -262,6 +262,7 @@ def totals_only(snapshot: Data, blank: Sequence[str] = ("processes", "pools", "s
         **snapshot,
         **{part: [] for part in blank},
         "servers": {},
+        "memory": {},
         "alerts": {**alerts, "firing": [], "history": []},
         "endpoints": {
             label: {

@@ -121,6 +121,12 @@ function showAdvice(data) {
   $("advice").replaceChildren(...(found.length ? found : [nothing("Nothing to change.")]));
 }
 
+function heading(server) {
+  const hours = server.memory_full_in_h;
+  if (hours === null || hours === undefined || hours > 24 * 7) return "";
+  return el("small", { title: "at the pace of the last two hours" }, ` full in ${hours < 48 ? `${Math.round(hours)} h` : `${Math.round(hours / 24)} days`}`);
+}
+
 function showTables(data) {
   const { performance: report, cache, thresholds: limits } = data;
   const failed = (rate) => [percent(rate, 2), rate > limits.error_rate ? "bad" : ""];
@@ -141,7 +147,7 @@ function showTables(data) {
     const server = known.get(one.endpoint.replace(/\/[^/]*$/, ""));
     const up = !one.unreachable && (!server || server.reachable);
     return [one.endpoint, [[el("span", { class: `pill ${up ? "good" : "bad"}` }, up ? "up" : "unreachable")]], count(one.window.operations_per_s), milliseconds(one.window.p99_ms),
-      server && server.memory_usage !== null ? [[`${bytes(server.used_memory_bytes)} of ${bytes(server.memory_limit_bytes)}`, meter(server.memory_usage, limits.memory_usage)]] : "–",
+      server && server.memory_usage !== null ? [[`${bytes(server.used_memory_bytes)} of ${bytes(server.memory_limit_bytes)}`, meter(server.memory_usage, limits.memory_usage), heading(server)]] : "–",
       server ? server.figures.connected_clients ?? "–" : "–"];
   });
   $("servers").replaceChildren(table(["Endpoint", "", "Ops/s", "99th", "Memory", { minor: "Clients" }], places, "No endpoint yet."));

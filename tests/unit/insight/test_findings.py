@@ -55,6 +55,14 @@ CASES: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "keyspace_scans": (([entry(command="KEYS")],), {}, "SCAN"),
     "lasting_keys": ((), {"cache": cache(hits=10, lasting_sets=90, expiring_sets=20)}, "ex=3600"),
     "low_hit_ratio": ((), {"cache": cache(hits=50, misses=200)}, "keep values longer"),
+    "memory_forecast": (
+        (),
+        {
+            "servers": {"s": server(used_memory_bytes=50)},
+            "memory": {"s": [[180.0 * at, 10.0 + at] for at in range(40)]},
+        },
+        "raise `maxmemory`",
+    ),
     "memory_pressure": (
         (),
         {"servers": {"s": server(used_memory_bytes=90, figures={"maxmemory_policy": "noeviction"})}},

@@ -32,6 +32,7 @@ def of(windows: list, size: int = 40) -> list:
             pools=[pool(pid=number, uses=number)],
             baselines=[{"endpoint": "cache:6379/0", "command": None, "figure": "latency", "expected": number}],
             servers={"cache:6379": server(at_unix_ns=number)},
+            memory={"cache:6379": [[at, number] for at in range(number % 3)]},
             cache={"sampled": 2, "families": {"string": usage(reads=number)}, "patterns": {}, "patterns_shown": False},
             alerts={"counts": {"slow_operation": number}, "emitted": {}, "firing": [], "history": []},
         )

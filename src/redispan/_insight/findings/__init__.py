@@ -17,6 +17,7 @@ from redispan._insight.findings import (
     keyspace_scans,
     lasting_keys,
     low_hit_ratio,
+    memory_forecast,
     memory_pressure,
     outside_target,
     pool_too_large,
@@ -36,6 +37,7 @@ _LOOKS: dict[str, tuple[Look, ...]] = {
     "other": (
         failures.look,
         memory_pressure.look,
+        memory_forecast.look,
         outside_target.look,
         slow_tail.look,
         keyspace_scans.look,
