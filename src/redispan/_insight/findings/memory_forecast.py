@@ -18,14 +18,13 @@ def look(facts: Facts) -> Iterator[Finding]:
         hours, pace = server.memory_full_in_h, server.memory_growth_bytes_per_h
         if hours is None or pace is None or hours > _SOON_H or (server.memory_usage or 0.0) > near:
             continue
+        when = f"in about {hours:.0f} h" if hours >= 1 else "within the hour"
+        used = f"{server.used_memory_bytes} of {server.memory_limit_bytes} bytes, read at {server.at}"
         yield Finding(
             "memory_forecast",
             3 if hours <= _VERY_SOON_H else 2,
-            f"{server.endpoint} will have used up its memory in about {hours:.0f} h"
-            if hours >= 1
-            else f"{server.endpoint} will have used up its memory within the hour",
-            f"it grows by {pace / 2**20:.1f} MiB an hour; {server.used_memory_bytes} of {server.memory_limit_bytes} bytes, "
-            f"read at {server.at}",
+            f"{server.endpoint} will have used up its memory {when}",
+            f"it grows by {pace / 2**20:.1f} MiB an hour; {used}",
             "set times to live on what is written, or raise `maxmemory`; `redis-cli --memkeys` names the largest keys",
             {"full_in_h": round(hours, 2), "growth_bytes_per_h": round(pace)},
         )
