@@ -29,7 +29,7 @@ SEVERAL_OVERLAYS = [
 TIERS = {
     "agent-dns": ["scale/agent", "scale/resolver-dns"],
     "agent-static": ["scale/agent", "scale/resolver-static"],
-    "agent-to-kafka": ["backends/kafka"],
+    "agent-to-kafka": ["scale/no-derived", "backends/kafka"],
     "gateway": ["scale/gateway", "backends/jaeger", "backends/prometheus-otlp"],
     "gateway-sampling": ["scale/gateway", "overlays/tail-sampling", "backends/jaeger"],
     "gateway-from-kafka": ["scale/gateway", "scale/from-kafka", "backends/jaeger", "backends/prometheus-otlp"],

@@ -18,6 +18,7 @@ from stack.native.stack import Tools
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
+AGENT = ["scale/no-derived", "backends/kafka"]
 GATEWAY = ["scale/gateway", "scale/from-kafka", "backends/otlp-http"]
 
 
@@ -29,22 +30,27 @@ def kafka(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ka
 
 
 def test_what_was_sent_while_no_gateway_ran_arrives(kafka: Kafka, tools: Tools, tmp_path: Path) -> None:
-    """The agent's telemetry waits in Kafka, and the first gateway that comes up exports all of it."""
+    """The agent's telemetry waits in Kafka, the first gateway that comes up exports all of it, and counts it alone."""
     topics = {"KAFKA_BROKERS": kafka.address, "KAFKA_TOPIC_PREFIX": "waiting"}
-    with Collector(tools, tmp_path, ["backends/kafka"], topics, name="agent") as agent:
+    with OtlpSink() as sink, Collector(tools, tmp_path, AGENT, topics, name="agent") as agent:
         source = Source(agent.url)
         names = [f"n{number}" for number in range(500)]
         assert source.send_spans(*(span(name) for name in names)) == 200
         assert source.send_logs(log_record(eventName="redis.client.alert.error_rate")) == 200
-    with (
-        OtlpSink() as sink,
-        Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": sink.url}, name="gateway"),
-    ):
-        eventually(lambda: sink.span_names().keys() >= set(names), what="all spans", timeout_s=60)
-        eventually(lambda: [r for r in sink.log_records() if r.event_name], what="the alert event", timeout_s=30)
-        eventually(
-            lambda: [m for m in sink.metrics() if m.name == "redis.client.alert.events"], what="the alert counter"
-        )
+        with Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": sink.url}, name="gateway"):
+            eventually(lambda: sink.span_names().keys() >= set(names), what="all spans", timeout_s=60)
+            eventually(lambda: [r for r in sink.log_records() if r.event_name], what="the alert event", timeout_s=30)
+            # Twice, so that a count of the agent's own would have had its time to travel here too.
+            for times in (1, 2):
+                for name in ("redis.client.alert.events", "traces.span.metrics.calls"):
+                    eventually(
+                        lambda name=name, times=times: max(_counts(sink, name).values(), default=0) >= times, what=name
+                    )
+                if times == 1:
+                    assert source.send_spans(span("n0")) == 200
+                    assert source.send_logs(log_record(eventName="redis.client.alert.error_rate")) == 200
+            for name in ("redis.client.alert.events", "traces.span.metrics.calls"):
+                assert len(_counts(sink, name)) == 1, f"{name} is counted by agent and gateway"
 
 
 def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Path) -> None:
@@ -53,7 +59,7 @@ def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Pat
     with OtlpSink() as one, OtlpSink() as two:
         sinks = [one, two]
         with (
-            Collector(tools, tmp_path, ["backends/kafka"], topics, name="agent") as agent,
+            Collector(tools, tmp_path, AGENT, topics, name="agent") as agent,
             Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": one.url}, name="gateway1"),
             Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": two.url}, name="gateway2"),
         ):
@@ -79,3 +85,15 @@ def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Pat
                     seen[arrived.trace_id].add(number)
         assert len(seen) == 50
         assert all(len(numbers) == 1 for numbers in seen.values())
+
+
+def _counts(sink: OtlpSink, name: str) -> dict[int, int]:
+    """The highest value of a metric by the time when counting began: two Collectors that count have two times."""
+    found: dict[int, int] = {}
+    for metric in sink.metrics():
+        if metric.name == name:
+            for point in metric.sum.data_points:
+                if any(pair.value.string_value in {"n0", "error_rate"} for pair in point.attributes):
+                    began = point.start_time_unix_nano
+                    found[began] = max(found.get(began, 0), point.as_int)
+    return found
