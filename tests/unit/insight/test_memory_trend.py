@@ -1,5 +1,6 @@
 """Where memory is heading: found where it grows, and not imagined where it only moves."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -70,7 +71,7 @@ def test_points_are_few_and_bounded() -> None:
         trends.follow([reading(number * 15, number)])
     points = trends.snapshot()["cache:6379"]
     assert len(points) == POINTS
-    assert {later[0] - earlier[0] for earlier, later in zip(points, points[1:], strict=False)} == {EVERY_S}
+    assert {later[0] - earlier[0] for earlier, later in pairwise(points)} == {EVERY_S}
     assert "blind:1" not in trends.snapshot()
     trends.follow([reading(1, 1, f"h:{number}") for number in range(3 * SERVERS_LIMIT)])
     assert len(trends.snapshot()) == SERVERS_LIMIT
