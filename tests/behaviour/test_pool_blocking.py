@@ -16,11 +16,14 @@ import pytest
 import redis
 import redis.asyncio
 import redis.asyncio.cluster
+import redis.asyncio.sentinel
+import redis.sentinel
 
 from redispan import RedispanInstrumentor
 from servers.cluster import ClusterServer
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
+from servers.sentinel import SentinelServer
 
 READ_TIMEOUT_S = 0.3
 LATER_S = 0.9
@@ -28,7 +31,10 @@ BLOCK_S = 1.2
 
 pytestmark = pytest.mark.redis
 
-KINDS = ("sync", "sync-url", "async", "async-url", "cluster", "async-cluster")
+KINDS = (
+    *("sync", "sync-url", "async", "async-url", "cluster", "async-cluster"),
+    *("sync-tls", "async-tls", "sync-sentinel", "async-sentinel"),
+)
 
 
 async def settle(value: Any) -> Any:
@@ -48,18 +54,22 @@ def _tuned() -> Iterator[None]:
 class Client:
     """A client of one kind, and its server."""
 
-    def __init__(self, kind: str, host: str, port: int) -> None:
+    def __init__(self, kind: str, server: RedisServer | ClusterServer | SentinelServer | FaultProxy) -> None:
         self.kind = kind
-        self.host = host
-        self.port = port
+        self.server = server
+        self._sentinels: list[Any] = []
 
     def make(self, **options: Any) -> Any:
         module = redis.asyncio if self.kind.startswith("async") else redis
+        if isinstance(self.server, SentinelServer):
+            sentinel = module.sentinel.Sentinel(self.server.sentinels)
+            self._sentinels = sentinel.sentinels
+            return sentinel.master_for(self.server.service_name, **options)
         if self.kind.endswith("cluster"):
-            return module.RedisCluster(host=self.host, port=self.port, **options)
-        if self.kind.endswith("url"):
-            return module.Redis.from_url(f"redis://{self.host}:{self.port}/0", **options)
-        return module.Redis(host=self.host, port=self.port, **options)
+            return module.RedisCluster(host=self.server.host, port=self.server.port, **options)
+        if self.kind.endswith(("url", "tls")):
+            return module.Redis.from_url(self.server.url, **options)
+        return module.Redis(host=self.server.host, port=self.server.port, **options)
 
     async def run(self, story: Callable[[Any], Any], **options: Any) -> Any:
         """Run ``story(client)`` with a client that is closed afterwards."""
@@ -70,21 +80,27 @@ class Client:
             # In a thread, so that a sync client can block beside what the test does meanwhile.
             return await asyncio.to_thread(lambda: asyncio.run(story(client)))
         finally:
-            await settle((getattr(client, "aclose", None) or client.close)())
+            for one in (client, *self._sentinels):
+                await settle((getattr(one, "aclose", None) or one.close)())
+
+
+SERVERS = {"cluster": "cluster_server", "tls": "tls_server", "sentinel": "sentinel_server"}
 
 
 @pytest.fixture(params=KINDS)
 def client(request: pytest.FixtureRequest) -> Client:
     """A tuned client of every kind."""
-    server = request.getfixturevalue("cluster_server" if request.param.endswith("cluster") else "redis_server")
-    return Client(request.param, server.host, server.port)
+    fixture = SERVERS.get(request.param.rpartition("-")[2], "redis_server")
+    return Client(request.param, request.getfixturevalue(fixture))
 
 
-def _owner(client: Client, request: pytest.FixtureRequest, key: str) -> Any:
-    if client.kind.endswith("cluster"):
-        cluster: ClusterServer = request.getfixturevalue("cluster_server")
-        return cluster.owner_of(key)
-    return request.getfixturevalue("redis_server")
+def _owner(client: Client, key: str) -> RedisServer:
+    if isinstance(client.server, ClusterServer):
+        return client.server.owner_of(key)
+    if isinstance(client.server, SentinelServer):
+        return client.server.master
+    assert isinstance(client.server, RedisServer)
+    return client.server
 
 
 def later(do: Callable[[], Any]) -> threading.Timer:
@@ -106,14 +122,12 @@ BLOCKING: dict[str, tuple[Callable[[Any], Any], tuple[Any, ...]]] = {
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-async def test_an_element_that_comes_late_is_answered_once(
-    name: str, client: Client, request: pytest.FixtureRequest
-) -> None:
+async def test_an_element_that_comes_late_is_answered_once(name: str, client: Client) -> None:
     """A blocking read outlives the read timeout and gets the element when it comes: one request, one element."""
     block, give = BLOCKING[name]
     if name == "lower case" and "cluster" in client.kind:
         pytest.skip("redis-py's cluster looks up commands in upper case")
-    server = _owner(client, request, str(give[1]))
+    server = _owner(client, str(give[1]))
 
     async def story(one: Any) -> tuple[Any, float]:
         timer = later(lambda: server.call(*give))
@@ -141,11 +155,11 @@ async def test_nothing_that_comes_is_answered_with_nothing_in_time(client: Clien
     assert BLOCK_S - 0.1 <= took_s < BLOCK_S + 0.8
 
 
-async def test_the_next_command_has_the_short_timeout_again(client: Client, request: pytest.FixtureRequest) -> None:
+async def test_the_next_command_has_the_short_timeout_again(client: Client) -> None:
     """The patience of a blocking read is used once: a command after it fails in the tuned time."""
-    if client.kind.endswith("cluster"):
-        pytest.skip("a paused node of a cluster is given up by the cluster itself")
-    server: RedisServer = request.getfixturevalue("redis_server")
+    if client.kind.endswith(("cluster", "sentinel")):
+        pytest.skip("a paused node is given up by the cluster or by Sentinel")
+    server = _owner(client, "n")
 
     async def story(one: Any) -> float:
         await settle(one.blpop("nothing", 0.1))
@@ -160,13 +174,11 @@ async def test_the_next_command_has_the_short_timeout_again(client: Client, requ
     assert await client.run(story) < READ_TIMEOUT_S + 0.7
 
 
-async def test_an_extended_read_that_expires_raises_and_leaves_nothing_behind(
-    client: Client, request: pytest.FixtureRequest
-) -> None:
+async def test_an_extended_read_that_expires_raises_and_leaves_nothing_behind(client: Client) -> None:
     """When even the extended time passes, the call fails, and the late reply never reaches the next command."""
-    if client.kind.endswith("cluster"):
-        pytest.skip("a paused node of a cluster is given up by the cluster itself")
-    server: RedisServer = request.getfixturevalue("redis_server")
+    if client.kind.endswith(("cluster", "sentinel")):
+        pytest.skip("a paused node is given up by the cluster or by Sentinel")
+    server = _owner(client, "n")
     server.call("SET", "mine", "right")
 
     async def story(one: Any) -> Any:
@@ -195,9 +207,9 @@ async def test_a_blocking_command_in_a_pipeline(transaction: bool, client: Clien
     assert await client.run(story) == [None, b"after"]
 
 
-async def test_a_slow_script_runs_once(client: Client, request: pytest.FixtureRequest) -> None:
+async def test_a_slow_script_runs_once(client: Client) -> None:
     """A script that takes longer than the read timeout is waited for, and never sent again."""
-    server = _owner(client, request, "runs")
+    server = _owner(client, "runs")
     script = """redis.call('incr', KEYS[1])
         local function now() local t = redis.call('time') return t[1] * 1000 + t[2] / 1000 end
         local until_ms = now() + 800
@@ -214,7 +226,7 @@ async def test_a_slow_script_runs_once(client: Client, request: pytest.FixtureRe
 @pytest.mark.parametrize("kind", ["sync", "sync-url", "async", "async-url"])
 async def test_subscribers_hear_what_comes_after_a_silence(kind: str, redis_server: RedisServer) -> None:
     """listen() on a quiet channel blocks through many read timeouts, and no message is missed."""
-    client = Client(kind, redis_server.host, redis_server.port)
+    client = Client(kind, redis_server)
 
     async def story(one: Any) -> list[Any]:
         pubsub = one.pubsub(ignore_subscribe_messages=True)
@@ -240,7 +252,7 @@ async def test_subscribers_hear_what_comes_after_a_silence(kind: str, redis_serv
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_monitor_waits_on_a_quiet_server(kind: str, redis_server: RedisServer) -> None:
     """MONITOR shows the command that comes after a silence of several read timeouts."""
-    client = Client(kind, redis_server.host, redis_server.port)
+    client = Client(kind, redis_server)
 
     async def story(one: Any) -> Any:
         timer = later(lambda: redis_server.call("ECHO", "seen"))
@@ -262,7 +274,7 @@ async def test_a_delayed_reply_never_makes_a_write_run_twice(
     command: str, kind: str, redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
     """The reply comes after the tuned timeout: the call fails or succeeds, and the write happened once."""
-    client = Client(kind, fault_proxy.host, fault_proxy.port)
+    client = Client(kind, fault_proxy)
 
     async def story(one: Any) -> None:
         await settle(one.ping())
@@ -287,7 +299,7 @@ async def test_a_delayed_reply_never_makes_a_write_run_twice(
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_a_timeout_of_the_program_is_its_word(kind: str, redis_server: RedisServer) -> None:
     """A program that set a read timeout gets TimeoutError from a longer blocking read, as without redispan."""
-    client = Client(kind, redis_server.host, redis_server.port)
+    client = Client(kind, redis_server)
     retry = redis.retry.Retry if kind == "sync" else redis.asyncio.retry.Retry
 
     async def story(one: Any) -> None:

@@ -44,7 +44,7 @@ def awake(state: PoolState | None, pool: Any, attach: Attach) -> PoolState | Non
 
 def get_connection_shell(original: Method, attach: Attach) -> Method:
     """Sync ``ConnectionPool.get_connection``: wait where it would raise, retry where it may."""
-    on_waited, get_ident = POOLS.on_waited, threading.get_ident
+    on_waited = POOLS.on_waited
 
     @functools.wraps(original)
     def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -63,7 +63,8 @@ def get_connection_shell(original: Method, attach: Attach) -> Method:
                 get = functools.partial(original, self, *args, **kwargs)
                 connection = _lend(state, self, get, error)
         try:
-            connection.redispan_holder = get_ident()
+            # Looked up each time: a program may let gevent replace it after redispan has come.
+            connection.redispan_holder = threading.get_ident()
             state.count_use()
         except Exception:
             LEDGER.telemetry_error("pool")

@@ -1,0 +1,106 @@
+"""Dynamic sizing on a real server: up while callers wait, down when they are gone, and each step says why."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+from redispan import pools_in_effect
+from redispan._client import pool_sizing
+from redispan._core.pools import POOLS, PoolEvent
+from redispan.testing import TelemetryInMemory
+from servers.fault_proxy import FaultProxy
+
+pytestmark = pytest.mark.redis
+
+START, FLOOR, CEILING = 4, 3, 12
+WORKERS, CALLS = 30, 20
+PATIENCE_S = 20
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes of little use are a tenth of a second here, and the pause between two steps up is as short."""
+    monkeypatch.setattr(pool_sizing, "QUIET_S", 0.1)
+    monkeypatch.setattr(pool_sizing, "RAISE_PAUSE_S", 0.05)
+
+
+@pytest.fixture
+def steps() -> Iterator[list[PoolEvent]]:
+    """What was told of the pools' limits."""
+    told: list[PoolEvent] = []
+    POOLS.listen(told.append)
+    yield told
+    POOLS.forget(told.append)
+
+
+async def crowd(mode: str, client: Any) -> None:
+    """Many callers at once, each with many calls."""
+
+    async def work() -> None:
+        for _ in range(CALLS):
+            answer = client.ping()
+            assert await answer if inspect.isawaitable(answer) else answer
+
+    if mode == "async":
+        await asyncio.gather(*(work() for _ in range(WORKERS)))
+        return
+    threads = [threading.Thread(target=lambda: asyncio.run(work())) for _ in range(WORKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_the_limit_follows_the_demand(
+    mode: str,
+    instrument: Callable[..., TelemetryInMemory],
+    fault_proxy: FaultProxy,
+    steps: list[PoolEvent],
+) -> None:
+    """Waiting callers raise it to the ceiling; one that is alone sees it fall to the floor, with the connections."""
+    telemetry = instrument(
+        pool_sizing="dynamic",
+        pool_max_connections=START,
+        pool_sizing_floor=FLOOR,
+        pool_sizing_ceiling=CEILING,
+        pool_wait_s=PATIENCE_S,
+    )
+    fault_proxy.default.replies.delay_s = 0.02
+    client = (redis if mode == "sync" else redis.asyncio).Redis(host=fault_proxy.host, port=fault_proxy.port)
+    await crowd(mode, client)
+    assert client.connection_pool.max_connections == CEILING
+    assert START < fault_proxy.accepted <= CEILING
+    raised = [event.limit for event in steps if event.kind == "resized"]
+    assert raised == sorted(raised)
+    assert len(raised) >= 3, "a quarter at a time"
+    assert all("callers waited" in event.reason and event.waited_s > 0 for event in steps if event.kind == "resized")
+
+    until_s = time.monotonic() + PATIENCE_S
+    while client.connection_pool.max_connections > FLOOR or len(fault_proxy.open_connections) > FLOOR:
+        assert time.monotonic() < until_s, "it never came down"
+        answer = client.ping()
+        assert await answer if inspect.isawaitable(answer) else answer
+        (pool,) = [found for found in pools_in_effect() if found["name"].startswith(f"{fault_proxy.host}:")]
+        assert pool["limit"] >= FLOOR
+        await asyncio.sleep(0.01)
+    lowered = [event for event in steps if "less than half" in event.reason]
+    assert [event.limit for event in lowered] == list(range(CEILING - 1, FLOOR - 1, -1)), "a tenth at a time"
+    closing = (getattr(client, "aclose", None) or client.close)()
+    if inspect.isawaitable(closing):
+        await closing
+
+    (told, *_) = telemetry.events("redis.client.pool.resized")
+    assert (
+        told.attributes["redis.client.pool.reason"] == f"from {START} to {START + 1}: callers waited for a connection"
+    )
+    assert told.attributes["redis.client.pool.limit"] == START + 1

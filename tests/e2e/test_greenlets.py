@@ -1,0 +1,37 @@
+"""Greenlets under the tuned pool: they wait for each other, not for ever and not in vain."""
+
+import importlib.util
+
+import pytest
+
+from e2e.launcher import Launcher
+from e2e.reading import measurements_by_operation, spans_by_operation
+from servers.otlp_receiver import OtlpReceiver
+from servers.redis_server import RedisServer
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="needs gevent (make dev brings it)"),
+]
+
+EARLY = {"OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH": "patch_all"}
+
+
+@pytest.mark.parametrize("patched", ["early", "late"])
+def test_two_hundred_greenlets_share_fifty_connections(
+    patched: str, launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer
+) -> None:
+    """Nobody fails, no more than 50 connections are open, blocking reads outlive 2 s, and everything is seen."""
+    done = launcher.run("greenlets.py", patched, variables=EARLY if patched == "early" else {})
+    assert done.code == 0, done.all
+    said = dict(line.split(" ", 1) for line in done.out.splitlines())
+    assert said["failed"] == "0 []"
+    assert said["sum"] == "2000"
+    assert int(said["connections"]) <= 50
+    assert said["held"] == "False", "a greenlet that holds a connection doesn't wait for another"
+    assert (said["woken"], said["late"]) == ("True", "False")
+    spans, measured = spans_by_operation(otlp_receiver), measurements_by_operation(otlp_receiver)
+    assert spans["INCRBY"] == measured["INCRBY"] == 2000
+    assert spans["BLPOP"] == measured["BLPOP"] == 20
+    served = redis_server.commands_served()
+    assert (served["incrby"], served["blpop"]) == (2000, 20)
