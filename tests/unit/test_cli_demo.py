@@ -111,6 +111,26 @@ def test_the_program_leaves_a_users_server_as_it_was(redis_url: str) -> None:
 
 @pytest.mark.redis
 @pytest.mark.slow
+@pytest.mark.parametrize(("encoding", "width"), [("ascii", 80), ("cp1252", 80), ("utf-8", 60)])
+def test_the_demo_is_readable_on_a_poor_terminal(encoding: str, width: int) -> None:
+    """Without Unicode it ends well and stays in line; on a narrow one each operation keeps its name and duration."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "redispan.cli", "demo"],
+        env=environ | {"COLUMNS": str(width), "PYTHONIOENCODING": encoding, "TERM": "dumb", "PYTHONUTF8": "0"},
+        capture_output=True,
+        encoding=encoding,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= width
+    (publish,) = [line for line in done.stdout.splitlines() if "PUBLISH 127" in line]
+    assert " ms " in publish
+
+
+@pytest.mark.redis
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_the_demo_shows_everything_and_passes_it_on(protocol: str, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
     """`redispan demo` ends by itself, shows each kind of operation, and sends the same spans to the endpoint."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from redispan.cli import plain_output
 from redispan.version import __version__
 
 EXIT_OK = 0
@@ -26,6 +27,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     if arguments.run is None:
         parser.print_help()
         return EXIT_USAGE
+    plain_output.settle()
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:

@@ -61,7 +61,7 @@ class Screen:
         self._print(operations_table(points))
         rest = metrics_table(points)
         if rest.row_count:
-            self._section("More metrics", "read when they are exported: they cost a call nothing")
+            self._section("More metrics", "counted beside the calls, read when they are exported")
             self._print(rest)
         self._print(_what_next(sent_on))
 
@@ -88,7 +88,7 @@ def _heading(spans: int, metrics: int, events: int, seconds: float) -> Renderabl
 def _tree(rows: Iterator[Row], *, wide: bool) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1), expand=wide)
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=46)
-    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, min_width=len("100.00 ms"))
     if wide:
         table.add_column(no_wrap=True, width=TIMELINE_CELLS)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)

@@ -20,6 +20,12 @@ DURATION = "db.client.operation.duration"
 OPERATIONS_SHOWN = 10
 ALERT_PREFIX = "redis.client.alert."
 
+_PARTS = (
+    ("pool_wait.time", "waiting for a connection"),
+    ("connect.time", "connecting"),
+    ("backoff.time", "pausing before a retry"),
+)
+
 # Said once above, or of no use to a reader.
 _LEFT_OUT = ("db.system.name", "db.namespace", "server.address", "server.port", "db.operation.name")
 
@@ -88,18 +94,17 @@ def metrics_table(points: Sequence[Point]) -> Table:
 
 def events_table(events: Sequence[Event], span_names: Mapping[str, str]) -> Table:
     """Events of one kind on one span name as one line, alerts last and in colour."""
-    table = _table("event", "count", "what", "span")
+    table = _table("event", "what", "span")
     # Names stay whole on a narrow terminal; what they are about gives way.
-    table.columns[0].no_wrap, table.columns[0].min_width = True, len("redis.client.alert.slow_operation")
-    table.columns[1].min_width = len("count")
-    table.columns[3].max_width = 24
+    table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     counted = Counter(
         (event.name.startswith(ALERT_PREFIX), event.name, _what(event), span_names.get(event.span_id, ""))
         for event in events
     )
     for (is_alert, name, what, span), count in sorted(counted.items()):
         style = "bold yellow" if is_alert else ""
-        table.add_row(Text(name, style=style), str(count), Text(what, style=style), Text(short_name(span), style="dim"))
+        words = what if count == 1 else f"{count} {TIMES} {what}"
+        table.add_row(Text(name, style=style), Text(words, style=style), Text(short_name(span), style="dim"))
     return table
 
 
@@ -109,8 +114,19 @@ def _what(event: Event) -> str:
         return str(attributes["exception.message"])
     duration = attributes.get("redis.client.operation.duration")
     if isinstance(duration, float):
-        return f"{attributes.get('db.operation.name', 'an operation')} took {duration * 1e3:.0f} ms"
+        return f"{attributes.get('db.operation.name', 'an operation')} took {duration * 1e3:.0f} ms{_parts(event)}"
     return str(attributes.get("error.type", ""))
+
+
+def _parts(event: Event) -> str:
+    """What a slow operation spent elsewhere than waiting for the answer, if that is worth a word."""
+    whole_s = float(event.attributes.get("redis.client.operation.duration", 0.0))
+    found = []
+    for name, words in _PARTS:
+        part_s = float(event.attributes.get(f"redis.client.operation.{name}", 0.0))
+        if part_s * 10 >= whole_s:
+            found.append(f"{part_s * 1e3:.0f} ms {words}")
+    return f": {', '.join(found)}" if found else ""
 
 
 def _value(point: Point) -> str:
