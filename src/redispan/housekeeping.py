@@ -17,6 +17,7 @@ from redispan._client.probe import Probe
 from redispan._core.records import ServerReading
 from redispan._insight import snapshots
 from redispan._telemetry.suppression import without_instrumentation
+from redispan.host_sharing.baseline_file import BaselineFile
 from redispan.host_sharing.member import Member, totals_only
 from redispan.host_sharing.private_folder import service_of
 from redispan.insight import INSIGHT
@@ -55,6 +56,10 @@ def _prepare(settings: Settings) -> None:
         _prepare_port(settings)
     if settings.server_probe:
         _prepare_probe(settings)
+    if settings.host_sharing and settings.anomaly_alert > 0:
+        keeper = BaselineFile(INSIGHT.learned, INSIGHT.take_over)
+        HOST.chores.append(keeper)
+        _in_child.append(keeper.forget)
     INSIGHT.on_tick.append(HOST.start)
 
 

@@ -249,6 +249,15 @@ class Insight:
         if anomalies is not None:
             anomalies.follow(self.statistics.all(), now_ns / 1e9, time_ns())
 
+    def learned(self) -> list[dict[str, Any]]:
+        """What was learned to be usual, for processes to come."""
+        return self._anomalies.as_data() if self._anomalies is not None else []
+
+    def take_over(self, learned: Iterable[Any]) -> None:
+        """Begin with what a process before this one learned."""
+        if self._anomalies is not None:
+            self._anomalies.take_over(learned)
+
     def slowest(self) -> list[SlowOperation]:
         """The slow operations seen last, by all observers, slowest first."""
         found = [record for detector in self._detectors for record in list(detector.recent)]

@@ -1,9 +1,11 @@
 """The alert `anomaly` from real trouble: a server and a network that become slow, failures that become frequent."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ import redis
 import redispan
 from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._insight.baseline import WARM_UP_SLICES
+from redispan.host_sharing.baseline_file import BaselineFile, file_of
+from redispan.host_sharing.private_folder import folder_of, open_folder, write_whole
 from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 from servers.fault_proxy import FaultProxy
@@ -176,3 +180,36 @@ def test_a_forked_child_and_a_new_instrumentation_learn_anew(telemetry: Telemetr
     assert not INSIGHT.snapshot()["baselines"]
     RedispanInstrumentor().uninstrument()
     assert not INSIGHT.snapshot()["baselines"]
+
+
+def test_the_next_process_begins_with_what_was_learned(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """A worker that is replaced: its successor knows at its first slice what is usual, and lets its own start pass."""
+    program = Program(telemetry, redis_url)
+    program.run(WARM_UP_SLICES + 1)
+    handed_on = json.loads(json.dumps(INSIGHT.learned()))
+    assert {(one["command"], one["figure"]) for one in handed_on} >= {(None, "latency"), ("GET", "latency")}
+    assert "text" not in json.dumps(handed_on)
+    INSIGHT.reset()
+    INSIGHT.take_over(handed_on)
+    program.run(2)
+    program.client.close()
+    rows = {
+        (row.command, row.figure): row for row in redispan.performance_report(scope="process").baselines if row.ready
+    }
+    assert rows[None, "latency"].slices >= WARM_UP_SLICES
+    assert rows["GET", "latency"].slices >= WARM_UP_SLICES
+    assert program.states() == []
+
+
+@pytest.mark.parametrize("nonsense", [None, [1], [{}], [{"endpoint": "x", "command": [], "figure": {}, "history": 3}]])
+def test_nonsense_handed_on_harms_nobody(
+    telemetry: TelemetryInMemory, redis_url: str, nonsense: Any, tmp_path: Path
+) -> None:
+    """A file that somebody spoilt is read by the chore, which goes on; so does the program."""
+    program = Program(telemetry, redis_url, runtime_dir=str(tmp_path))
+    folder = open_folder(folder_of(str(tmp_path), "x"))
+    write_whole(file_of(folder), json.dumps({"version": 1, "learned": nonsense}).encode())
+    BaselineFile(INSIGHT.learned, INSIGHT.take_over)(folder)
+    program.run(2)
+    program.client.close()
+    assert INSIGHT.snapshot()["baselines"]

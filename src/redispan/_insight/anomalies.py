@@ -7,7 +7,7 @@ of each endpoint and of the commands that it is busy with, and each endpoint's t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -36,6 +36,10 @@ _COMMANDS_COLLECTED = 32
 WITHDRAWN = "withdrawn"
 
 _random = Random()  # noqa: S311 - a sample, no secret; of our own, because the program may have seeded the common one
+
+
+Learned = Mapping[tuple[str, "str | None", str], Mapping[str, Any]]
+"""What was learned, by endpoint, command and figure."""
 
 
 class _Samples:
@@ -74,6 +78,13 @@ class _Subject:
         self.endpoint = endpoint
         self.command = command
         self.baselines = {kind.name: Baseline(kind, deviations) for kind in kinds}
+
+    def take_over(self, learned: Learned) -> None:
+        """Begin with what an earlier process learned of the same."""
+        for figure, baseline in self.baselines.items():
+            data = learned.get((self.label, self.command, figure))
+            if data is not None:
+                baseline.take_over(data)
 
     @property
     def name(self) -> str:
@@ -167,6 +178,7 @@ class Anomalies:
         self._lock = threading.Lock()
         self._watches: dict[str, _Watch] = {}
         self._turn = 0
+        self._taken_over: Learned = {}
 
     def follow(self, endpoints: Sequence[EndpointWindows], now_s: float, now_unix_ns: int) -> list[Alert]:
         """Take in what is new, and judge the slices that are over."""
@@ -178,6 +190,7 @@ class Anomalies:
                 watch = self._watches.get(windows.label)
                 if watch is None:
                     watch = self._watches[windows.label] = _Watch(windows, self._deviations, now_s)
+                    watch.whole.take_over(self._taken_over)
                 watch.look(windows)
                 if watch.over(now_s):
                     self._close(watch, now_s, now_unix_ns, changed)
@@ -223,6 +236,7 @@ class Anomalies:
                 return
             whole = watch.whole
             subject = _Subject(whole.label, whole.endpoint, command, (LATENCY, ERRORS), self._deviations)
+            subject.take_over(self._taken_over)
             watch.commands[command] = subject
         for kind, value, samples in slice_.figures():
             # When all of an endpoint is slow, one alert says so: not one for every command as well.
@@ -239,10 +253,35 @@ class Anomalies:
         in_all = sum(len(one.commands) for one in self._watches.values())
         return len(watch.commands) < COMMANDS_WATCHED and in_all < COMMANDS_IN_ALL
 
+    def take_over(self, learned: Iterable[Mapping[str, Any]]) -> None:
+        """Begin with what ``as_data`` of an earlier process gave."""
+        found = {(one["endpoint"], one["command"], one["figure"]): one["history"] for one in learned}
+        with self._lock:
+            self._taken_over = found
+            for subject in self._subjects():
+                subject.take_over(found)
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """What was learned well enough to be of use to another process."""
+        with self._lock:
+            return [
+                {
+                    "endpoint": subject.label,
+                    "command": subject.command,
+                    "figure": figure,
+                    "history": baseline.as_data(),
+                }
+                for subject in self._subjects()
+                for figure, baseline in subject.baselines.items()
+                if baseline.ready
+            ]
+
+    def _subjects(self) -> list[_Subject]:
+        return [one for watch in self._watches.values() for one in (watch.whole, *watch.commands.values())]
+
     def snapshot(self) -> list[dict[str, Any]]:
         """What was learned, as plain data."""
         with self._lock:
-            subjects = [one for watch in self._watches.values() for one in (watch.whole, *watch.commands.values())]
             return [
                 {
                     "endpoint": subject.label,
@@ -257,7 +296,7 @@ class Anomalies:
                     "ready": baseline.ready,
                     "firing": baseline.firing,
                 }
-                for subject in subjects
+                for subject in self._subjects()
                 for baseline in subject.baselines.values()
                 if baseline.learned
             ]

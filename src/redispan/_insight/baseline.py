@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from redispan._core.records import CLEARED, FIRED
 
@@ -20,6 +22,8 @@ CLEAR_SHARE = 0.8
 """Usual again: back at this share of the way from what is expected to the limit."""
 NEW_NORMAL_S = 3600.0
 """What has been unusual for so long is what is usual from now on; it is learned anew."""
+GRACE_SLICES = 6
+"""What was learned by an earlier process is used after so many slices: whoever starts is slow at first."""
 _RECENT = _OLDER = 120
 _OLDER_EVERY = 10
 """Twenty minutes slice by slice, and one slice in ten of the three hours before."""
@@ -86,6 +90,26 @@ class History:
             if len(self._older) > _OLDER:
                 self._older.pop(0)
 
+    def as_data(self) -> dict[str, Any]:
+        """As plain data, to be learned from by another process."""
+        return {
+            "learned": self.learned,
+            "recent": [float(f"{value:.4g}") for value in self._recent],
+            "older": [float(f"{value:.4g}") for value in self._older],
+        }
+
+    def take_over(self, data: Mapping[str, Any]) -> None:
+        """Begin with what another process learned.
+
+        Raises:
+            ValueError, TypeError, KeyError: It is no such data.
+        """
+        recent, older = (array("d", data[part][-most:]) for part, most in (("recent", _RECENT), ("older", _OLDER)))
+        learned = int(data["learned"])
+        if not all(math.isfinite(value) and value >= 0 for value in (*recent, *older)) or learned < len(recent):
+            raise ValueError("no history")
+        self._recent, self._older, self.learned = recent, older, learned
+
     def ordered(self) -> list[float]:
         """What was learned, lowest first."""
         return sorted([*self._older, *self._recent])
@@ -103,7 +127,7 @@ class Baseline:
     """
 
     __slots__ = (
-        "_deviations", "_good", "_high", "_history", "_low", "_odd", "_odd_side", "_since_s", "_spread",
+        "_deviations", "_good", "_grace", "_high", "_history", "_low", "_odd", "_odd_side", "_since_s", "_spread",
         "expected", "firing", "kind", "measured", "samples",
     )  # fmt: skip
 
@@ -126,7 +150,7 @@ class Baseline:
         self._history = History()
         self._odd: list[float] = []
         self._odd_side = 0
-        self._good = 0
+        self._good = self._grace = 0
         self._since_s = 0.0
         self.expected = self._spread = self._high = self._low = 0.0
 
@@ -161,6 +185,9 @@ class Baseline:
         if self.firing:
             return self._observe_firing(value, now_s)
         side = self.side(value, samples) if self.ready else 0
+        if self._grace:
+            self._grace -= 1
+            may_fire = False
         if side and not may_fire:
             self._odd.clear()
             return None
@@ -188,6 +215,23 @@ class Baseline:
             self.forget()
             return ACCEPTED
         return None
+
+    def as_data(self) -> dict[str, Any]:
+        """What was learned, as plain data."""
+        return self._history.as_data()
+
+    def take_over(self, data: Mapping[str, Any]) -> None:
+        """Begin with what another process learned, unless this one knows enough itself; nonsense is left alone."""
+        if self.ready:
+            return
+        history = History()
+        try:
+            history.take_over(data)
+        except (ValueError, TypeError, KeyError, OverflowError):
+            return
+        if history.learned > self.learned:
+            self._history, self._grace = history, GRACE_SLICES
+            self._judge_anew()
 
     def withdraw(self) -> None:
         """Nothing is measured any more that could support the alert."""
@@ -251,6 +295,9 @@ class Baseline:
             return
         for value in values:
             self._history.add(value)
+        self._judge_anew()
+
+    def _judge_anew(self) -> None:
         ordered = self._history.ordered()
         self.expected = _at(ordered, 0.5)
         self._spread = _MAD_TO_DEVIATION * _at(sorted(abs(value - self.expected) for value in ordered), 0.5)

@@ -1,5 +1,6 @@
 """What is usual: learned from whatever comes, left only for good, and never in and out."""
 
+import json
 from itertools import pairwise
 from random import Random
 
@@ -11,6 +12,7 @@ from redispan._core.records import CLEARED, FIRED
 from redispan._insight.baseline import (
     ACCEPTED,
     ERRORS,
+    GRACE_SLICES,
     IN_A_ROW,
     LATENCY,
     NEW_NORMAL_S,
@@ -203,3 +205,55 @@ def test_the_history_is_bounded_and_reaches_back_for_hours() -> None:
     assert kept[0] <= 8640 - 1200
     assert kept[-1] == 8639
     assert history.learned == 8640
+
+
+@given(st.lists(st.floats(min_value=0.001, max_value=1.0), min_size=WARM_UP_SLICES, max_size=400))
+def test_what_is_handed_on_is_what_was_learned(values: list[float]) -> None:
+    """A baseline that took over expects and allows the same, to the digits that are kept, and is as bounded."""
+    before = Baseline(LATENCY, DEVIATIONS)
+    for value in values:
+        before.learn(value, 100)
+    after = Baseline(LATENCY, DEVIATIONS)
+    after.take_over(json.loads(json.dumps(before.as_data())))
+    assert after.ready
+    assert after.learned == before.learned
+    assert after.expected == pytest.approx(before.expected, rel=1e-3)
+    assert after.limit(100) == pytest.approx(before.limit(100), rel=1e-2)
+
+
+def test_a_start_is_given_time() -> None:
+    """Slow first slices of a process that took over neither fire nor are learned; after them it is judged."""
+    watched = Watched()
+    watched.baseline.take_over(warm().baseline.as_data())
+    assert watched.see(*[1.0] * GRACE_SLICES) == []
+    assert watched.baseline.learned == WARM_UP_SLICES
+    assert watched.see(*[1.0] * IN_A_ROW) == [FIRED]
+
+
+def test_who_knows_takes_nothing_over() -> None:
+    """A process's own experience is worth more than an earlier one's."""
+    watched = warm(value=0.5)
+    watched.baseline.take_over(warm(value=0.002).baseline.as_data())
+    assert watched.baseline.expected == 0.5
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {},
+        {"learned": 40},
+        {"learned": 40, "recent": ["x"], "older": []},
+        {"learned": 40, "recent": [float("nan")] * 40, "older": []},
+        {"learned": 40, "recent": [-1.0] * 40, "older": []},
+        {"learned": "many", "recent": [1.0] * 40, "older": []},
+        {"learned": 3, "recent": [1.0] * 40, "older": []},
+        {"learned": 40, "recent": None, "older": None},
+        [],
+        None,
+    ],
+)
+def test_nonsense_is_not_taken_over(nonsense: object) -> None:
+    """Whatever stands in the file: nothing is raised, nothing learned."""
+    baseline = Baseline(LATENCY, DEVIATIONS)
+    baseline.take_over(nonsense)  # type: ignore[arg-type]
+    assert baseline.learned == 0
