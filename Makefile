@@ -54,6 +54,8 @@ matrix: $(STAMP) ## Run the behaviour tests on every supported Python and redis-
 
 bench: $(STAMP) ## Measure what redispan costs
 	$(BIN)/python tests/bench/run.py
+	$(BIN)/python tests/bench/memory.py
+	$(BIN)/python tests/bench/pool_bench.py
 
 demo: $(STAMP) ## Run an ordinary program under redispan and show what it saw
 	$(BIN)/redispan demo

