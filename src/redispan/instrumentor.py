@@ -86,10 +86,10 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         for warning in self.resolved.warnings if self.resolved else ():
             _log.warning("redispan: %s", warning)
         native = _native_metrics(self.settings)
-        native.start()
         INSIGHT.configure(self.settings, kwargs.get("logger_provider"))
         recorder = _recorder(self.settings, kwargs, native)
-        # After all that can fail: contrib's spans stay where ours will not come.
+        # After all that can fail: contrib's spans and redis-py's metrics stay where ours will not come.
+        native.start()
         if self.settings.contrib == "replace":
             contrib_takeover.take_over()
         patches = Patches()
@@ -139,7 +139,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
             kwargs.update(tracer_provider=tracer_provider, request_hook=request_hook, response_hook=response_hook)
             settings, _ = _settle(kwargs)
             with POOL_PATCHES.aside():
-                RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs, _native_for_one(settings)))
+                RedispanInstrumentor._clients.instrument(client, _recorder(settings, kwargs, _native_for_one()))
         except Exception as fault:
             _log.error("redispan: client not instrumented: %s", type(fault).__name__)
 
@@ -158,11 +158,14 @@ def _native_metrics(settings: Settings) -> NativeMetrics:
     )
 
 
-def _native_for_one(settings: Settings) -> NativeMetrics:
-    """What the instrumentation of a single client knows of redis-py's metrics: nothing is watched for its sake."""
+def _native_for_one() -> NativeMetrics:
+    """What the instrumentation of a single client knows of redis-py's metrics.
+
+    Nothing is watched for its sake, and nothing replaced: redis-py measures the other clients too.
+    """
     shared = RedispanInstrumentor()._native  # noqa: SLF001 - one class, written apart
     if shared is None:
-        shared = _native_metrics(settings)
+        shared = NativeMetrics("leave")
         shared.start(watch=False)
     return shared
 

@@ -77,6 +77,19 @@ def test_a_switch_in_the_middle_counts_each_operation_once(launcher: Launcher, o
 
 
 @pytest.mark.parametrize("policy", ["leave", "replace"])
+def test_a_single_client_measures_nothing_twice(policy: str, launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
+    """``instrument_client`` leaves the metric to redis-py: replaced, it would be missing for every other client."""
+    finished = launcher.run(
+        "native_metrics.py",
+        *("uninstrument", "init.command", "instrument_client", "work"),
+        variables={"OTEL_PYTHON_REDISPAN_NATIVE_METRICS": policy},
+    )
+    assert finished.code == 0, finished.all
+    counted = {(point.scope, point.attributes["db.operation.name"]) for point in otlp_receiver.points(DURATION)}
+    assert counted == {(NATIVE, "SET"), (NATIVE, "GET")}
+
+
+@pytest.mark.parametrize("policy", ["leave", "replace"])
 @pytest.mark.parametrize("contrib", ["replace", "keep"])
 def test_all_three_at_once(policy: str, contrib: str, launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
     """With contrib's spans, redis-py's metrics and ours: one span for each command, one source of each metric."""

@@ -50,6 +50,7 @@ STEPS = {
     "init.resiliency": lambda: init("RESILIENCY"),
     "shutdown": shutdown,
     "instrument": lambda: ours().instrument(),
+    "instrument_client": lambda: ours().instrument_client(client),
     "uninstrument": lambda: ours().uninstrument(),
 }
 
