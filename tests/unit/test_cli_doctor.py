@@ -116,7 +116,7 @@ def test_our_own_layers_are_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None
     """The pool layer sits on top of the recorder's patches: only a wrapper of somebody else's is reported as one."""
     redis = pytest.importorskip("redis")
     sections = doctor.examine({}, offline=True)
-    assert not [finding for section in sections for finding in section.findings if "wrapped" in finding.text]
+    assert not [finding for section in sections for finding in section.findings if finding.subject == "wrapped again"]
     instrumentor = redispan.RedispanInstrumentor()
     instrumentor.instrument()
     try:
@@ -127,8 +127,24 @@ def test_our_own_layers_are_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.undo()
     finally:
         instrumentor.uninstrument()
-    found = [finding for section in sections for finding in section.findings if "wrapped" in finding.text]
-    assert [finding.subject for finding in found] == ["redis.Redis.execute_command", "redis.ConnectionPool.release"]
+    found = [finding for section in sections for finding in section.findings if finding.subject == "wrapped again"]
+    methods = "redis.Redis.execute_command, redis.ConnectionPool.release"
+    assert [finding.text for finding in found] == [f"after redispan, by {__name__}: {methods}"]
+
+
+def test_metrics_of_redis_py_itself_are_known_to_be_on() -> None:
+    """Where the process has switched redis-py's own metrics on, the doctor says so, and who emits them."""
+    pytest.importorskip("redis.observability", reason="redis-py emits metrics since 7.4")
+    program = (
+        "from redis.observability.providers import get_observability_instance as instance;"
+        "from redis.observability.config import OTelConfig; instance().init(OTelConfig());"
+        "from redispan.cli.arguments import run; run(['doctor', '--offline'])"
+    )
+    environ = {**os.environ, "OTEL_PYTHON_REDISPAN_NATIVE_METRICS": "replace", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, encoding="utf-8", check=True
+    )
+    assert "on in this process: replaced" in done.stdout
 
 
 secrets = st.text(st.characters(categories=("L", "N")), min_size=6, max_size=20).map(lambda text: f"s3cr3t{text}")

@@ -67,13 +67,17 @@ def others(environ: Mapping[str, str]) -> Section:
     if version_of("opentelemetry-instrumentation-redis") is not None:
         kept = environ.get("OTEL_PYTHON_REDISPAN_CONTRIB", "").strip().lower() == "keep"
         fate = "kept, as set: redispan writes no spans" if kept else "taken over: one span per command"
+        disabled = {name.strip() for name in environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
+        if {"redispan", "*"} & disabled:
+            fate = "left alone: redispan is switched off"
         if version_of("redis") is None:
             fate = "idle: there is no redis-py"
         section.ok("opentelemetry-instrumentation-redis", fate)
     if is_there("redis.observability"):
         policy = environ.get("OTEL_PYTHON_REDISPAN_NATIVE_METRICS", "").strip().lower() or "leave"
         fate = "replaced" if policy == "replace" else "kept"
-        text = f"redis-py's own metrics, off unless the program turns them on; then {fate} (native_metrics={policy})"
+        state = "on in this process: " if _native_metrics_are_on() else "off unless the program turns them on; then "
+        text = f"redis-py's own metrics, {state}{fate} (native_metrics={policy})"
         section.ok("redis.observability", text)
     for module, product, switch in _OTHERS:
         if is_there(module):
@@ -83,6 +87,14 @@ def others(environ: Mapping[str, str]) -> Section:
     if not section.findings:
         section.ok("nobody", "nothing else was found")
     return section
+
+
+def _native_metrics_are_on() -> bool:
+    if "redis.observability.providers" not in sys.modules:
+        return False
+    from redispan._client import seam
+
+    return seam.native_config() is not None
 
 
 def version_of(distribution: str) -> str | None:

@@ -11,6 +11,9 @@ from typing import Any
 from redispan.cli.findings import Section
 
 
+_WRAPPED_SHOWN = 2
+
+
 def patches(environ: Mapping[str, str]) -> Section:
     """What is patched; under ``opentelemetry-instrument redispan doctor``, as the program would find it."""
     section = Section("Patches")
@@ -68,9 +71,21 @@ def _describe(section: Section, instrumentor: Any) -> None:
         section.ok(f"{package} {'.'.join(map(str, version))}", f"{len(mine)} methods of {len(owners)} classes")
     # Where two of ours sit on one method, the outer one has the inner one as its original.
     covered = {id(patch.original) for patch in every.values()}
+    wrapped: dict[str, list[str]] = {}
     for key, patch in every.items():
         if key not in covered and not patch.intact:
-            section.note(_name(patch.owner, patch.name), "was wrapped again by somebody after redispan")
+            wrapped.setdefault(_wrapper(patch.owner, patch.name), []).append(_name(patch.owner, patch.name))
+    for wrapper, names in sorted(wrapped.items()):
+        shown = ", ".join(names[:_WRAPPED_SHOWN])
+        more = f" and {len(names) - _WRAPPED_SHOWN} more" if len(names) > _WRAPPED_SHOWN else ""
+        section.note("wrapped again", f"after redispan, by {wrapper}: {shown}{more}")
+
+
+def _wrapper(owner: Any, method: str) -> str:
+    """The module of what sits on a method now, as well as it says."""
+    found = vars(owner).get(method)
+    inner = getattr(found, "_self_wrapper", found)  # of wrapt, whose objects pass for what they wrap
+    return str(getattr(inner, "__module__", None) or "somebody")
 
 
 def _name(owner: Any, method: str) -> str:
