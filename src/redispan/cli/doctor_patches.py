@@ -10,7 +10,6 @@ from typing import Any
 
 from redispan.cli.findings import Section
 
-
 _WRAPPED_SHOWN = 2
 
 
