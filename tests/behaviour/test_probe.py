@@ -4,6 +4,7 @@ import contextlib
 import gc
 import logging
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -322,6 +323,31 @@ def test_one_process_of_the_host_probes_and_the_others_read(
         assert len(mine.own()) == 1, "the role is taken over once its holder is gone"
     for end in (*ready, *finish):
         os.close(end)
+
+
+def test_a_probe_that_was_stopped_before_its_thread_ran_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that gets its first turn after the end does not go on for ever."""
+    made: list[tuple[Any, tuple[Any, ...]]] = []
+
+    class Unstarted:
+        def __init__(self, target: Any, args: tuple[Any, ...] = (), **_: Any) -> None:
+            made.append((target, args))
+
+        def start(self) -> None:
+            pass
+
+    monkeypatch.setattr("redispan._client.probe.probe_targets.all_places", lambda: [object()])
+    stopped = Probe(15.0, contextlib.nullcontext)
+    with monkeypatch.context() as patched:
+        patched.setattr("redispan._client.probe.threading.Thread", Unstarted)
+        stopped(None)
+    stopped.stop()
+    monkeypatch.setattr("redispan._client.probe.probe_targets.all_places", list)
+    ((target, args),) = made
+    late = threading.Thread(target=target, args=args, daemon=True)
+    late.start()
+    late.join(5)
+    assert not late.is_alive()
 
 
 def test_the_thread_starts_with_a_target_and_stops(redis_server: RedisServer, instrument: Instrument) -> None:

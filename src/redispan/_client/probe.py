@@ -65,7 +65,9 @@ class Probe:
         if self._thread is None and probe_targets.all_places():
             # Beside the services' folders: programs of one user that share a server share the probe.
             shared = folder.parent if folder is not None else None
-            self._thread = threading.Thread(target=self._run, args=(shared,), name="redispan-probe", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run, args=(shared, self._stopping), name="redispan-probe", daemon=True
+            )
             self._thread.start()
 
     def read(self) -> list[ServerReading]:
@@ -78,8 +80,8 @@ class Probe:
         """What this process read itself: what it alone of the host has to tell."""
         return list(self._own.values())
 
-    def _run(self, shared: Path | None) -> None:
-        stopping = self._stopping
+    def _run(self, shared: Path | None, stopping: threading.Event) -> None:
+        # The event is given, not read: a probe that was stopped before its thread ran has another by then.
         pause_s = FIRST_AFTER_S * _spread(1.0, 1.5)
         while not stopping.wait(pause_s):
             places = probe_targets.all_places()

@@ -27,6 +27,8 @@ _log = logging.getLogger("redispan")
 
 BEAT_S = 1.0
 _FIRST_AFTER_S = 0.05
+_CHORE_S = 2.0
+"""So long the end waits for a chore that is being done."""
 _TIDY_EVERY_BEATS = 20
 _BEATS_AFTER_WORK = 2
 """Work is noted once a second at most, so the beat after the one that saw it may still find something new."""
@@ -74,6 +76,7 @@ class Member:
         self._group = ""
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._at_chores = threading.Lock()
         self._answerer: Answerer | None = None
         self._remains: Remains | None = None
         self._unsaved_beats = 0
@@ -105,26 +108,31 @@ class Member:
         with self._lock:
             if self._thread is not None or not (self.sharing or self.chores):
                 return
-            self._thread = threading.Thread(target=self._run, name="redispan-member", daemon=True)
+            # Given to it: by the time that it runs, it may have been stopped, and these be those of the next one.
+            given = (self._stopping, self._at_chores)
+            self._thread = threading.Thread(target=self._run, args=given, name="redispan-member", daemon=True)
             self._thread.start()
             if not self._registered:
                 self._registered = True
                 atexit.register(self._at_exit)
 
     def stop(self) -> None:
-        """Be a member no more; what this process did is left behind."""
+        """Be a member no more; what this process did is left behind. No chore begins after this."""
         with self._lock:
             if self._thread is None or self._pid != os.getpid():
                 return
+        # Not for ever: a chore that hangs must not hang the program.
+        waited = self._at_chores.acquire(timeout=_CHORE_S)
         self._stopping.set()
+        if waited:
+            self._at_chores.release()
         self._at_exit()
         self._not_started()
 
-    def _run(self) -> None:
-        self._guarded(self._live)
+    def _run(self, stopping: threading.Event, at_chores: threading.Lock) -> None:
+        self._guarded(lambda: self._live(stopping, at_chores))
 
-    def _live(self) -> None:
-        stopping = self._stopping
+    def _live(self, stopping: threading.Event, at_chores: threading.Lock) -> None:
         # The operation that started this goes first: opening a socket beside it would make it slow.
         if stopping.wait(_FIRST_AFTER_S):
             return
@@ -140,7 +148,10 @@ class Member:
             if answerer is not None:
                 self._guarded(self._beat)
             for chore in tuple(self.chores):
-                self._guarded(lambda chore=chore: chore(folder))  # type: ignore[misc]
+                with at_chores:
+                    if stopping.is_set():
+                        return
+                    self._guarded(lambda chore=chore: chore(folder))  # type: ignore[misc]
             if answerer is not None:
                 answerer.serve(BEAT_S)
             else:

@@ -156,6 +156,55 @@ def test_a_chore_that_fails_stops_nothing(service: Service) -> None:
     assert done.wait(10)
 
 
+def test_no_chore_begins_after_the_end(service: Service) -> None:
+    """What a chore would start then, a thread or a port, nobody would ever stop."""
+    member = service.member(1)
+    entered, go = threading.Event(), threading.Event()
+    ended: list[bool] = []
+    begun_late: list[bool] = []
+
+    def first(_: Any) -> None:
+        entered.set()
+        go.wait(10)
+
+    member.chores += [first, lambda _: begun_late.append(bool(ended))]
+    member.start()
+    thread = member._thread
+    assert thread is not None
+    assert entered.wait(10)
+    stopper = threading.Thread(target=lambda: (member.stop(), ended.append(True)))
+    stopper.start()
+    stopper.join(0.3)  # it does not end while the chore is being done; if it does, the next chore begins too late
+    go.set()
+    stopper.join(10)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert True not in begun_late
+
+
+def test_stopped_before_its_thread_ran(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that gets its first turn after the end does not live on by what was made for the next start."""
+    made: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    class Unstarted:
+        def __init__(self, target: Callable[..., None], args: tuple[Any, ...] = (), **_: Any) -> None:
+            made.append((target, args))
+
+        def start(self) -> None:
+            pass
+
+    member = service.member(1)
+    with monkeypatch.context() as patched:
+        patched.setattr("redispan.host_sharing.member.threading.Thread", Unstarted)
+        member.start()
+        member.stop()
+    ((target, args),) = made
+    late = threading.Thread(target=target, args=args, daemon=True)
+    late.start()
+    late.join(5)
+    assert not late.is_alive()
+
+
 def test_windows_do_not_outlive_their_process() -> None:
     """What was going on ends with it; what it has done doesn't."""
     left = totals_only(counted(5))
