@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from redispan._core.ledger import LEDGER
-from redispan._core.records import CLEARED, DETECTED, ERROR_RATE, Alert
+from redispan._core.records import CLEARED, DETECTED, ERROR_RATE, MEMORY_USAGE, POOL_USAGE, Alert
 
 _log = logging.getLogger("redispan")
 
@@ -28,6 +28,9 @@ IDLE_S = 30.0
 """The thread ends after so long without an alert; the next one starts it again."""
 MOMENTARY_NS = 300_000_000_000
 """For Alertmanager a slow operation is an alert that ends after five minutes."""
+
+_AREAS = {MEMORY_USAGE: "server", POOL_USAGE: "pool"}
+"""As the alert rules of collector/prometheus name them, so that the same routes and silences fit."""
 
 Send = Callable[[str, bytes], None]
 
@@ -148,6 +151,7 @@ def _alertmanager(alert: Alert, service: str) -> bytes:
         "alertname": "redispan_" + alert.name,
         # Alertmanager tells alerts apart by their labels, so a cleared one must have those that it fired with.
         "severity": "critical" if alert.name == ERROR_RATE else "warning",
+        "area": _AREAS.get(alert.name, "client"),
         "subject": alert.endpoint,
     }
     more = {"job": service, "server_address": alert.address, "command": alert.command}

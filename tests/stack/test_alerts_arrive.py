@@ -32,8 +32,12 @@ SECRETS = {"smtp_password": "mail-4711", "pagerduty_key": "pager-4711", "inciden
 
 @pytest.fixture(scope="module")
 def troubled(stack: Stack) -> Iterator[Program]:
-    """A program whose calls fail and whose pool is full, zero-code."""
-    environment = stack.program_environment() | {"OTEL_SERVICE_NAME": "troubled"}
+    """A program whose calls fail and whose pool is full, zero-code; it also posts to Alertmanager by itself."""
+    environment = stack.program_environment() | {
+        "OTEL_SERVICE_NAME": "troubled",
+        "OTEL_PYTHON_REDISPAN_ALERT_WEBHOOK": f"{stack.alertmanager.url}/api/v2/alerts",
+        "OTEL_PYTHON_REDISPAN_ALERT_WEBHOOK_FORMAT": "alertmanager",
+    }
     program = Program("troubled", [STARTER, sys.executable, PROGRAMS / "troubled.py"], stack.folder, environment)
     yield program.start()
     program.kill()
@@ -57,6 +61,17 @@ def test_lasting_alert_fires_in_alertmanager(name: str, stack: Stack, troubled: 
         return any(wanted.items() <= alert["labels"].items() for alert in stack.alertmanager.alerts())
 
     eventually(delivered, what=f"{name} in Alertmanager", timeout_s=60)
+
+
+@pytest.mark.parametrize(("name", "area"), [("error_rate", "client"), ("pool_usage", "pool")])
+def test_webhook_is_what_alertmanager_takes(name: str, area: str, stack: Stack, troubled: Program) -> None:
+    """Without Collector and Prometheus in between: what the program posts is an alert with the labels of the rules."""
+    wanted = {"alertname": f"redispan_{name}", "job": "troubled", "area": area}
+
+    def posted() -> bool:
+        return any(wanted.items() <= alert["labels"].items() for alert in stack.alertmanager.alerts())
+
+    eventually(posted, what=f"{name} posted by the program", timeout_s=60)
 
 
 @pytest.mark.parametrize("name", ALERT_NAMES)

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 TRACES = 60
 SPANS_PER_TRACE = 6
+# What the gateways count of spans and alert events.
+COUNTED = {"traces.span.metrics.calls", "traces_service_graph_request_total", "redis.client.alert.events"}
 
 
 @dataclass
@@ -106,6 +108,38 @@ def test_gateways_derive_metrics_and_agents_do_not(fleet: Fleet) -> None:
     for name in ("traces.span.metrics.calls", "redis.client.alert.events"):
         eventually(lambda name=name: max(values(name), default=0) >= 1, what=name)
         assert max(values(name)) == 1, f"{name} is counted by more than one tier"
+
+
+def test_gateways_do_not_write_the_same_series(fleet: Fleet) -> None:
+    """What both gateways count of one service are two series: as one, its value would jump to and fro."""
+    source = Source(fleet.agents[0].url)
+
+    def both_count() -> bool:
+        for _ in range(20):
+            trace_id = secrets.token_hex(16)
+            visit = span("visit", trace_id=trace_id) | {"kind": 2}
+            get = span("GET r:6379", trace_id=trace_id, attributes={"db.system.name": "redis"})
+            source.send_spans(visit, get | {"parentSpanId": visit["spanId"]})
+        for gateway in fleet.gateways:  # a name service would spread the events; here the agents know one address
+            Source(gateway.url).send_logs(log_record(eventName="redis.client.alert.anomaly"))
+        return all({name for name, _ in series_in(sink)} >= COUNTED for sink in fleet.sinks)
+
+    eventually(both_count, what="metrics of both gateways", timeout_s=60, every_s=1)
+    one, other = (series_in(sink) for sink in fleet.sinks)
+    assert {name for name, _ in one & other if name in COUNTED} == set()
+
+
+def series_in(sink: OtlpSink) -> set[tuple[str, str]]:
+    """Name and attributes, resource's included, of all counters that a sink has."""
+    found = set()
+    for _, _, message in sink._messages("resource_metrics"):
+        for resource in message.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for point in metric.sum.data_points:
+                        pairs = sorted(str(pair) for pair in (*resource.resource.attributes, *point.attributes))
+                        found.add((metric.name, "".join(pairs)))
+    return found
 
 
 def test_a_gateway_that_leaves_loses_nothing(fleet: Fleet) -> None:

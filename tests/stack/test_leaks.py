@@ -112,6 +112,26 @@ def test_error_text_is_shortened(leaky: tuple[Source, OtlpSink]) -> None:
     assert "end" in failing.events[0].attributes[1].value.string_value
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"checkout failed: {UNKNOWN}",
+        f"connecting to redis://user:{SECRET}@host:6379/0 ...",
+        f"sent Bearer {SECRET} to the cache",
+    ],
+    ids=["error", "url", "token"],
+)
+def test_a_log_line_that_quotes_a_secret_is_cut(line: str, leaky: tuple[Source, OtlpSink]) -> None:
+    """The program's own log lines are a way out too: what a server's error quotes, and credentials, stay in."""
+    source, sink = leaky
+    begin = line.split(" ", maxsplit=1)[0]
+    source.send_logs(log_record(body={"stringValue": line}))
+    arrived = eventually(
+        lambda: [r for r in sink.log_records() if r.body.string_value.startswith(begin)], what="the line"
+    )
+    assert SECRET not in str(arrived)
+
+
 def test_program_logs_pass_unharmed(leaky: tuple[Source, OtlpSink]) -> None:
     """The obfuscation of Redis commands does not eat the program's own log lines."""
     source, sink = leaky

@@ -52,6 +52,7 @@ class Collector:
                 "OTELCOL_STORAGE_DIR": str(folder / f"queue-{name}"),
                 "OTELCOL_FILE_DIR": str(folder / f"out-{name}"),
                 "OTELCOL_DERIVED_INTERVAL": "1s",
+                "OTELCOL_INSTANCE_ID": name,  # all are on one host
                 # No Redis here: it asks so seldom that it never does during a test.
                 "REDIS_COLLECTION_INTERVAL": "1h",
                 **(environment or {}),
