@@ -1,24 +1,32 @@
 """Fixtures of the behaviours: a client of some kind, and redispan active with telemetry in memory."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from behaviour.every_client import World, open_world
+from behaviour.every_client import World, forget_clusters, open_world
 from redispan import RedispanInstrumentor
 from redispan._core.ledger import LEDGER
 from redispan.testing import TelemetryInMemory
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let cluster tests pass that redis-py's own unclosed sockets would fail."""
+    """Let cluster tests pass that what redis-py's own cluster clients leave open would fail."""
     for item in items:
         callspec = getattr(item, "callspec", None)
         if callspec is not None and "cluster" in str(callspec.params.get("world")):
-            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
-            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+            for message in ("Unclosed ClusterNode", "unclosed.*Connection", "unclosed.*socket", "unclosed transport"):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}:ResourceWarning"))
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster_of_an_earlier_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a cluster client left open goes in the time of its own test, which is told to bear it."""
+    yield
+    if "cluster_server" in request.fixturenames:
+        forget_clusters()
 
 
 @pytest_asyncio.fixture
