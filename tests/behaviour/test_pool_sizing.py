@@ -14,13 +14,15 @@ import redis
 import redis.asyncio
 
 from redispan import pools_in_effect
-from redispan._client import pool_sizing
+from redispan._client import pool_sizing, pool_waiting
 from redispan._core.pools import POOLS, PoolEvent
 from redispan.testing import TelemetryInMemory
 from servers.fault_proxy import FaultProxy
+from servers.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 
+VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
 START, FLOOR, CEILING = 4, 3, 12
 WORKERS, CALLS = 30, 20
 PATIENCE_S = 20
@@ -104,3 +106,43 @@ async def test_the_limit_follows_the_demand(
         told.attributes["redis.client.pool.reason"] == f"from {START} to {START + 1}: callers waited for a connection"
     )
     assert told.attributes["redis.client.pool.limit"] == START + 1
+
+
+def test_a_raised_limit_is_there_for_those_who_wait(
+    instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who queues for a connection to come back opens one of the new ones, instead of waiting on."""
+    monkeypatch.setattr(pool_waiting, "_LOOK_AGAIN_S", 30.0)
+    instrument(
+        pool_sizing="dynamic",
+        pool_max_connections=1,
+        pool_sizing_floor=1,
+        pool_sizing_ceiling=2,
+        pool_wait_s=PATIENCE_S,
+    )
+    client = redis.Redis(host=redis_server.host, port=redis_server.port)
+    pool = client.connection_pool
+    arguments = () if VERSION >= (5, 3) else ("_",)
+    held = pool.get_connection(*arguments)
+    served = [threading.Event(), threading.Event()]
+    done = threading.Event()
+
+    def caller(number: int) -> None:
+        connection = pool.get_connection(*arguments)
+        served[number].set()
+        done.wait(PATIENCE_S)
+        pool.release(connection)
+
+    callers = [threading.Thread(target=caller, args=(number,), daemon=True) for number in range(2)]
+    for waiting, thread in enumerate(callers, 1):
+        thread.start()
+        while len(pool.redispan_state.waiters) < waiting:
+            time.sleep(0.01)
+    pool.release(held)
+    both = [event.wait(5) for event in served]
+    done.set()
+    for thread in callers:
+        thread.join(PATIENCE_S)
+    client.close()
+    pool.disconnect()
+    assert both == [True, True]

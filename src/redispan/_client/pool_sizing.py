@@ -22,16 +22,18 @@ RAISE_PAUSE_S = 1.0
 LOW_USE = 0.5
 
 
-def after_wait(state: PoolState, pool: Any, waited_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-    """A caller waited for a connection: raise the limit."""
+def after_wait(state: PoolState, pool: Any, waited_s: float, clock: Callable[[], float] = time.monotonic) -> int:
+    """A caller waited for a connection: raise the limit. The result is by how many connections."""
     limit = _limit(state, pool)
     now = clock()
     if limit is None or now - state.resized < RAISE_PAUSE_S:
-        return
+        return 0
     state.quiet_since_s = None
     wanted = min(state.settings.pool_sizing_ceiling, limit.ceiling, limit + max(1, math.ceil(limit / 4)))
-    if wanted > limit:
-        _resize(state, pool, limit, wanted, now, waited_s, "callers waited for a connection")
+    if wanted <= limit:
+        return 0
+    _resize(state, pool, limit, wanted, now, waited_s, "callers waited for a connection")
+    return wanted - int(limit)
 
 
 def after_look(state: PoolState, pool: Any, used: int, clock: Callable[[], float] = time.monotonic) -> None:

@@ -185,7 +185,8 @@ def wait_in_thread(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
             wait.ticket.wait(min(remaining_s, _LOOK_AGAIN_S))
     finally:
         waited_s = wait.ended(in_vain=in_vain)
-        pool_sizing.after_wait(state, pool, waited_s)
+        for _ in range(pool_sizing.after_wait(state, pool, waited_s)):
+            wake_one(state)  # those who wait for a connection given back may open one now
     return _exceed(state, pool, get, waited_s)
 
 
@@ -217,7 +218,8 @@ async def wait_in_task(state: PoolState, pool: Any, get: Callable[[], Awaitable[
         raise
     finally:
         waited_s = wait.ended(in_vain=in_vain)
-        pool_sizing.after_wait(state, pool, waited_s)
+        for _ in range(pool_sizing.after_wait(state, pool, waited_s)):
+            wake_one(state)  # those who wait for a connection given back may open one now
     return await _exceed_async(state, pool, get, waited_s)
 
 
