@@ -69,6 +69,7 @@ class Member:
         # Not the id alone: containers that share the folder may have processes of the same id. And one for all the
         # life of the process: what it left when it was stopped and started again must not count twice.
         self._name = f"{self._pid}-{secrets.token_hex(3)}"
+        self._saving = threading.Lock()
         self._not_started()
 
     def _not_started(self) -> None:
@@ -127,7 +128,8 @@ class Member:
         if waited:
             self._at_chores.release()
         self._at_exit()
-        self._not_started()
+        with self._saving:
+            self._not_started()
 
     def _run(self, stopping: threading.Event, at_chores: threading.Lock) -> None:
         self._guarded(lambda: self._live(stopping, at_chores))
@@ -194,8 +196,10 @@ class Member:
             self._tidy()
 
     def _leave_remains(self) -> None:
-        if self._remains is not None:
-            self._remains.leave(self._name, self._group, self._remains_of(self._snapshot()))
+        # Whoever is being stopped on another thread must not write down, last of all, that it belongs to no group.
+        with self._saving:
+            if self._remains is not None:
+                self._remains.leave(self._name, self._group, self._remains_of(self._snapshot()))
 
     def _tidy(self) -> None:
         """Keep the folder small: sockets and files of processes that ended."""

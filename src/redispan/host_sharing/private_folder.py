@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def require_private(folder: Path) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file at once: nobody ever reads half of it."""
-    passing = path.with_name(f".{path.name}.{os.getpid()}")
+    # A name of this thread's: another one of this process may be at the same file.
+    passing = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from redispan.host_sharing.answering import Answerer
 from redispan.host_sharing.asking import ask
-from redispan.host_sharing.private_folder import UnsafeFolderError, folder_of, open_folder, service_of
+from redispan.host_sharing.private_folder import UnsafeFolderError, folder_of, open_folder, service_of, write_whole
 from redispan.host_sharing.remains import FOLD_FROM, Remains
 from redispan.host_sharing.role_lock import RoleLock
 
@@ -104,6 +104,31 @@ def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     target.parent.symlink_to(elsewhere)
     with pytest.raises(UnsafeFolderError):
         open_folder(target)
+
+
+def test_nobody_reads_half_of_what_several_threads_write(folder: Path) -> None:
+    """A thread that ends and one that stops it may write the same file at once: what is there is always whole."""
+    path, faults = folder / "one.left", []
+    write_whole(path, b"x" * 50_000)
+
+    def write() -> None:
+        try:
+            for _ in range(300):
+                write_whole(path, b"x" * 50_000)
+        except OSError as fault:
+            faults.append(fault)
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    sizes = set()
+    while any(writer.is_alive() for writer in writers):
+        sizes.add(len(path.read_bytes()))
+    for writer in writers:
+        writer.join()
+    assert faults == []
+    assert sizes <= {50_000}
+    assert [one.name for one in folder.iterdir()] == ["one.left"]
 
 
 def test_services_are_told_apart_by_their_name() -> None:
