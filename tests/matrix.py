@@ -82,7 +82,7 @@ def declared_floors() -> tuple[str, ...]:
 
 
 JOBS = (
-    # Longest first: with two at a time, the last one to start decides when the run ends.
+    # Longest first: with a few at a time, the last one to start decides when the run ends.
     Job("oldest-everything", declared_floors(), "3.10", CORE),
     Job("python-3.10", python="3.10", folders=CORE),
     Job("python-3.12", python="3.12", folders=CORE),
@@ -178,7 +178,7 @@ def main() -> int:
     """Run the chosen jobs and print one line for each, and the log of each that failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *[job.name for job in JOBS]])
-    parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
+    parser.add_argument("--jobs", type=int, default=3, help="how many at a time (3: they wait more than they compute)")
     parser.add_argument("--list", action="store_true", help="only name the jobs")
     options = parser.parse_args()
     chosen = [job for job in JOBS if job.name in options.names or not options.names]
