@@ -83,7 +83,7 @@ def declared_floors() -> tuple[str, ...]:
 
 JOBS = (
     # Longest first: with a few at a time, the last one to start decides when the run ends.
-    Job("oldest-everything", declared_floors(), "3.10", CORE),
+    Job("oldest-everything", declared_floors(), "3.10", folders=CORE),
     Job("python-3.10", python="3.10", folders=CORE),
     Job("python-3.12", python="3.12", folders=CORE),
     Job("python-3.13", python="3.13", folders=CORE),
