@@ -112,6 +112,9 @@ def test_redis_down_is_said(telemetry: TelemetryInMemory, new_redis_server: Any)
     health = redispan.health_report("process")
     assert health.status == "unhealthy"
     assert "can't be reached" in health.reasons[0].what
+    window = redispan.performance_report("process").window
+    assert window.errors == 10
+    assert window.under_target == pytest.approx(1 / 11), "a call that fails at once is not quick"
     for report in (redispan.performance_report, redispan.connection_pool_report, redispan.cache_patterns_report):
         json.dumps(report("process").as_data())
     codes = {"performance": 200, "connection-pool": 200, "cache-patterns": 200, "page-data": 200, "health": 503}

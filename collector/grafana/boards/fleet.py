@@ -59,7 +59,7 @@ FLEET = Board(
                 Panel(
                     "Within 100 ms",
                     "percentunit",
-                    "Share within the target.",
+                    "Share that succeeds within the target.",
                     [("min by (job) (job:db_client_operation_within_100ms:ratio_rate5m)", "{{job}}")],
                     highest=1,
                 ),

@@ -89,11 +89,10 @@ def quantile(share: float, metric: str, selector: str, by: str = "") -> str:
 
 
 def within(limit: str, selector: str) -> str:
-    """Share of operations that stayed below a limit which is a bucket of the histogram."""
-    return (
-        f'sum(rate({DURATION}_bucket{{{selector},le="{limit}"}}[$__rate_interval]))'
-        f" / sum(rate({DURATION}_count{{{selector}}}[$__rate_interval]))"
-    )
+    """Share of operations that succeeded within a limit which is a bucket of the histogram."""
+    quick = f'rate({DURATION}_bucket{{{selector},le="{limit}"%s}}[$__rate_interval])'
+    succeeded, any_end = quick % ',error_type=""', quick % ""
+    return f"(sum({succeeded}) or sum({any_end}) * 0) / sum(rate({DURATION}_count{{{selector}}}[$__rate_interval]))"
 
 
 def or_zero(expression: str) -> str:

@@ -59,7 +59,7 @@ OVERVIEW = Board(
                 Panel(
                     "Within 100 ms",
                     "percentunit",
-                    "Share of operations within the target; below 99 % an alert fires.",
+                    "Share of operations that succeed within the target; below 99 % an alert fires.",
                     [(within("0.1", CLIENT), "")],
                     "stat",
                     limits=WITHIN_LIMITS,

@@ -80,7 +80,7 @@ class Facts:
     def _latency(self, window: Window, per_s: float | None = None) -> Latency:
         return latency_of(
             [entry[DURATION] for entry in window],
-            sum(1 for entry in window if entry[ERROR] is not None),
+            [entry[DURATION] for entry in window if entry[ERROR] is not None],
             self._per_s(window) if per_s is None else per_s,
             sum(entry[WAIT] for entry in window),
         )

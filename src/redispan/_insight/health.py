@@ -53,9 +53,9 @@ def error_points(rate: float) -> float:
     return min(50.0, 300.0 * rate)
 
 
-def target_points(under_target: float) -> float:
+def target_points(over_target: float) -> float:
     """One operation in a hundred beyond 100 ms costs 2.5 points; from one in ten on they cost 25."""
-    return min(25.0, 250.0 * (1.0 - under_target))
+    return min(25.0, 250.0 * over_target)
 
 
 def tail_points(p99_ms: float, slow_ms: float) -> float:
@@ -84,8 +84,8 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     recent = facts.recent
     if recent.operations >= _MINIMUM:
         yield Reason(f"{recent.error_rate:.1%} of the recent operations failed", error_points(recent.error_rate))
-        under, p99_ms = recent.under_target or 0.0, recent.p99_ms or 0.0
-        yield Reason(f"{1 - under:.1%} of the recent operations took {TARGET_MS:.0f} ms or more", target_points(under))
+        over, p99_ms = recent.over_target or 0.0, recent.p99_ms or 0.0
+        yield Reason(f"{over:.1%} of the recent operations took {TARGET_MS:.0f} ms or more", target_points(over))
         yield Reason(
             f"the slowest hundredth of the recent operations took {p99_ms:.1f} ms or more",
             tail_points(p99_ms, facts.thresholds["slow_alert_ms"]),
@@ -108,7 +108,7 @@ def _checks(facts: Facts) -> Iterator[Check]:
     for name, value, threshold, unit in (
         ("error_rate", recent.error_rate if recent.operations else None, limits["error_rate"], "1"),
         ("p99", recent.p99_ms, limits["slow_alert_ms"], "ms"),
-        ("outside_target", None if recent.under_target is None else 1 - recent.under_target, 0.01, "1"),
+        ("outside_target", recent.over_target, 0.01, "1"),
     ):
         yield _check(name, value, threshold, unit)
     for pool in facts.pools:

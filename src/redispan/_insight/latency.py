@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,8 @@ class Latency:
         p95_ms: 95 % took no longer.
         p99_ms: 99 % took no longer.
         p999_ms: 99.9 % took no longer.
-        under_target: Share that took less than 100 ms, 0 to 1.
+        under_target: Share that succeeded in less than 100 ms, 0 to 1: what fails at once is not quick.
+        over_target: Share that took 100 ms or more, failed or not, 0 to 1.
         pool_wait_share: Share of all time that went into waiting for a connection of the pool, 0 to 1.
     """
 
@@ -44,6 +46,7 @@ class Latency:
     p99_ms: float | None = None
     p999_ms: float | None = None
     under_target: float | None = None
+    over_target: float | None = None
     pool_wait_share: float | None = None
 
 
@@ -58,12 +61,12 @@ def quantile(ordered: Sequence[int], share: float) -> int:
     return ordered[min(max(rank, 1), len(ordered)) - 1]
 
 
-def latency_of(durations_ns: Sequence[int], errors: int, per_s: float, pool_wait_ns: int = 0) -> Latency:
+def latency_of(durations_ns: Sequence[int], failed_ns: Sequence[int], per_s: float, pool_wait_ns: int = 0) -> Latency:
     """Compute the figures.
 
     Args:
         durations_ns: One duration per operation, in any order.
-        errors: How many of them failed.
+        failed_ns: The durations of those among them that failed.
         per_s: Their rate.
         pool_wait_ns: Time that all of them together waited for a connection.
     """
@@ -73,15 +76,17 @@ def latency_of(durations_ns: Sequence[int], errors: int, per_s: float, pool_wait
     ordered = sorted(durations_ns)
     total_ns = sum(ordered)
     target_ns = TARGET_MS * 1e6
+    quick = bisect_left(ordered, target_ns)
     return Latency(
         operations=count,
-        errors=errors,
-        error_rate=errors / count,
+        errors=len(failed_ns),
+        error_rate=len(failed_ns) / count,
         operations_per_s=per_s,
         min_ms=ordered[0] / 1e6,
         mean_ms=total_ns / count / 1e6,
         max_ms=ordered[-1] / 1e6,
-        under_target=sum(1 for duration in ordered if duration < target_ns) / count,
+        under_target=(quick - sum(1 for duration in failed_ns if duration < target_ns)) / count,
+        over_target=(count - quick) / count,
         pool_wait_share=min(1.0, pool_wait_ns / total_ns) if total_ns else 0.0,
         **{name: quantile(ordered, share) / 1e6 for name, share in QUANTILES},
     )

@@ -70,7 +70,7 @@ class Totals:
         errors: How many failed.
         mean_ms: Their average duration.
         max_ms: The longest.
-        under_target: Share that took less than 100 ms.
+        under_target: Share that succeeded in less than 100 ms.
     """
 
     operations: int = 0

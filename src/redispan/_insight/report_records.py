@@ -21,7 +21,7 @@ from redispan._insight.report_figures import (
     WorkFigures,
 )
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 

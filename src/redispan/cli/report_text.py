@@ -39,7 +39,7 @@ def _latency(window: Data) -> str:
     return (
         f"{window['operations']} operations: {window['operations_per_s']:.1f}/s, p50 {ms(window['p50_ms'])}, "
         f"p95 {ms(window['p95_ms'])}, p99 {ms(window['p99_ms'])}, slowest {ms(window['max_ms'])}, "
-        f"{share(window['under_target'])} under 100 ms, {share(window['error_rate'])} failed"
+        f"{share(window['under_target'])} within 100 ms, {share(window['error_rate'])} failed"
     )
 
 

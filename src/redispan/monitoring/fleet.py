@@ -102,7 +102,11 @@ def _service_queries(window: str) -> dict[str, str]:
         "p50_ms": quantile_ms(0.5),
         "p95_ms": quantile_ms(0.95),
         "p99_ms": quantile_ms(0.99),
-        "within_100ms_per_s": "sum by (job) (" + rate("bucket", ',le="0.1"') + ")",
+        "within_100ms_per_s": (
+            # What failed at once was not quick; where all of it failed the share is 0, not unknown.
+            "sum by (job) (" + rate("bucket", ',le="0.1",error_type=""') + ")"
+            " or sum by (job) (" + rate("bucket", ',le="0.1"') + ") * 0"
+        ),
         "fullest_pool": f"max by (job) ({used} / ({limit} > 0))",
         "connections_used": 'sum by (job) (db_client_connection_count{db_client_connection_state="used"})',
         "waiting": "sum by (job) (db_client_connection_pending_requests)",

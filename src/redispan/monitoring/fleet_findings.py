@@ -21,7 +21,7 @@ class Service:
         p50_ms: Half of them are quicker.
         p95_ms: 95 % are quicker.
         p99_ms: 99 % are quicker.
-        within_100ms: Share within the target.
+        within_100ms: Share that succeeded within the target.
         fullest_pool: Highest share of a pool in use.
         connections_used: Connections in use.
         waiting: Callers that wait for a connection now.
@@ -99,7 +99,7 @@ _SERVICE_RULES: tuple[_ServiceRule, ...] = (
     (WARNING, lambda s: s.p95_ms, lambda v: v > 50,
      "p95 is {value:.0f} ms; if one command is slow look at the code, if all are look at server and network"),
     (WARNING, lambda s: s.within_100ms, lambda v: v < 0.99,
-     "only {value:.1%} of operations stay below 100 ms"),
+     "only {value:.1%} of operations succeed within 100 ms"),
     (INFO, lambda s: s.slow_operations, lambda v: v >= 1,
      "{value:.0f} slow operations; search the traces for redis.client.operation.slow=true"),
     (INFO, lambda s: s.telemetry_errors, lambda v: v >= 1,

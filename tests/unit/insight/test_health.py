@@ -24,7 +24,7 @@ def test_points_never_fall_when_things_get_worse(one: float, other: float) -> No
     """More errors, fewer operations on target, a longer tail, fuller pools: never fewer points."""
     better, worse = sorted((one, other))
     assert error_points(better) <= error_points(worse)
-    assert target_points(1 - better) <= target_points(1 - worse)
+    assert target_points(better) <= target_points(worse)
     assert tail_points(better * 1000, 50) <= tail_points(worse * 1000, 50)
     assert fullness_points(better) <= fullness_points(worse)
 
@@ -86,6 +86,16 @@ def test_a_worker_that_only_blocks_sees_its_server_go() -> None:
     gone = [entry(age_s=1, command="BLPOP", error="redis.exceptions.ConnectionError") for _ in range(5)]
     found = health(endpoints={"cache:6379/0": endpoint([entry(age_s=500)], gone)})
     assert "can't be reached" in found.reasons[0].what
+
+
+def test_what_fails_at_once_is_not_quick_and_not_slow() -> None:
+    """Refused in no time, an operation met no target; but it costs points as a failure, not as a slow one as well."""
+    facts = Facts(snapshot([entry(error="OOM", ms=0.2) for _ in range(20)]))
+    for figures in (facts.window, facts.totals, facts.commands[0].window):
+        assert figures.under_target == 0
+    assert facts.window.over_target == 0
+    (reason,) = judge(facts).reasons
+    assert "failed" in reason.what
 
 
 def test_a_past_outage_leaves_the_score() -> None:

@@ -15,7 +15,7 @@ durations = st.lists(st.integers(min_value=0, max_value=10**10), min_size=1, max
 @given(durations)
 def test_percentiles_are_the_sorted_truth(values: list[int]) -> None:
     """A percentile is the smallest value that so many of all values don't exceed, for any window."""
-    latency = latency_of(values, 0, 1.0)
+    latency = latency_of(values, [], 1.0)
     shares = {"p50_ms": Fraction(1, 2), "p95_ms": Fraction(19, 20), "p99_ms": Fraction(99, 100)}
     for name, share in {**shares, "p999_ms": Fraction(999, 1000)}.items():
         truth = next(v for v in sorted(values) if sum(1 for other in values if other <= v) >= share * len(values))
@@ -24,20 +24,22 @@ def test_percentiles_are_the_sorted_truth(values: list[int]) -> None:
 
 @given(durations, st.data())
 def test_the_other_figures_are_those_of_plain_arithmetic(values: list[int], data: st.DataObject) -> None:
-    """Minimum, maximum, mean, error rate and the share under 100 ms are what counting by hand gives."""
-    errors = data.draw(st.integers(min_value=0, max_value=len(values)))
-    latency = latency_of(values, errors, 3.0)
+    """Minimum, maximum, mean, error rate and the shares within 100 ms and beyond are what counting by hand gives."""
+    failed = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
+    latency = latency_of(values, [v for v, bad in zip(values, failed, strict=True) if bad], 3.0)
     assert latency.operations == len(values)
-    assert latency.error_rate == errors / len(values)
+    assert latency.error_rate == sum(failed) / len(values)
     assert (latency.min_ms, latency.max_ms) == (min(values) / 1e6, max(values) / 1e6)
     assert latency.mean_ms == pytest.approx(sum(values) / len(values) / 1e6)
-    assert latency.under_target == sum(v < 100_000_000 for v in values) / len(values)
+    succeeded = [v for v, bad in zip(values, failed, strict=True) if not bad]
+    assert latency.under_target == sum(v < 100_000_000 for v in succeeded) / len(values)
+    assert latency.over_target == sum(v >= 100_000_000 for v in values) / len(values)
 
 
 @given(durations)
 def test_percentiles_are_ordered(values: list[int]) -> None:
     """No percentile is above a higher one, nor outside minimum and maximum."""
-    found = latency_of(values, 0, 1.0)
+    found = latency_of(values, [], 1.0)
     ordered = [found.min_ms, found.p50_ms, found.p95_ms, found.p99_ms, found.p999_ms, found.max_ms]
     assert ordered == sorted(ordered)
 

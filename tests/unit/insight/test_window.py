@@ -38,7 +38,7 @@ def test_window_and_totals_are_exact(added: list, size: int) -> None:
         assert figures[ERRORS] == sum(entry[3] is not None for entry in own)
         assert figures[MAX_NS] == max(entry[1] for entry in own)
         assert figures[2] == sum(entry[1] for entry in own)
-        assert figures[4] == sum(entry[1] < 100_000_000 for entry in own)
+        assert figures[4] == sum(entry[1] < 100_000_000 and entry[3] is None for entry in own)
         assert figures[5] == sum(entry[4] for entry in own)
     assert error_types == {
         kind: sum(entry[3] == kind for entry in added) for kind in {entry[3] for entry in added} - {None}

@@ -8,15 +8,15 @@ from redispan._insight.facts import Facts
 from redispan._insight.report_figures import Finding
 
 MINIMUM = 100
-SHARE = 0.99
+SHARE = 0.01
 
 
 def look(facts: Facts) -> Iterator[Finding]:
     """More than one in a hundred recent operations missed the target."""
     recent = facts.recent
-    if recent.operations < MINIMUM or recent.under_target is None or recent.under_target >= SHARE:
+    if recent.operations < MINIMUM or recent.over_target is None or recent.over_target <= SHARE:
         return
-    slowest = next((found for found in facts.commands if (found.window.under_target or 1.0) < SHARE), None)
+    slowest = next((found for found in facts.commands if (found.window.over_target or 0.0) > SHARE), None)
     culprit = f"; slowest command: {slowest.command}" if slowest is not None else ""
     share = recent.pool_wait_share or 0.0
     change = (
@@ -27,8 +27,8 @@ def look(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         "outside_target",
         2,
-        f"{1 - recent.under_target:.1%} of the recent operations took 100 ms or more",
+        f"{recent.over_target:.1%} of the recent operations took 100 ms or more",
         f"of {recent.operations} operations; p99 {recent.p99_ms or 0:.1f} ms{culprit}",
         change,
-        {"under_target": recent.under_target, "p99_ms": recent.p99_ms or 0.0, "pool_wait_share": share},
+        {"over_target": recent.over_target, "p99_ms": recent.p99_ms or 0.0, "pool_wait_share": share},
     )
