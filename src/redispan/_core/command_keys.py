@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from redispan._core.plain_values import plain
+
 READ_OPTIONS = {"COUNT": 1, "BLOCK": 1, "GROUP": 2, "NOACK": 0, "CLAIM": 1, "MAXCOUNT": 1, "MAXSIZE": 1}
 """Options of XREAD and XREADGROUP with how many values follow each."""
 
@@ -129,18 +131,17 @@ def _after_words(rule: KeyRule, arguments: Sequence[object]) -> Sequence[int]:
 
 def as_word(value: object) -> str:
     """An option word in upper case; empty for anything that can't be one."""
-    if isinstance(value, str):
-        word = str.__str__(value) if len(value) <= _LONGEST_WORD else ""
-    elif isinstance(value, (bytes, bytearray)) and len(value) <= _LONGEST_WORD:
-        word = bytes(value).decode("ascii", "replace")
-    else:
+    found = plain(value)
+    if not isinstance(found, (str, bytes, bytearray)) or len(found) > _LONGEST_WORD:
         return ""
+    word = found if isinstance(found, str) else found.decode("ascii", "replace")
     return word.upper() if word.isascii() else ""
 
 
 def as_int(value: object) -> int | None:
     """A whole number as redis-py would send it; None for anything else."""
-    if isinstance(value, int):
-        return int(value)
+    found = plain(value)
+    if isinstance(found, int):
+        return int(found)
     word = as_word(value)
     return int(word) if word.isdigit() else None

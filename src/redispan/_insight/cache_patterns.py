@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from redispan._core.command_keys import as_word
 from redispan._core.commands import CommandInfo, key_arguments
 from redispan._insight.key_patterns import PatternTable
 
@@ -15,6 +16,8 @@ FAMILIES_LIMIT = 64
 _READS_ONE = frozenset({"GET", "HGET", "GETEX", "LINDEX", "ZSCORE", "JSON.GET", "DUMP"})
 _READS_MANY = frozenset({"MGET", "HMGET", "JSON.MGET", "ZMSCORE"})
 _READS_COLLECTION = frozenset({"HGETALL", "SMEMBERS", "LRANGE", "ZRANGE", "HVALS", "HKEYS", "XRANGE"})
+_COLLECTIONS = frozenset({list, tuple, set, frozenset, dict})
+"""Only of these the size is asked: one of the program's own classes, made by a response callback, may not have any."""
 _WITH_TTL = frozenset({"SETEX", "PSETEX", "GETEX"})
 _SETS = frozenset({"SET", "SETNX", "MSET", "GETSET", "MSETNX"})
 _TTL_WORDS = frozenset({"EX", "PX", "EXAT", "PXAT", "KEEPTTL"})
@@ -140,7 +143,7 @@ def usage_of(info: CommandInfo, args: Sequence[Any], response: Any, weight: floa
     if name in _EXPIRES or name in _WITH_TTL:
         usage.expiring_sets = weight
     elif name in _SETS:
-        expires = any(isinstance(word, (str, bytes)) and _word(word) in _TTL_WORDS for word in args[3:])
+        expires = any(as_word(word) in _TTL_WORDS for word in args[3:])
         usage.expiring_sets, usage.lasting_sets = (weight, 0.0) if expires and name == "SET" else (0.0, weight)
     return usage
 
@@ -149,28 +152,29 @@ def hits_and_misses(name: str, response: Any) -> tuple[int, int]:
     """How many of the values asked for were there, and how many were not."""
     if name in _READS_ONE:
         return (0, 1) if response is None else (1, 0)
-    if name in _READS_MANY and isinstance(response, (list, tuple)):
+    if name in _READS_MANY and type(response) in (list, tuple):
         misses = sum(1 for value in response if value is None)
         return len(response) - misses, misses
-    if name in _READS_COLLECTION and hasattr(response, "__len__"):
+    if name in _READS_COLLECTION and type(response) in _COLLECTIONS:
         return (1, 0) if len(response) else (0, 1)
     return 0, 0
 
 
 def size_of(value: Any) -> int:
     """About how many bytes a value takes on the wire; only the first items of a collection are looked at."""
-    if isinstance(value, (bytes, str, bytearray, memoryview)):
-        return len(value)
-    if isinstance(value, dict):
+    if isinstance(value, (bytes, str)):
+        return _length(value)
+    if isinstance(value, memoryview):
+        return value.nbytes
+    kind = type(value)
+    if kind is dict:
         return size_of(list(value.keys())[:_ITEMS_MEASURED]) + size_of(list(value.values())[:_ITEMS_MEASURED])
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if kind in _COLLECTIONS:
         items = [item for item, _ in zip(value, range(_ITEMS_MEASURED), strict=False)]
-        measured = sum(len(item) if isinstance(item, (bytes, str)) else 8 for item in items)
+        measured = sum(_length(item) if isinstance(item, (bytes, str)) else 8 for item in items)
         return round(measured * len(value) / len(items)) if items else 0
     return 0 if value is None else 8
 
 
-def _word(word: str | bytes) -> str:
-    if len(word) > 8:
-        return ""
-    return (word.decode("latin-1") if isinstance(word, bytes) else word).upper()
+def _length(text: bytes | str) -> int:
+    return str.__len__(text) if isinstance(text, str) else bytes.__len__(text)

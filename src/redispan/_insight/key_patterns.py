@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from redispan._core.plain_values import plain
+
 PATTERNS_LIMIT = 200
 WORDS_PER_PLACE = 12
 OVERFLOW = ("{other keys}",)
@@ -43,10 +45,11 @@ Figures = TypeVar("Figures", bound=Mergeable)
 
 def text_of(key: object) -> str:
     """A key as bounded text; empty if it is none."""
-    if isinstance(key, (bytes, bytearray, memoryview)):
-        return bytes(key[:_KEY_LENGTH]).decode("utf-8", "replace")
-    if isinstance(key, (str, int)) and not isinstance(key, bool):
-        return str(key)[:_KEY_LENGTH]
+    found = plain(key)
+    if isinstance(found, (bytes, bytearray, memoryview)):
+        return bytes(found[:_KEY_LENGTH]).decode("utf-8", "replace")
+    if isinstance(found, (str, int)) and not isinstance(found, bool):
+        return str(found)[:_KEY_LENGTH]
     return ""
 
 

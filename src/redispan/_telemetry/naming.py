@@ -7,6 +7,7 @@ from typing import Any
 
 from redispan._core.commands import CommandInfo, identify
 from redispan._core.operation import Endpoint, Operation
+from redispan._core.plain_values import plain
 from redispan._semconv import attributes as names
 from redispan._semconv.names import span_name
 from redispan._semconv.opt_in import old_attributes
@@ -113,7 +114,7 @@ class Namer:
     @staticmethod
     def _is_plain(info: CommandInfo, args: Any) -> bool:
         # The text depends on the number of arguments alone only if the name took exactly the first of them.
-        return isinstance(args[0], str) and args[0] == info.name
+        return type(args[0]) is str and args[0] == info.name
 
     def _prepare(self, endpoint: Endpoint, info: CommandInfo) -> Prepared:
         attributes: dict[str, Any] = {names.DB_SYSTEM_NAME: names.REDIS, names.DB_OPERATION_NAME: info.name}
@@ -148,7 +149,8 @@ class Namer:
         command, args = operation.info.name.upper(), operation.args
         if command not in PROCEDURE_COMMANDS or len(args) < 2:
             return None
-        raw = args[1].decode("ascii", "replace") if isinstance(args[1], bytes) else args[1]
+        given = plain(args[1])
+        raw = given.decode("ascii", "replace") if isinstance(given, bytes) else given
         if not isinstance(raw, str):
             return None
         if raw not in self._procedures:
@@ -156,7 +158,7 @@ class Namer:
             if len(self._procedures) >= _PROCEDURES_LIMIT or not looks_right.fullmatch(raw):
                 return None
             self._procedures.add(raw)
-        return str(raw)
+        return raw
 
     def _batch_attributes(self, operation: Operation, prepared: Prepared) -> dict[str, Any]:
         batch = operation.batch

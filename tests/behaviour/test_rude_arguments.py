@@ -1,0 +1,90 @@
+"""Arguments of classes that raise whatever is asked of them: telemetry asks nothing, and goes on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from redispan._client import calls, endpoints
+from redispan._client.recorder import Recorder
+from redispan._core.commands import COMMANDS
+from redispan._core.ledger import LEDGER
+from redispan.instrumentor import RedispanInstrumentor
+from redispan.testing import TelemetryInMemory
+
+
+def refuse(*_: object, **__: object) -> Any:
+    """Any question that may be put to an object."""
+    raise RuntimeError("do not touch")
+
+
+# fmt: off
+QUESTIONS = (
+    "__bool__", "__bytes__", "__contains__", "__eq__", "__float__", "__format__", "__getitem__", "__hash__",
+    "__index__", "__int__", "__iter__", "__len__", "__lt__", "__ne__", "__repr__", "__str__", "decode", "encode",
+    "isdecimal", "isprintable", "lower", "partition", "split", "strip", "upper",
+)
+# fmt: on
+
+
+def rude(kind: type, *value: object) -> Any:
+    """An object of a subclass that answers nothing."""
+    return type("Rude", (kind,), {name: refuse for name in QUESTIONS if kind is object or hasattr(kind, name)})(*value)
+
+
+ARGUMENTS = {
+    "text": lambda: rude(str, "a" * 40),
+    "bytes": lambda: rude(bytes, b"a" * 40),
+    "int": lambda: rude(int, 3),
+    "object": lambda: rude(object),
+}
+WORDS = {
+    "text": lambda: rude(str, "GET"),
+    "line": lambda: rude(str, "GET key"),
+    "bytes": lambda: rude(bytes, b"GET"),
+    "int": lambda: rude(int, 1),
+    "object": lambda: rude(object),
+}
+
+
+def recorder() -> Recorder:
+    """The recorder in effect."""
+    return RedispanInstrumentor()._patches._recorders[0]
+
+
+@pytest.fixture
+def call() -> Callable[..., Any]:
+    """What a client's method is to its caller, in front of a client whose answers are as rude."""
+    answer = rude(object)
+    endpoint = endpoints.intern("rude.example.com", 6379, "0")
+    shell = calls.call_shell(lambda self, *args: answer, recorder(), calls.of_command(recorder(), lambda _: endpoint))
+    return lambda *args: shell(object(), *args) is answer
+
+
+@pytest.mark.parametrize("mode", ["hidden", "keys", "off"])
+@pytest.mark.parametrize("kind", ARGUMENTS)
+def test_rude_arguments_cost_no_span(
+    instrument: Callable[..., TelemetryInMemory], request: pytest.FixtureRequest, mode: str, kind: str
+) -> None:
+    """Every command with arguments and an answer that raise at any question: the caller gets it, and a span is told."""
+    told = instrument(query_text=mode)
+    call = request.getfixturevalue("call")
+    for name in COMMANDS:
+        assert call(name, *(ARGUMENTS[kind]() for _ in range(4)))
+        assert call(*name.split(), ARGUMENTS[kind]())
+    assert len(told.spans()) == 2 * len(COMMANDS)
+    assert not LEDGER.read("telemetry_errors")
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_rude_command_costs_no_span(
+    instrument: Callable[..., TelemetryInMemory], request: pytest.FixtureRequest, kind: str
+) -> None:
+    """The same for the word that names the command."""
+    told = instrument()
+    call = request.getfixturevalue("call")
+    for _ in range(2):
+        assert call(WORDS[kind](), "key")
+    assert {span.attributes["db.operation.name"] for span in told.spans()} <= {"GET", "_OTHER"}
+    assert len(told.spans()) == 2
+    assert not LEDGER.read("telemetry_errors")
