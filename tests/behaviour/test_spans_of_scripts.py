@@ -44,6 +44,28 @@ async def test_script_that_fails_is_one_failed_span(world: World, told: Telemetr
     assert "redis.error_reply" not in span.to_json()
 
 
+@with_clusters
+@pytest.mark.parametrize("names", [True, False])
+async def test_batch_of_one_script_is_named_after_it(world: World, instrument, names: bool):
+    """A batch that calls the same procedure throughout says which, and one that calls two does not."""
+    told = instrument(script_names=names)
+    client = world.client()
+    one, other = await settle(client.script_load("return 1")), await settle(client.script_load("return 2"))
+    told.clear()
+    for called in ((one, one), (one.encode(), one), (one, other)):
+        pipeline = world.pipeline(client)
+        for sha in called:
+            pipeline.execute_command("EVALSHA", sha, 1, "k")
+        await settle(pipeline.execute())
+    same, spelled_twice, different = told.spans()
+    for span in (same, spelled_twice):
+        assert span.attributes["db.operation.name"] == "PIPELINE EVALSHA"
+        assert span.attributes["db.stored_procedure.name"] == one
+        assert span.name == "PIPELINE EVALSHA" + (f" {one}" if names else world.target("k"))
+    assert "db.stored_procedure.name" not in different.attributes
+    assert different.name == "PIPELINE EVALSHA" + world.target("k")
+
+
 @sync_and_async
 async def test_script_in_a_pipeline_is_part_of_the_batch(world: World, told: TelemetryInMemory):
     """A script called on a pipeline is queued: no span until the pipeline is executed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from redispan._core.commands import CommandInfo, identify
@@ -82,11 +83,9 @@ class Namer:
         prepared = series.span
         if prepared is None or prepared.generation != self.generation:
             prepared = series.span = self._prepare(operation.endpoint, info)
-        if operation.batch is not None:
-            return prepared.name, self._with_old(self._batch_attributes(operation, prepared))
+        if operation.batch is not None or prepared.procedure:
+            return self._particular(operation, prepared)
         args = operation.args
-        if prepared.procedure:
-            return self._procedure(operation, prepared)
         if self._mode == "hidden" and (found := prepared.by_count.get(len(args))) is not None:
             return prepared.name, found
         attributes = dict(prepared.attributes)
@@ -107,7 +106,7 @@ class Namer:
         """Span name (None: unchanged) and server attributes once the answering server is known."""
         endpoint = operation.endpoint
         name: str | None = span_name(operation.info.name, endpoint.address, endpoint.port)
-        if self._script_names and self._procedure_name(operation) is not None:
+        if self._script_names and self._procedure_of(operation) is not None:
             name = None
         return name, self._with_old(_server_attributes(endpoint))
 
@@ -131,22 +130,38 @@ class Namer:
             generation=self.generation,
         )
 
-    def _procedure(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:
+    def _particular(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:
+        """Of a batch, or a call of a script or function: what depends on more than the command and its endpoint."""
         attributes = dict(prepared.attributes)
         name = prepared.name
-        procedure = self._procedure_name(operation)
+        procedure = self._procedure_of(operation)
         if procedure is not None:
             attributes[names.DB_STORED_PROCEDURE_NAME] = procedure
             if self._script_names:
                 name = f"{operation.info.name} {procedure}"
-        text = query_text(operation.info, operation.args, self._mode, self._limit)
-        if text is not None:
-            attributes[names.DB_QUERY_TEXT] = text
+        batch = operation.batch
+        if batch is not None:
+            attributes[names.DB_OPERATION_BATCH_SIZE] = len(batch.commands)
+        if self._mode != "off":
+            attributes[names.DB_QUERY_TEXT] = self._text(operation)
         return name, self._with_old(attributes)
 
-    def _procedure_name(self, operation: Operation) -> str | None:
+    def _procedure_of(self, operation: Operation) -> str | None:
+        """The script or function that is called; of a batch the one that all of it calls."""
+        batch = operation.batch
+        if batch is None:
+            return self._procedure_name(operation.info, operation.args)
+        if len(batch.census) != 1:
+            return None
+        (info,) = batch.census
+        first = self._procedure_name(info, batch.commands[0])
+        if first is None or any(self._procedure_name(info, args) != first for args in batch.commands):
+            return None
+        return first
+
+    def _procedure_name(self, info: CommandInfo, args: Sequence[Any]) -> str | None:
         """Function name or sha1, if it looks like one: anything else may be a value put there by mistake."""
-        command, args = operation.info.name.upper(), operation.args
+        command = info.name.upper()
         if command not in PROCEDURE_COMMANDS or len(args) < 2:
             return None
         given = plain(args[1])
@@ -160,18 +175,10 @@ class Namer:
             self._procedures.add(raw)
         return raw
 
-    def _batch_attributes(self, operation: Operation, prepared: Prepared) -> dict[str, Any]:
+    def _text(self, operation: Operation) -> str:
         batch = operation.batch
-        assert batch is not None
-        attributes = dict(prepared.attributes)
-        attributes[names.DB_OPERATION_BATCH_SIZE] = len(batch.commands)
-        if self._mode != "off":
-            attributes[names.DB_QUERY_TEXT] = self._batch_text(operation)
-        return attributes
-
-    def _batch_text(self, operation: Operation) -> str:
-        batch = operation.batch
-        assert batch is not None
+        if batch is None:
+            return query_text(operation.info, operation.args, self._mode, self._limit) or ""
         commands = batch.commands
         census = batch.census
         if self._mode == "hidden" and census.plain and len(census) == 1 and len({len(args) for args in commands}) == 1:
