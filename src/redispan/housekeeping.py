@@ -59,6 +59,7 @@ def _prepare(settings: Settings) -> None:
     if settings.host_sharing and settings.anomaly_alert > 0:
         keeper = BaselineFile(INSIGHT.learned, INSIGHT.take_over)
         HOST.chores.append(keeper)
+        HOST.before_exit.append(keeper.at_exit)
         _in_child.append(keeper.forget)
     INSIGHT.on_tick.append(HOST.start)
 

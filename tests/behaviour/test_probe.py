@@ -173,6 +173,30 @@ async def test_a_failover_is_followed(failing_sentinel: SentinelServer, instrume
             await one.aclose() if kind == "asyncio" else one.close()
 
 
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+async def test_replicas_behind_sentinel_are_read_where_the_program_reads_from_them(
+    sentinel_server: SentinelServer, instrument: Instrument, kind: str
+) -> None:
+    """Those that the program is connected to, each by itself; none once it has hung up."""
+    trio = sentinel_server
+    instrument()
+    module: Any = redis.asyncio.sentinel if kind == "asyncio" else redis.sentinel
+    sentinel = module.Sentinel(trio.sentinels)
+    master, client = sentinel.master_for(trio.service_name), sentinel.slave_for(trio.service_name)
+    try:
+        for one in (master, client):
+            answer = one.ping()
+            _ = await answer if kind == "asyncio" else answer
+        read = {(reading.port, reading.figures["role"]) for reading in all_visited()}
+        assert read == {(trio.master.port, "master"), (trio.replica.port, "slave")}
+        gone = client.connection_pool.disconnect()
+        _ = await gone if kind == "asyncio" else gone
+        assert [port for _, port in probe_targets.all_places()] == [trio.master.port]
+    finally:
+        for one in (master, client, *sentinel.sentinels):
+            await one.aclose() if kind == "asyncio" else one.close()
+
+
 async def eventually(step: Callable[[], Awaitable[Any]], done: Callable[[], bool]) -> None:
     """Go on with ``step``, whatever the servers say meanwhile, until ``done``."""
     deadline = time.monotonic() + 20

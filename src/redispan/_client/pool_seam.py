@@ -199,16 +199,23 @@ def servers_behind(thing: Any) -> list[tuple[str, int | None, Any, dict[str, Any
     """Host, port, connection class and arguments of the servers that a cluster client or a Sentinel's pool goes to now.
 
     Of a cluster its masters, and its replicas if it reads from those; of a Sentinel's pool the master, once the program
-    has connected to it: as the program sees it, so that a failover is followed when the program does.
+    has connected to it, or the replicas that it is connected to: as the program sees it, so that a failover is followed
+    when the program does.
     """
     try:
         if hasattr(thing, "service_name"):
-            master = thing.master_address if thing.is_master else None
-            return [] if master is None else [(*master, thing.connection_class, thing.connection_kwargs)]
+            places = [thing.master_address] if thing.is_master else _connected_places(thing)
+            return [(*place, thing.connection_class, thing.connection_kwargs) for place in places if place is not None]
         everywhere = _reads_from_replicas(thing)
         return [found for node in nodes_of(thing) if (found := _way_to(node, everywhere)) is not None]
     except Exception:
         return []
+
+
+def _connected_places(pool: Any) -> list[tuple[str, int]]:
+    """Where the open connections of a pool lead, each place once."""
+    connections = [connection for part in lent_and_free(pool) for connection in part if seam.is_open(connection)]
+    return list(dict.fromkeys((str(connection.host), int(connection.port)) for connection in connections))
 
 
 def _reads_from_replicas(cluster: Any) -> bool:

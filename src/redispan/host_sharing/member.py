@@ -122,14 +122,17 @@ class Member:
         with self._lock:
             if self._thread is None or self._pid != os.getpid():
                 return
+        self._at_exit()
+        with self._saving:
+            self._not_started()
+
+    def _halt(self) -> None:
+        """Let the thread begin nothing any more."""
         # Not for ever: a chore that hangs must not hang the program.
         waited = self._at_chores.acquire(timeout=_CHORE_S)
         self._stopping.set()
         if waited:
             self._at_chores.release()
-        self._at_exit()
-        with self._saving:
-            self._not_started()
 
     def _run(self, stopping: threading.Event, at_chores: threading.Lock) -> None:
         self._guarded(lambda: self._live(stopping, at_chores))
@@ -147,13 +150,12 @@ class Member:
             self._guarded(answerer.leave)
             return
         while not stopping.is_set():
-            if answerer is not None:
-                self._guarded(self._beat)
-            for chore in tuple(self.chores):
+            chores = tuple(lambda chore=chore: chore(folder) for chore in self.chores)  # type: ignore[misc]
+            for task in (self._beat, *chores) if answerer is not None else chores:
                 with at_chores:
                     if stopping.is_set():
                         return
-                    self._guarded(lambda chore=chore: chore(folder))  # type: ignore[misc]
+                    self._guarded(task)
             if answerer is not None:
                 answerer.serve(BEAT_S)
             else:
@@ -248,6 +250,8 @@ class Member:
     def _at_exit(self) -> None:
         if self._pid != os.getpid() or self._thread is None:
             return
+        # The thread goes on while the program's end takes its time: it would listen anew, and take the port again.
+        self._halt()
         answerer = self._answerer
         if answerer is not None:
             # Leave before the socket goes, so that nobody who asks misses both.

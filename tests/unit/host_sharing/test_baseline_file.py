@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from redispan.host_sharing.baseline_file import LARGEST_BYTES, OLDEST_S, WRITE_EVERY_S, BaselineFile, file_of
+from redispan.host_sharing.baseline_file import (
+    LARGEST_BYTES,
+    MOST,
+    OLDEST_S,
+    WORTH_WRITING_S,
+    WRITE_EVERY_S,
+    BaselineFile,
+    file_of,
+)
 from redispan.host_sharing.private_folder import folder_of, open_folder
 
 LEARNED = [{"endpoint": "cache:6379/0", "command": None, "figure": "latency", "history": {"learned": 40}}]
@@ -40,6 +48,17 @@ def written(folder: Path) -> Path:
     return file_of(folder)
 
 
+def stored(path: Path) -> list[Any]:
+    """What the file has."""
+    found: list[Any] = json.loads(path.read_bytes())["learned"]
+    return found
+
+
+def without_age(learned: list[Any]) -> list[Any]:
+    """Baselines as they were handed in: the file adds when each was written."""
+    return [{key: value for key, value in one.items() if key != "at"} for one in learned]
+
+
 def test_what_one_learned_another_takes_over(folder: Path) -> None:
     """Written after five minutes, beside the service's folder; read once, by whoever starts, for others unreadable."""
     path = written(folder)
@@ -48,10 +67,50 @@ def test_what_one_learned_another_takes_over(folder: Path) -> None:
     other = Process([])
     other.chore(folder)
     other.chore(folder)
-    assert other.taken_over == LEARNED
+    assert without_age(other.taken_over) == LEARNED
     other.now_s = 2 * WRITE_EVERY_S
     other.chore(folder)
-    assert json.loads(path.read_bytes())["learned"] == LEARNED, "who has learned nothing overwrites nothing"
+    assert without_age(stored(path)) == LEARNED, "who has learned nothing overwrites nothing"
+
+
+def test_a_process_that_ends_hands_on_what_it_has_learned_meanwhile(folder: Path) -> None:
+    """A worker that is replaced between two writings leaves its baselines; one that has only just begun doesn't."""
+    worker = Process(LEARNED)
+    worker.chore.at_exit()
+    worker.chore(folder)
+    worker.now_s = WORTH_WRITING_S - 1
+    worker.chore.at_exit()
+    assert not file_of(folder).exists()
+    worker.now_s = WORTH_WRITING_S
+    worker.chore.at_exit()
+    assert without_age(stored(file_of(folder))) == LEARNED
+
+
+def test_processes_that_do_something_else_keep_what_they_learned(folder: Path) -> None:
+    """A nightly job of the same service adds its baselines to those of the web workers; what is stale goes."""
+    path = written(folder)
+    job = Process([{**LEARNED[0], "command": "SCAN"}])
+    job.chore(folder)
+    job.now_s = WRITE_EVERY_S
+    job.chore(folder)
+    assert {one["command"] for one in stored(path)} == {None, "SCAN"}
+    aged = [{**one, "at": one["at"] - (OLDEST_S + 60 if one["command"] is None else 0)} for one in stored(path)]
+    path.write_text(json.dumps({"version": 1, "learned": aged}))
+    job.now_s = 2 * WRITE_EVERY_S
+    job.chore(folder)
+    assert {one["command"] for one in stored(path)} == {"SCAN"}
+
+
+def test_the_file_is_bounded(folder: Path) -> None:
+    """Endpoints that come and go make it no longer than that, and what the writer knows itself has room first."""
+    for batch in range(3):
+        job = Process([{**LEARNED[0], "endpoint": f"cache-{batch}-{number}:6379/0"} for number in range(MOST // 2)])
+        job.chore(folder)
+        job.now_s = WRITE_EVERY_S
+        job.chore(folder)
+    known = stored(file_of(folder))
+    assert len(known) == MOST
+    assert sum(one["endpoint"].startswith("cache-2-") for one in known) == MOST // 2
 
 
 def test_it_is_read_anew_in_a_forked_child(folder: Path) -> None:
@@ -61,7 +120,7 @@ def test_it_is_read_anew_in_a_forked_child(folder: Path) -> None:
     child.chore(folder)
     child.chore.forget()
     child.chore(folder)
-    assert child.taken_over == LEARNED * 2
+    assert without_age(child.taken_over) == LEARNED * 2
 
 
 def test_nothing_is_written_early_or_without_a_folder(folder: Path) -> None:

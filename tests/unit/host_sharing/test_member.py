@@ -182,6 +182,19 @@ def test_no_chore_begins_after_the_end(service: Service) -> None:
     assert True not in begun_late
 
 
+def test_nothing_begins_anew_while_a_program_ends(service: Service) -> None:
+    """Others may take their time at a program's end, exporters for instance: the thread doesn't spin, nor listen anew."""
+    member = started(service.member(1))
+    thread, done = member._thread, threading.Event()
+    assert thread is not None
+    member.before_exit.append(done.set)
+    member._at_exit()
+    assert done.is_set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert not member.folder.exists()
+
+
 def test_stopped_before_its_thread_ran(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that gets its first turn after the end does not live on by what was made for the next start."""
     made: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
