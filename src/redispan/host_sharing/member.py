@@ -150,7 +150,7 @@ class Member:
             self._guarded(answerer.leave)
             return
         while not stopping.is_set():
-            chores = tuple(lambda chore=chore: chore(folder) for chore in self.chores)  # type: ignore[misc]
+            chores = tuple(lambda chore=chore: chore(folder) for chore in self.chores)
             for task in (self._beat, *chores) if answerer is not None else chores:
                 with at_chores:
                     if stopping.is_set():

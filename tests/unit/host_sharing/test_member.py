@@ -183,7 +183,7 @@ def test_no_chore_begins_after_the_end(service: Service) -> None:
 
 
 def test_nothing_begins_anew_while_a_program_ends(service: Service) -> None:
-    """Others may take their time at a program's end, exporters for instance: the thread doesn't spin, nor listen anew."""
+    """Exporters may take their time at a program's end: meanwhile the thread doesn't spin, nor listen anew."""
     member = started(service.member(1))
     thread, done = member._thread, threading.Event()
     assert thread is not None
