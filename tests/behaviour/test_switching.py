@@ -142,6 +142,66 @@ def test_one_client_leaves_no_patch_behind(redis_server, telemetry: TelemetryInM
     client.close()
 
 
+@with_clusters
+async def test_what_a_client_made_goes_silent_with_it(world: World, telemetry: TelemetryInMemory):
+    """A pipeline made by an instrumented client tells nothing once that is taken off, and goes on while it is renewed."""
+    client = world.client()
+    RedispanInstrumentor.instrument_client(client, **telemetry.providers)
+    pipeline = world.pipeline(client)
+    RedispanInstrumentor.instrument_client(client, **telemetry.providers)
+    for spans in (1, 0):
+        telemetry.clear()
+        pipeline.get("k")
+        pipeline.get("k")
+        await settle(pipeline.execute())
+        assert len(telemetry.spans()) == spans
+        RedispanInstrumentor.uninstrument_client(client)
+
+
+@with_clusters
+async def test_a_client_keeps_its_own_methods(world: World, telemetry: TelemetryInMemory):
+    """What a program put on the client itself is called before, while and after the client is instrumented."""
+    client = world.client()
+    inner = client.execute_command
+    seen = []
+
+    def own(*args, **options):
+        seen.append(args[0])
+        return inner(*args, **options)
+
+    client.execute_command = own
+    RedispanInstrumentor.instrument_client(client, **telemetry.providers)
+    await settle(client.set("k", "v"))
+    assert seen == ["SET"]
+    assert telemetry.span().attributes["db.operation.name"] == "SET"
+    RedispanInstrumentor.uninstrument_client(client)
+    assert client.execute_command is own
+    await settle(client.get("k"))
+    assert seen == ["SET", "GET"]
+    assert len(telemetry.spans()) == 1
+
+
+@with_clusters
+async def test_others_who_wrapped_one_client_keep_their_wrapper(world: World, telemetry: TelemetryInMemory):
+    """A wrapper put around ours on a client stays when ours is taken off, which is silent then."""
+    client = world.client()
+    RedispanInstrumentor.instrument_client(client, **telemetry.providers)
+    ours = client.execute_command
+    seen = []
+
+    def theirs(*args, **options):
+        seen.append(args[0])
+        return ours(*args, **options)
+
+    client.execute_command = theirs
+    await settle(client.set("k", "v"))
+    RedispanInstrumentor.uninstrument_client(client)
+    await settle(client.set("k", "v"))
+    assert client.execute_command is theirs
+    assert seen == ["SET", "SET"]
+    assert len(telemetry.spans()) == 1
+
+
 def test_client_of_its_own_within_the_whole(redis_server, telemetry: TelemetryInMemory):
     """A client with its own provider while all are instrumented: one span, in its own provider."""
     own = TelemetryInMemory()

@@ -12,19 +12,38 @@ from redispan._client import calls, endpoints
 from redispan._client.patches import GROUND
 from redispan._client.recorder import Recorder
 
-_MARK = "_redispan_patched"
+_MARK = "_redispan_covers"
+"""On a shell of ours: what the object had of its own in that place, or ``_NOTHING``."""
+
+_NOTHING = object()
+
+
+class _Instrumented:
+    """What one client needs while it is instrumented."""
+
+    __slots__ = ("recorders", "release")
+
+    def __init__(self, client: Any) -> None:
+        # Pipelines made under an earlier recorder go on using it, so all that are still in use are known.
+        self.recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
+        # The need for the connections' patches ends with the client at the latest.
+        self.release = weakref.finalize(client, GROUND.release)
 
 
 class ClientPatches:
     """The clients that were instrumented one by one. Holds them weakly."""
 
     def __init__(self) -> None:
-        # For each client the end of its need for the connections' patches, which comes with its own end at the latest.
-        self._clients: weakref.WeakKeyDictionary[Any, weakref.finalize[..., Any]] = weakref.WeakKeyDictionary()
+        self._clients: weakref.WeakKeyDictionary[Any, _Instrumented] = weakref.WeakKeyDictionary()
 
     def instrument(self, client: Any, recorder: Recorder) -> None:
         """Instrument ``client``; a second time replaces the first."""
-        self.uninstrument(client)
+        _take_off(client)
+        state = self._clients.get(client)
+        if state is None:
+            GROUND.acquire()
+            state = self._clients[client] = _Instrumented(client)
+        state.recorders.add(recorder)
         asynchronous = inspect.iscoroutinefunction(type(client).execute_command)
         finder = endpoints.of_cluster if hasattr(client, "nodes_manager") else endpoints.of_client
         shell = calls.async_call_shell if asynchronous else calls.call_shell
@@ -33,30 +52,47 @@ class ClientPatches:
         for maker in ("pipeline", "pubsub"):
             if hasattr(client, maker):
                 _bind(client, maker, lambda original: _maker_shell(original, recorder, finder, asynchronous))
-        GROUND.acquire()
-        self._clients[client] = weakref.finalize(client, GROUND.release)
 
     def uninstrument(self, client: Any) -> None:
-        """Take it off again."""
-        for name in ("execute_command", "pipeline", "pubsub"):
-            found = vars(client).get(name) if hasattr(client, "__dict__") else None
-            if found is not None and getattr(found, _MARK, False):
-                delattr(client, name)
+        """Take it off again; what the client made meanwhile, and shells that others wrapped, do nothing any more."""
+        _take_off(client)
         try:
-            release = self._clients.pop(client, None)
+            state = self._clients.pop(client, None)
         except TypeError:
             return  # unhashable, or without weak references: never instrumented
-        if release is not None:
-            release()
+        if state is not None:
+            for recorder in list(state.recorders):
+                recorder.retire()
+            state.release()
 
     def __contains__(self, client: Any) -> bool:
         return client in self._clients
 
 
 def _bind(owner: Any, name: str, build: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    shell = build(getattr(type(owner), name))
-    setattr(shell, _MARK, True)
+    own = vars(owner).get(name, _NOTHING)
+    shell = build(getattr(type(owner), name) if own is _NOTHING else _of_the_object(own))
+    setattr(shell, _MARK, own)
     setattr(owner, name, types.MethodType(shell, owner))
+
+
+def _of_the_object(own: Callable[..., Any]) -> Callable[..., Any]:
+    """What a program put on the object itself is called without the object."""
+
+    def call(_self: Any, *args: Any, **kwargs: Any) -> Any:
+        return own(*args, **kwargs)
+
+    return call
+
+
+def _take_off(client: Any) -> None:
+    for name in ("execute_command", "pipeline", "pubsub"):
+        found = vars(client).get(name) if hasattr(client, "__dict__") else None
+        own = getattr(found, _MARK, None)
+        if own is _NOTHING:
+            delattr(client, name)
+        elif own is not None:
+            setattr(client, name, own)
 
 
 def _maker_shell(
