@@ -144,7 +144,7 @@ def test_one_client_leaves_no_patch_behind(redis_server, telemetry: TelemetryInM
 
 @with_clusters
 async def test_what_a_client_made_goes_silent_with_it(world: World, telemetry: TelemetryInMemory):
-    """A pipeline made by an instrumented client tells nothing once that is taken off, and goes on while it is renewed."""
+    """A pipeline of an instrumented client tells nothing once that is taken off, and goes on while it is renewed."""
     client = world.client()
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     pipeline = world.pipeline(client)
