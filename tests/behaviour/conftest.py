@@ -52,3 +52,11 @@ def instrument(telemetry: TelemetryInMemory) -> Callable[..., TelemetryInMemory]
 def told(instrument: Callable[..., TelemetryInMemory]) -> TelemetryInMemory:
     """Redispan is on with default settings; this is what it told."""
     return instrument()
+
+
+@pytest.fixture
+def tuned(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The pool layer alone is on, with the module's ``TUNING``: settings scaled down from seconds to tenths."""
+    RedispanInstrumentor().instrument(metrics=False, insight=False, **request.module.TUNING)
+    yield
+    RedispanInstrumentor().uninstrument()

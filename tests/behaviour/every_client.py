@@ -58,9 +58,14 @@ async def drain(iterator: Any) -> list[Any]:
     return list(iterator)
 
 
+def acquire(pool: Any) -> Any:
+    """A connection of a sync pool, or what to await for one, in the way of the installed version."""
+    return pool.get_connection() if REDIS_VERSION >= (5, 3) else pool.get_connection("_")
+
+
 async def take_connection(pool: Any) -> Any:
-    """A connection of the pool, in the way of the installed version."""
-    return await settle(pool.get_connection() if REDIS_VERSION >= (5, 3) else pool.get_connection("_"))
+    """A connection of a pool of either kind."""
+    return await settle(acquire(pool))
 
 
 async def close(thing: Any) -> None:

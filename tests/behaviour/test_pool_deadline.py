@@ -16,38 +16,26 @@ import redis.asyncio
 import redis.asyncio.cluster
 import redis.cluster
 
-from behaviour.test_pool_retries import SINGLE, black_hole, close, make, settle, silent_port
-from redispan import RedispanInstrumentor
+from behaviour.every_client import close, settle
+from behaviour.tuned_clients import SCALED_DOWN, SINGLE, make
 from redispan._client import block_budget
 from servers.cluster import ClusterServer
+from servers.dead_ends import black_hole, silent_port
 from servers.fault_proxy import FaultProxy
 
 pytestmark = [
     pytest.mark.redis,
+    pytest.mark.usefixtures("tuned"),
     # redis-py's async cluster drops nodes without closing them when their topology can't be read.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-DEADLINE_S = 2.0
+TUNING = SCALED_DOWN
+DEADLINE_S = TUNING["pool_deadline_s"]
 LATE_S = 0.8
 """What a busy machine may add; without the bound, each of these tests takes twice the deadline or more."""
 MANY = 12
 FAILURES = (redis.RedisError, redis.exceptions.RedisClusterException)
-
-
-@pytest.fixture(autouse=True)
-def _tuned() -> Iterator[None]:
-    # Scaled down: 0.6, 0.4 and 2 s stand for 3, 2 and 10 s.
-    RedispanInstrumentor().instrument(
-        metrics=False,
-        insight=False,
-        pool_connect_timeout_s=0.6,
-        pool_socket_timeout_s=0.4,
-        pool_deadline_s=DEADLINE_S,
-        pool_connect_retry_s=1.2,
-    )
-    yield
-    RedispanInstrumentor().uninstrument()
 
 
 def cluster_of(kind: str, ports: list[int]) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,31 +14,15 @@ import redis
 import redis.asyncio
 import redis.sentinel
 
+from behaviour.every_client import acquire, close, take_connection
 from redispan import RedispanInstrumentor, pools_in_effect
 from redispan._core import observing
 from redispan._core.pools import POOLS, PoolEvent
 from servers.redis_server import RedisServer
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
-VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
-
-
-@pytest.fixture(autouse=True)
-def _tuned() -> Iterator[None]:
-    RedispanInstrumentor().instrument(metrics=False, insight=False, pool_wait_s=1.5)
-    yield
-    RedispanInstrumentor().uninstrument()
-
-
-def acquire(pool: Any) -> Any:
-    """A connection of the pool, in the way of the installed version."""
-    return pool.get_connection() if VERSION >= (5, 3) else pool.get_connection("_")
-
-
-async def close(client: Any) -> None:
-    """Close an async client of any version."""
-    await (client.aclose() if hasattr(client, "aclose") else client.close())
+TUNING = {"pool_wait_s": 1.5}
 
 
 def figures(pool: Any) -> dict[str, Any]:
@@ -148,7 +131,7 @@ async def test_sixty_subscribers_leave_room(redis_server: RedisServer) -> None:
     assert await asyncio.wait_for(client.get("x"), 1) is None
     assert figures(client.connection_pool)["parked"] == 60
     for pubsub in subscribers:
-        await (pubsub.aclose() if hasattr(pubsub, "aclose") else pubsub.close())
+        await close(pubsub)
     assert figures(client.connection_pool)["used"] == 0
     await close(client)
 
@@ -228,9 +211,6 @@ async def test_an_operation_knows_how_long_it_waited(mode: str, redis_server: Re
     module = redis if mode == "sync" else redis.asyncio
     client = module.Redis(port=redis_server.port, max_connections=1)
 
-    async def settle(value: Any) -> Any:
-        return await value if inspect.isawaitable(value) else value
-
     def watch(operation: Any) -> None:
         waited.append(operation.pool_wait_ns)
 
@@ -239,7 +219,7 @@ async def test_an_operation_knows_how_long_it_waited(mode: str, redis_server: Re
     observers = _observers_of(client)
     observers._observers.append(type("Watch", (), {"started": None, "finished": staticmethod(watch)})())
     observers._rebuild()
-    held = await settle(acquire(client.connection_pool))
+    held = await take_connection(client.connection_pool)
     if mode == "sync":
         thread = threading.Thread(target=client.ping)
         thread.start()
@@ -252,7 +232,7 @@ async def test_an_operation_knows_how_long_it_waited(mode: str, redis_server: Re
         await client.connection_pool.release(held)
         await task
     assert 0.2e9 < waited[0] < 1.4e9
-    await settle((getattr(client, "aclose", None) or client.close)())
+    await close(client)
 
 
 def _observers_of(client: Any) -> observing.Observers:

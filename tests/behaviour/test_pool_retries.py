@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,90 +13,25 @@ import redis
 import redis.asyncio
 import redis.asyncio.cluster
 
+from behaviour.every_client import close, settle
+from behaviour.tuned_clients import SCALED_DOWN, SINGLE, make
 from redispan import RedispanInstrumentor, tuned_pool
 from redispan.asyncio import tuned_pool as tuned_async_pool
 from servers.cluster import ClusterServer
+from servers.dead_ends import black_hole, dead_port, silent_port
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 
 pytestmark = [
     pytest.mark.redis,
+    pytest.mark.usefixtures("tuned"),
     # redis-py's async cluster drops nodes without closing them when their topology can't be read.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-DEADLINE_S = 2.0
+TUNING = SCALED_DOWN
+DEADLINE_S = TUNING["pool_deadline_s"]
 MAJOR = int(redis.__version__.split(".")[0])
-
-
-@pytest.fixture(autouse=True)
-def _tuned() -> Iterator[None]:
-    # Scaled down: 0.6, 0.4 and 2 s stand for 3, 2 and 10 s.
-    RedispanInstrumentor().instrument(
-        metrics=False,
-        insight=False,
-        pool_connect_timeout_s=0.6,
-        pool_socket_timeout_s=0.4,
-        pool_deadline_s=DEADLINE_S,
-        pool_connect_retry_s=1.2,
-    )
-    yield
-    RedispanInstrumentor().uninstrument()
-
-
-async def settle(value: Any) -> Any:
-    """The result of a call, whether the client is sync or async."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def close(thing: Any) -> None:
-    """Close a client of any kind and version."""
-    await settle((getattr(thing, "aclose", None) or thing.close)())
-
-
-@contextlib.contextmanager
-def dead_port() -> Iterator[int]:
-    """A port that refuses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        yield probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def silent_port() -> Iterator[int]:
-    """A port that accepts and never answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(500)
-        yield listener.getsockname()[1]
-
-
-@contextlib.contextmanager
-def black_hole() -> Iterator[int]:
-    """A port whose connections are never established: the backlog is full."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                filler.connect(listener.getsockname())
-        yield listener.getsockname()[1]
-
-
-def make(kind: str, host: str, port: int) -> Any:
-    """A client of a kind."""
-    module = redis.asyncio if kind.startswith("async") else redis
-    if kind.endswith("cluster"):
-        return module.RedisCluster(host=host, port=port)
-    if kind.endswith("url"):
-        return module.Redis.from_url(f"redis://{host}:{port}/0")
-    return module.Redis(host=host, port=port)
-
-
-SINGLE = ("sync", "sync-url", "async", "async-url")
 
 
 @pytest.mark.parametrize("kind", SINGLE)

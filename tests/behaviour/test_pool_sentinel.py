@@ -15,31 +15,18 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
-from redispan import RedispanInstrumentor
 from servers import resp
 from servers.sentinel import SentinelServer, start_sentinel
 
-pytestmark = [pytest.mark.redis, pytest.mark.slow]
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.usefixtures("tuned")]
 
 DEADLINE_S = 3.0
 LATE_S = 1.5
+TUNING = {"pool_connect_timeout_s": 0.6, "pool_socket_timeout_s": 0.5, "pool_deadline_s": DEADLINE_S}
 WORKERS = 6
 AFTER = 30
 """So many additions of each worker must succeed once the new master is there."""
 PATIENCE_S = 45
-
-
-@pytest.fixture(autouse=True)
-def _tuned() -> Iterator[None]:
-    RedispanInstrumentor().instrument(
-        metrics=False,
-        insight=False,
-        pool_connect_timeout_s=0.6,
-        pool_socket_timeout_s=0.5,
-        pool_deadline_s=DEADLINE_S,
-    )
-    yield
-    RedispanInstrumentor().uninstrument()
 
 
 @pytest.fixture

@@ -12,24 +12,23 @@ import redis
 import redis.asyncio
 import redis.asyncio.cluster
 
-from redispan import RedispanInstrumentor
+from behaviour.every_client import acquire, close
+from redispan import RedispanInstrumentor, pools_in_effect
 from redispan.testing import TelemetryInMemory
 from servers.cluster import ClusterServer
 from servers.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 
-VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
+
+def name_of(pool: Any) -> str:
+    """The name of a pool: that of its place, unless an earlier test's pool of that place still lives."""
+    name: str = pool.redispan_state.name
+    return name
 
 
-@pytest.fixture(autouse=True)
-def _no_pools_of_earlier_tests() -> None:
-    """Sync pools of redis-py 8 live in reference cycles: what another test left would take the names."""
-    gc.collect()
-
-
-def points(telemetry: TelemetryInMemory, name: str) -> dict[tuple[Any, ...], Any]:
-    """The values of a metric by pool name (and state or reason)."""
+def points(telemetry: TelemetryInMemory, name: str, pool: str) -> dict[tuple[Any, ...], Any]:
+    """The values of a metric of one pool by what else tells them apart (state or reason)."""
     found: dict[tuple[Any, ...], Any] = {}
     data = telemetry._reader.get_metrics_data()
     for resource in data.resource_metrics if data else ():
@@ -37,8 +36,10 @@ def points(telemetry: TelemetryInMemory, name: str) -> dict[tuple[Any, ...], Any
             for metric in scope.metrics:
                 if metric.name == name:
                     for point in metric.data.data_points:
-                        key = tuple(point.attributes[key] for key in sorted(point.attributes))
-                        found[key] = getattr(point, "value", None) if hasattr(point, "value") else point.count
+                        labels = dict(point.attributes)
+                        if labels.pop("db.client.connection.pool.name") == pool:
+                            key = tuple(labels[label] for label in sorted(labels))
+                            found[key] = point.value if hasattr(point, "value") else point.count
     return found
 
 
@@ -47,22 +48,24 @@ def test_the_conventional_metrics_of_a_pool(instrument: Callable[..., TelemetryI
     telemetry = instrument()
     client = redis.Redis(host=redis_server.host, port=redis_server.port)
     client.ping()
-    name = f"{redis_server.host}:{redis_server.port}/0"
-    held = client.connection_pool.get_connection() if VERSION >= (5, 3) else client.connection_pool.get_connection("_")
+    pool = client.connection_pool
+    held = acquire(pool)
     client.ping()
-    assert points(telemetry, "db.client.connection.count") == {(name, "idle"): 1, (name, "used"): 1}
-    assert points(telemetry, "db.client.connection.max") == {(name,): 50}
-    assert points(telemetry, "db.client.connection.idle.max") == {(name,): 50}
-    assert points(telemetry, "db.client.connection.idle.min") == {(name,): 0}
-    assert points(telemetry, "db.client.connection.pending_requests") == {(name,): 0}
-    assert points(telemetry, "db.client.connection.timeouts") == {(name,): 0}
-    assert points(telemetry, "db.client.connection.create_time") == {(name,): 2}
-    assert points(telemetry, "redis.client.connection.created") == {(name,): 2}
-    assert points(telemetry, "redis.client.connection.reused") == {(name,): 1}
-    assert points(telemetry, "db.client.connection.use_time") == {}
-    client.connection_pool.release(held)
+    name = name_of(pool)
+    assert name.partition("#")[0] == f"{redis_server.host}:{redis_server.port}/0"
+    assert points(telemetry, "db.client.connection.count", name) == {("idle",): 1, ("used",): 1}
+    assert points(telemetry, "db.client.connection.max", name) == {(): 50}
+    assert points(telemetry, "db.client.connection.idle.max", name) == {(): 50}
+    assert points(telemetry, "db.client.connection.idle.min", name) == {(): 0}
+    assert points(telemetry, "db.client.connection.pending_requests", name) == {(): 0}
+    assert points(telemetry, "db.client.connection.timeouts", name) == {(): 0}
+    assert points(telemetry, "db.client.connection.create_time", name) == {(): 2}
+    assert points(telemetry, "redis.client.connection.created", name) == {(): 2}
+    assert points(telemetry, "redis.client.connection.reused", name) == {(): 1}
+    assert points(telemetry, "db.client.connection.use_time", name) == {}
+    pool.release(held)
     client.close()
-    assert points(telemetry, "db.client.connection.count") == {}
+    assert points(telemetry, "db.client.connection.count", name) == {}
 
 
 def test_wait_and_use_time_are_a_setting(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
@@ -71,9 +74,9 @@ def test_wait_and_use_time_are_a_setting(instrument: Callable[..., TelemetryInMe
     client = redis.Redis(host=redis_server.host, port=redis_server.port)
     for _ in range(3):
         client.ping()
-    name = f"{redis_server.host}:{redis_server.port}/0"
-    assert points(telemetry, "db.client.connection.wait_time") == {(name,): 3}
-    assert points(telemetry, "db.client.connection.use_time") == {(name,): 3}
+    name = name_of(client.connection_pool)
+    assert points(telemetry, "db.client.connection.wait_time", name) == {(): 3}
+    assert points(telemetry, "db.client.connection.use_time", name) == {(): 3}
 
 
 def test_pool_off_says_nothing(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
@@ -85,7 +88,7 @@ def test_pool_off_says_nothing(instrument: Callable[..., TelemetryInMemory], red
         "health_check_interval" not in client.connection_pool.connection_kwargs
         or not (client.connection_pool.connection_kwargs["health_check_interval"])
     )
-    assert points(telemetry, "db.client.connection.count") == {}
+    assert telemetry.metric("db.client.connection.count") == []
 
 
 def test_pools_are_held_weakly(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
@@ -93,10 +96,11 @@ def test_pools_are_held_weakly(instrument: Callable[..., TelemetryInMemory], red
     telemetry = instrument()
     client = redis.Redis(host=redis_server.host, port=redis_server.port)
     client.ping()
-    assert points(telemetry, "db.client.connection.count")
+    name = name_of(client.connection_pool)
+    assert points(telemetry, "db.client.connection.count", name)
     client = None  # type: ignore[assignment]
     gc.collect()
-    assert points(telemetry, "db.client.connection.count") == {}
+    assert points(telemetry, "db.client.connection.count", name) == {}
 
 
 async def test_nodes_of_an_async_cluster_are_pools(
@@ -108,12 +112,17 @@ async def test_nodes_of_an_async_cluster_are_pools(
     await asyncio.gather(*(client.incr("n") for _ in range(300)))
     assert await client.get("n") == b"300"
     owner = cluster_server.owner_of("n")
-    counts = points(telemetry, "db.client.connection.count")
-    name = f"{owner.host}:{owner.port}/0"
-    assert 1 <= counts[name, "idle"] <= 6
-    assert counts[name, "used"] == 0
-    assert points(telemetry, "redis.client.connection.created")[name,] == counts[name, "idle"]
-    await (client.aclose() if hasattr(client, "aclose") else client.close())
+    (name,) = {
+        found["name"]
+        for found in pools_in_effect()
+        if found["uses"] and found["name"].startswith(f"{owner.host}:{owner.port}/0")
+    }
+    counts = points(telemetry, "db.client.connection.count", name)
+    assert 1 <= counts["idle",] <= 6
+    assert counts["used",] == 0
+    assert points(telemetry, "redis.client.connection.created", name) == {(): counts["idle",]}
+    await close(client)
+    assert points(telemetry, "db.client.connection.count", name) == {}
 
 
 async def test_cancelled_operations_leave_the_count_exact(
@@ -128,12 +137,11 @@ async def test_cancelled_operations_leave_the_count_exact(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    name = f"{redis_server.host}:{redis_server.port}/0"
-    counts = points(telemetry, "db.client.connection.count")
     pool = client.connection_pool
-    assert counts[name, "used"] == 0 == len(pool._in_use_connections)
-    assert counts[name, "idle"] == sum(one.is_connected for one in pool._available_connections)
-    await (client.aclose() if hasattr(client, "aclose") else client.close())
+    counts = points(telemetry, "db.client.connection.count", name_of(pool))
+    assert counts["used",] == 0 == len(pool._in_use_connections)
+    assert counts["idle",] == sum(one.is_connected for one in pool._available_connections)
+    await close(client)
 
 
 def test_the_metrics_of_pools_survive_a_change_of_instrumentation(
@@ -143,11 +151,11 @@ def test_the_metrics_of_pools_survive_a_change_of_instrumentation(
     telemetry = instrument()
     client = redis.Redis(host=redis_server.host, port=redis_server.port)
     client.ping()
-    name = f"{redis_server.host}:{redis_server.port}/0"
-    assert points(telemetry, "db.client.connection.pending_requests") == {(name,): 0}
+    name = name_of(client.connection_pool)
+    assert points(telemetry, "db.client.connection.pending_requests", name) == {(): 0}
     RedispanInstrumentor().uninstrument()
-    assert points(telemetry, "db.client.connection.pending_requests") == {}
+    assert points(telemetry, "db.client.connection.pending_requests", name) == {}
     instrument()
     client.ping()
-    assert points(telemetry, "db.client.connection.pending_requests") == {(name,): 0}
+    assert points(telemetry, "db.client.connection.pending_requests", name_of(client.connection_pool)) == {(): 0}
     client.close()

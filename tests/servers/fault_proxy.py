@@ -35,6 +35,8 @@ class Faults:
     """After so many bytes of this direction, both sides are cut off with ``cut_with_reset`` or an orderly end."""
     cut_with_reset: bool = False
     seen_bytes: int = 0
+    outlives_its_source: bool = False
+    """The end of this direction's source is not passed on: a balancer that keeps the other side open for reuse."""
     on_chunk: Callable[[bytes], bytes | None] | None = None
     """A last word on each chunk: what to pass on, or None to swallow it."""
 
@@ -105,11 +107,12 @@ class ProxiedConnection:
                     self._close(reset=faults.cut_with_reset)
                     return
             # Not while closing: an orderly end would overtake the reset.
-            if self.is_open:
+            if self.is_open and not faults.outlives_its_source:
                 target.shutdown(socket.SHUT_WR)
         except OSError:
             # One side is gone with an error: so is the other.
-            self._close(reset=True)
+            if not (faults.outlives_its_source and self.is_open):
+                self._close(reset=True)
         with self._lock:
             self._ended_directions += 1
             both_ended = self._ended_directions == 2

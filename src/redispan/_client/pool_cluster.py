@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from redispan._client import block_budget, pool_deadline, pool_seam, pool_waiting, retry_policy
+from redispan._client import block_budget, pool_deadline, pool_making, pool_seam, pool_waiting, retry_policy
 from redispan._client.pool_state import BOOK, PoolState
 from redispan._client.pool_values import TunedNodeLimit
 from redispan._core.commands import block_budget_s, identify
@@ -287,7 +287,7 @@ def node_execute_shell(original: Method, settings: PoolSettings) -> Method:
 
 
 def node_acquire_shell(original: Method) -> Method:
-    """``ClusterNode.acquire_connection``: a new connection learns whose it is."""
+    """``ClusterNode.acquire_connection``: a new connection learns whose it is, and one that ended is opened anew."""
 
     @functools.wraps(original)
     def acquire_connection(self: Any) -> Any:
@@ -297,9 +297,28 @@ def node_acquire_shell(original: Method) -> Method:
                 connection.redispan_pool_state = NODES.find(self)
         except Exception:
             LEDGER.telemetry_error("pool")
+        pool_making.let_go_if_ended(connection.redispan_pool_state, connection)
         return connection
 
     return acquire_connection
+
+
+def node_disconnect_shell(original: Method) -> Method:
+    """``ClusterNode.disconnect``, which closing a cluster and dropping a node come down to."""
+
+    @functools.wraps(original)
+    async def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await original(self, *args, **kwargs)
+        finally:
+            try:
+                state = NODES.find(self)
+                if state is not None:
+                    state.active = False  # until a command is sent there again
+            except Exception:
+                LEDGER.telemetry_error("pool")
+
+    return disconnect
 
 
 async def _wait_for_node(state: NodeState, limit: int) -> None:

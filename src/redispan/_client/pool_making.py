@@ -20,7 +20,24 @@ def make_connection_shell(original: Method) -> Method:
 
 def get_available_shell(original: Method) -> Method:
     """Async ``get_available_connection``: one step of the event loop, and the one place that knows the limit."""
-    return _limited(original, pool_seam.has_free, pool_seam.total)
+    limited = _limited(original, pool_seam.has_free, pool_seam.total)
+
+    @functools.wraps(original)
+    def get_available_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = limited(self, *args, **kwargs)
+        let_go_if_ended(self.redispan_state, connection)
+        return connection
+
+    return get_available_connection
+
+
+def let_go_if_ended(state: PoolState | None, connection: Any) -> None:
+    """A connection that is lent again lives, or is opened anew."""
+    try:
+        if state is not None and state.tuned and pool_seam.close_if_ended(connection):
+            state.closed_by["error"] += 1
+    except Exception:
+        LEDGER.telemetry_error("pool")
 
 
 def making_shell(original: Method) -> Method:
@@ -49,12 +66,13 @@ def _limited(original: Method, has_room: Callable[[Any], bool], count: Callable[
             return original(self, *args, **kwargs)
         existing = count(self)
         if pool_waiting.may_exceed(state, self, existing):
-            limit = self.max_connections
-            self.max_connections = existing + 1
+            limit, one_more = self.max_connections, existing + 1
+            self.max_connections = one_more
             try:
                 connection = original(self, *args, **kwargs)
             finally:
-                self.max_connections = limit
+                if self.max_connections is one_more:  # and was not resized meanwhile
+                    self.max_connections = limit
             _note_surplus(state)
             return connection
         try:

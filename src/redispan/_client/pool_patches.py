@@ -280,6 +280,7 @@ def _cluster_rows(settings: PoolSettings) -> list[Row]:
         ("asyncio.cluster", "ClusterPipeline", "execute", pool_cluster.async_batch_shell),
         ("asyncio.cluster", "ClusterNode", "execute_command", node),
         ("asyncio.cluster", "ClusterNode", "acquire_connection", pool_cluster.node_acquire_shell),
+        ("asyncio.cluster", "ClusterNode", "disconnect", pool_cluster.node_disconnect_shell),
         ("asyncio.cluster", "ClusterNode", "execute_pipeline", node),
     ]
 

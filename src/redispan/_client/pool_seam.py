@@ -85,6 +85,11 @@ def leased(pool: Any) -> list[Any]:
     return list(getattr(pool, "_in_use_connections", ()))
 
 
+def lent(pool: Any) -> int:
+    """How many connections are lent out, of pools that keep a set of them."""
+    return len(getattr(pool, "_in_use_connections", ()))
+
+
 def is_full(pool: Any) -> bool:
     """Whether a sync pool has made all the connections that it may."""
     return bool(pool._created_connections >= pool.max_connections)
@@ -150,6 +155,19 @@ def backoff_of(retry: Any) -> Any:
 def connected(connections: Iterable[Any]) -> int:
     """How many of ``connections`` have a socket."""
     return sum(1 for connection in connections if connection is not None and seam.is_open(connection))
+
+
+def close_if_ended(connection: Any) -> bool:
+    """Close an idle async connection whose server has gone, so that its next use opens another; whether it was one.
+
+    redis-py 8.1 lends such connections, in pools that take maintenance notifications, and cluster nodes do so in every
+    version: the library counts on its retries, which would repeat writes.
+    """
+    reader = getattr(connection, "_reader", None)
+    if reader is None or not (reader.at_eof() or reader.exception() is not None):
+        return False
+    connection._close()
+    return True
 
 
 def queue_is_empty(pool: Any) -> bool:

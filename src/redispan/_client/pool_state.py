@@ -56,7 +56,7 @@ class PoolState:
         self.reading = threading.Lock()
         self.waiters: deque[Any] = deque()
         self.uses = Tally()
-        self.count_use = self.uses.add
+        self.count_use: Callable[[], int] = self.uses.add
         self.created = 0
         self.connect_failures = 0
         self.timeouts = 0
@@ -101,11 +101,11 @@ class PoolState:
             if in_vain:
                 self.timeouts += 1
 
-    def tell(self, kind: str, pool: Any, waited_s: float, reason: str) -> None:
-        """Something happened to the pool."""
+    def tell(self, kind: str, pool: Any, waited_s: float, reason: str, *, limit: int | None = None) -> None:
+        """Something happened to the pool, under its limit of now or the one given."""
         LEDGER.add("pool_events", kind)
-        limit = getattr(pool, "max_connections", None)
-        POOLS.tell(PoolEvent(kind, self.name, limit, len(pool_seam.leased(pool)), waited_s, reason))
+        limit = getattr(pool, "max_connections", None) if limit is None else limit
+        POOLS.tell(PoolEvent(kind, self.name, limit, pool_seam.lent(pool), waited_s, reason))
 
 
 class Book:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +64,20 @@ def test_up_at_once_and_down_after_minutes() -> None:
     assert pool.max_connections == 25
     pool_sizing.after_look(state, pool, 3, lambda: 1311.0)
     assert pool.max_connections == 23
+
+
+def test_lending_is_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that nobody reads the figures of is looked at each time it lends, and one of a fixed size is not."""
+    pool = pool_with(DYNAMIC)
+    state: Any = pool.redispan_state  # type: ignore[attr-defined]
+    pool_sizing.follow(state)
+    monkeypatch.setattr(pool_sizing, "QUIET_S", 0.0)
+    state.count_use()
+    assert pool.max_connections == 18
+    assert state.uses.read() == 1
+    fixed: Any = pool_with(PoolSettings()).redispan_state  # type: ignore[attr-defined]
+    pool_sizing.follow(fixed)
+    assert fixed.count_use == fixed.uses.add
 
 
 def test_fixed_limits_and_the_programs_own_stay() -> None:

@@ -1,0 +1,128 @@
+"""Listeners outlive the tuned read timeout: no message of a quiet channel is missed, whichever way it is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from behaviour.every_client import close, settle
+from behaviour.tuned_clients import SERVERS, SINGLE, TunedClient, after
+from servers.cluster import ClusterServer
+from servers.redis_server import RedisServer
+from servers.resp import wait_until
+
+READ_TIMEOUT_S = 0.3
+LATER_S = 0.9
+MESSAGES = [b"%d" % number for number in range(5)]
+TUNING = {"pool_socket_timeout_s": READ_TIMEOUT_S, "pool_block_grace_s": 1.0}
+
+pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
+
+
+async def by_listening(pubsub: Any) -> list[bytes]:
+    """``listen()``, which ends never."""
+    heard = []
+    if hasattr(pubsub.listen(), "__aiter__"):
+        async for message in pubsub.listen():
+            heard.append(message["data"])
+            if len(heard) == len(MESSAGES):
+                break
+    else:
+        for message in pubsub.listen():
+            heard.append(message["data"])
+            if len(heard) == len(MESSAGES):
+                break
+    return heard
+
+
+def by_asking(timeout: float | None) -> Callable[[Any], Any]:
+    """``get_message`` again and again."""
+
+    async def ask(pubsub: Any) -> list[bytes]:
+        heard: list[bytes] = []
+        while len(heard) < len(MESSAGES):
+            message = await settle(pubsub.get_message(timeout=timeout))
+            if message is not None:
+                heard.append(message["data"])
+        return heard
+
+    return ask
+
+
+def in_a_thread(pubsub: Any) -> list[bytes]:
+    """``run_in_thread`` of sync clients."""
+    heard: list[bytes] = []
+    thread = pubsub.run_in_thread(sleep_time=4 * READ_TIMEOUT_S)
+    pubsub.channels[b"news"] = lambda message: heard.append(message["data"])
+    while len(heard) < len(MESSAGES) and thread.is_alive():
+        time.sleep(0.01)
+    thread.stop()
+    thread.join()
+    return heard
+
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "listen()": by_listening,
+    "get_message(None)": by_asking(None),
+    "get_message() for longer": by_asking(4 * READ_TIMEOUT_S),
+    "get_message() for a moment": by_asking(0.1),
+}
+
+
+@pytest.mark.parametrize("kind", [*SINGLE, "cluster"])
+async def test_subscribers_hear_everything_on_a_quiet_channel(kind: str, request: pytest.FixtureRequest) -> None:
+    """Messages with pauses longer than the read timeout all arrive, on the subscription that was made first."""
+    client = TunedClient(kind, request.getfixturevalue(SERVERS.get(kind, "redis_server")))
+    nodes = client.server.masters if isinstance(client.server, ClusterServer) else [client.server]
+    ways = {**WAYS, "run_in_thread()": in_a_thread} if kind.startswith("sync") else WAYS
+
+    def publish() -> None:
+        subscribers = lambda: sum(node.call("PUBSUB", "NUMSUB", "news")[1] for node in nodes)  # noqa: E731
+        wait_until(lambda: subscribers() == len(ways), "all to subscribe")
+        for message in MESSAGES:
+            time.sleep(1.3 * READ_TIMEOUT_S)
+            nodes[0].call("PUBLISH", "news", message)
+
+    async def hear(one: Any, way: Callable[[Any], Any]) -> list[bytes]:
+        pubsub = one.pubsub(ignore_subscribe_messages=True)
+        # A handler is there from the start: run_in_thread() refuses channels without.
+        await settle(pubsub.subscribe(news=print) if way is in_a_thread else pubsub.subscribe("news"))
+        try:
+            return await settle(way(pubsub))
+        finally:
+            await close(pubsub)
+
+    async def story(one: Any) -> dict[str, tuple[Any, float]]:
+        publisher = after(0, publish)
+        heard = await client.at_once({name: lambda way=way: hear(one, way) for name, way in ways.items()})
+        publisher.join()
+        # The connections that listened serve commands again.
+        assert await settle(one.get("nothing")) is None
+        return heard
+
+    heard = await asyncio.wait_for(client.run(story), 60)
+    assert {name: messages for name, (messages, _) in heard.items()} == dict.fromkeys(ways, MESSAGES)
+    assert sum(node.commands_served().get("subscribe", 0) for node in nodes) == len(ways)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_monitor_waits_on_a_quiet_server(kind: str, redis_server: RedisServer) -> None:
+    """MONITOR shows the command that comes after a silence of several read timeouts."""
+    client = TunedClient(kind, redis_server)
+
+    async def story(one: Any) -> Any:
+        timer = after(LATER_S, lambda: redis_server.call("ECHO", "seen"))
+        if kind == "sync":
+            with one.monitor() as monitor:
+                found = monitor.next_command()
+        else:
+            async with one.monitor() as monitor:
+                found = await monitor.next_command()
+        timer.join()
+        return found
+
+    assert "ECHO" in (await asyncio.wait_for(client.run(story), 10))["command"].upper()
