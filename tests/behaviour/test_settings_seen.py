@@ -6,7 +6,7 @@ import pytest
 import redis
 from opentelemetry.trace import StatusCode
 
-from behaviour.every_client import World, outcome_of, settle, sync_and_async, with_clusters
+from behaviour.every_client import World, every_kind, outcome_of, settle, sync_and_async, with_clusters
 from redispan import RedispanInstrumentor
 from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
@@ -88,15 +88,24 @@ async def test_script_keys_are_shown_in_keys_mode(world: World, instrument):
     assert "s3cret" not in text
 
 
-@sync_and_async
+@every_kind
 async def test_both_generations_of_names(world: World, instrument, monkeypatch: pytest.MonkeyPatch):
-    """``OTEL_SEMCONV_STABILITY_OPT_IN=database/dup`` adds the old names to the stable ones."""
+    """``OTEL_SEMCONV_STABILITY_OPT_IN=database/dup`` adds the old names to the stable ones, on the first span too."""
     monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "database/dup")
     told = instrument()
-    await settle(world.client().get("k"))
-    attributes = told.span().attributes
-    assert attributes["db.system"] == attributes["db.system.name"] == "redis"
-    assert attributes["db.statement"] == attributes["db.query.text"]
+    client = world.client()
+    for _ in range(2):
+        await settle(client.get("k"))
+    for span in told.spans():
+        new = span.attributes
+        assert new["db.system"] == new["db.system.name"] == "redis"
+        assert new["db.statement"] == new["db.query.text"]
+        assert new["db.operation"] == new["db.operation.name"]
+        assert new["net.peer.name"] == new["server.address"]
+        assert new.get("net.peer.port") == new.get("server.port")
+        on_a_port = "server.port" in new
+        assert new.get("net.peer.ip") == (new["network.peer.address"] if on_a_port else None)
+        assert new["net.transport"] == ("ip_tcp" if on_a_port else "other")
 
 
 @sync_and_async

@@ -28,6 +28,7 @@ EXCEPTION_STACKTRACE = "exception.stacktrace"
 EXCEPTION_TYPE = "exception.type"
 NETWORK_PEER_ADDRESS = "network.peer.address"
 NETWORK_PEER_PORT = "network.peer.port"
+OLD_PEER_ADDRESS = "net.peer.ip"
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
 

@@ -13,7 +13,7 @@ _RENAMED = {
     names.DB_QUERY_TEXT: "db.statement",
     names.SERVER_ADDRESS: "net.peer.name",
     names.SERVER_PORT: "net.peer.port",
-    names.NETWORK_PEER_ADDRESS: "net.peer.ip",
+    names.NETWORK_PEER_ADDRESS: names.OLD_PEER_ADDRESS,
 }
 
 
@@ -32,6 +32,8 @@ def old_attributes(new: Mapping[str, Any]) -> dict[str, Any]:
     index = new.get(names.DB_NAMESPACE)
     if isinstance(index, str) and index.isdecimal() and int(index) != 0:
         old["db.redis.database_index"] = int(index)
+    if names.NETWORK_PEER_PORT not in new:
+        old.pop(names.OLD_PEER_ADDRESS, None)  # a UNIX socket's path is no address
     if names.SERVER_ADDRESS in new:
         old["net.transport"] = "ip_tcp" if names.SERVER_PORT in new else "other"
     return old

@@ -102,6 +102,10 @@ class Namer:
             prepared.by_count[len(args)] = attributes
         return prepared.name, attributes
 
+    def peer_attributes(self, peer: Peer) -> dict[str, Any]:
+        """``network.peer.*`` of a TCP peer or a UNIX socket."""
+        return self._with_old(_peer_attributes(peer))
+
     def target(self, operation: Operation) -> tuple[str | None, dict[str, Any]]:
         """Span name (None: unchanged) and server attributes once the answering server is known."""
         endpoint = operation.endpoint
@@ -122,7 +126,7 @@ class Namer:
         attributes.update(_server_attributes(endpoint))
         peer = self._peers.get(endpoint)
         if peer is not None:
-            attributes.update(peer_attributes(peer))
+            attributes.update(_peer_attributes(peer))
         return Prepared(
             span_name(info.name, endpoint.address, endpoint.port),
             attributes,
@@ -202,8 +206,7 @@ def _server_attributes(endpoint: Endpoint) -> dict[str, Any]:
     return found
 
 
-def peer_attributes(peer: Peer) -> dict[str, Any]:
-    """``network.peer.*`` of a TCP peer or a UNIX socket."""
+def _peer_attributes(peer: Peer) -> dict[str, Any]:
     if peer[1] is None:
         return {names.NETWORK_PEER_ADDRESS: peer[0]}
     return {names.NETWORK_PEER_ADDRESS: peer[0], names.NETWORK_PEER_PORT: peer[1]}

@@ -16,7 +16,7 @@ from redispan._core.ledger import LEDGER
 from redispan._core.operation import Operation
 from redispan._semconv import attributes as names
 from redispan._semconv.errors import Failure, classify, safe_message
-from redispan._telemetry.naming import Namer, peer_attributes
+from redispan._telemetry.naming import Namer
 
 _log = logging.getLogger("redispan")
 
@@ -150,14 +150,14 @@ class SpanObserver:
             name, found = self._namer.target(operation)
             if name is not None:
                 span.update_name(name)
-            return {**found, **peer_attributes(peer)} if peer is not None else found
+            return {**found, **self._namer.peer_attributes(peer)} if peer is not None else found
         if peer == self._namer.expected_peer(endpoint):
             return {}
         self._namer.expect_peer(endpoint, peer)
         if peer is None:
             _forget_peer(span)
             return {}
-        return peer_attributes(peer)
+        return self._namer.peer_attributes(peer)
 
     def _call_hook(self, which: str, hook: Hook, operation: Operation, payload: Any) -> None:
         try:
@@ -176,7 +176,7 @@ def _forget_peer(span: trace.Span) -> None:
     # The interface has no way to take an attribute back. Once per outage, so it may cost something; a span of another
     # maker keeps the peer of the call before.
     attributes: Any = getattr(span, "_attributes", {})
-    for name in (names.NETWORK_PEER_ADDRESS, names.NETWORK_PEER_PORT):
+    for name in (names.NETWORK_PEER_ADDRESS, names.NETWORK_PEER_PORT, names.OLD_PEER_ADDRESS):
         try:
             del attributes[name]
         except Exception:  # noqa: S112 - not there, or not to be changed
