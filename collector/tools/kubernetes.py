@@ -14,7 +14,9 @@ import yaml
 
 COLLECTOR = Path(__file__).resolve().parent.parent
 CONFIG = COLLECTOR / "config"
-IMAGE = "otel/opentelemetry-collector-contrib:0.161.0"
+# The version that is built for the tests.
+VERSION = yaml.safe_load((COLLECTOR / "builder.yaml").read_text())["dist"]["version"]
+IMAGE = f"otel/opentelemetry-collector-contrib:{VERSION}"
 QUEUE = "/var/lib/otelcol"
 LISTEN = [{"name": name, "value": "0.0.0.0"} for name in ("OTELCOL_LISTEN", "OTELCOL_METRICS_HOST")]
 

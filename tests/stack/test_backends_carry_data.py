@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
 
-from stack.native.clients import Jaeger, Prometheus
+from stack.native.clients import Jaeger, Prometheus, get_text
 from stack.native.collector import Collector
 from stack.native.compose_file import replace_all, service
 from stack.native.otlp_sink import OtlpSink
@@ -158,6 +159,29 @@ def test_loki_gets_its_path(tools: Tools, tmp_path: Path) -> None:
             send_all(collector)
             eventually(lambda: list(sink.log_records()), what="the log record")
         assert {path for path, _, _ in sink.requests} == {"/otlp/v1/logs"}
+
+
+def test_victorialogs(tools: Tools, tmp_path: Path) -> None:
+    """Logs and alert events are found in VictoriaLogs, started as the compose file says, by service and by name."""
+    (port,) = free_ports(1)
+    here = {"/vlogs": str(tmp_path / "vlogs"), "0.0.0.0:9428": f"127.0.0.1:{port}"}
+    command, _ = service("victorialogs").native(here)
+    program = Program("victorialogs", [tools["victorialogs"], *command], tmp_path)
+    program.start(f"http://127.0.0.1:{port}/health")
+    try:
+        address = {"VICTORIALOGS_OTLP_ENDPOINT": f"http://127.0.0.1:{port}/insert/opentelemetry"}
+        with Collector(tools, tmp_path, ["backends/victorialogs"], address) as collector:
+            send_all(collector)
+            Source(collector.url).send_logs(log_record(body={"stringValue": "an ordinary line"}))
+            asked = f"http://127.0.0.1:{port}/select/logsql/query"
+            query = '{service.name="stand-in"} event_name:="redis.client.alert.error_rate"'
+            found = eventually(lambda: get_text(f"{asked}?{urlencode({'query': query})}"), what="the alert event")
+            (event,) = (json.loads(line) for line in found.splitlines())
+            eventually(lambda: get_text(f"{asked}?{urlencode({'query': 'ordinary'})}"), what="the log line")
+    finally:
+        program.kill()
+    assert event["event_name"] == "redis.client.alert.error_rate"
+    assert event["_stream"] == '{service.name="stand-in"}'
 
 
 def test_tempo_by_jaegers_receiver(tools: Tools, tmp_path: Path) -> None:

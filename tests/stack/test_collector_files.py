@@ -85,7 +85,7 @@ def test_a_wrong_key_is_refused(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_no_file_uses_what_newer_collectors_drop() -> None:
-    """The image in docker-compose.yml is newer than the Collector we build: nothing on its way out is used."""
+    """Users run newer Collectors than the one we build: nothing that is on its way out is used."""
     gone = ("batch:", "otlphttp/", "otlphttp:", "otlp/", "spanmetrics:", "servicegraph:", "loadbalancing:", "logging:")
     for path in COLLECTOR_FILES.rglob("*.yaml"):
         settings = yaml.safe_load(path.read_text())

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from stack.native.compose_file import COMPOSE_FILE, REPOSITORY, replace_all, service
-from stack.native.stack import Stack, Tools
+from stack.native.stack import Stack, Tools, load_builder
 
 
 def compose() -> dict[str, Any]:
@@ -68,6 +68,28 @@ def test_every_image_is_pinned() -> None:
         if "image" in entry:
             tag = entry["image"].rpartition(":")[2]
             assert tag.lstrip("v")[0].isdigit(), f"{name}: {entry['image']}"
+
+
+def versions_run() -> dict[str, str]:
+    """What the programs that these tests run call themselves, by the name of their service."""
+    pins = load_builder().pins()
+    modules = {name: pin["version"].removeprefix("v") for name, pin in pins["module"].items()}
+    jaeger, prometheus = modules["jaeger"].split("."), modules["prometheus"].split(".")
+    return {
+        "otelcol": yaml.safe_load((REPOSITORY / "collector" / "builder.yaml").read_text())["dist"]["version"],
+        # Both Go modules are numbered apart from the programs: 1.76 is Jaeger 2.13, 0.316 is Prometheus 3.16.
+        "jaeger": f"2.{int(jaeger[1]) - 63}.{jaeger[2]}",
+        "prometheus": f"3.{int(prometheus[1]) - 300}.{prometheus[2]}",
+        "alertmanager": modules["alertmanager"],
+        "kafka": pins["maven"]["kafka"]["artifact"].rpartition(":")[2],
+        "victorialogs": modules["victorialogs"],
+    }
+
+
+@pytest.mark.parametrize(("name", "version"), versions_run().items())
+def test_the_image_is_of_the_version_that_was_run(name: str, version: str) -> None:
+    """What `docker compose up` starts is what these tests have seen working, not its younger brother."""
+    assert compose()["services"][name]["image"].rpartition(":")[2].removeprefix("v") == version
 
 
 def test_ports_are_published_on_loopback_only() -> None:

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -38,6 +40,73 @@ def test_the_collector_takes_the_resource(tier: str, tools: Tools, tmp_path: Pat
         check=False, env=environment, text=True, capture_output=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+# The fields of the operator's API (v1beta1, operator 0.158) that our resources use, by what becomes of them.
+CONTAINER_FIELDS = {"image", "env", "resources", "volumeMounts", "securityContext"}
+POD_FIELDS = {"volumes": "volumes", "podSecurityContext": "securityContext"}
+WORKLOADS = {"daemonset": "DaemonSet", "deployment": "Deployment", "statefulset": "StatefulSet"}
+WORKLOAD_FIELDS = {"Deployment": {"replicas"}, "StatefulSet": {"replicas", "volumeClaimTemplates"}, "DaemonSet": set()}
+
+
+def workload(resource: dict[str, Any]) -> dict[str, Any]:
+    """What the operator makes of a resource; a field that it does not know fails here."""
+    spec = dict(resource["spec"])
+    assert set(spec.pop("config")) <= {"extensions", "receivers", "processors", "exporters", "connectors", "service"}
+    kind = WORKLOADS[spec.pop("mode")]
+    labels = {"app": "a"}
+    container = {"name": "otc-container"} | {field: spec.pop(field) for field in CONTAINER_FIELDS & set(spec)}
+    pod = {"containers": [container]} | {of: spec.pop(field) for field, of in POD_FIELDS.items() if field in spec}
+    assert set(spec) <= WORKLOAD_FIELDS[kind], f"no such field of a {kind}"
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    more: dict[str, Any] = {"serviceName": "headless"} if kind == "StatefulSet" else {}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": f"{resource['metadata']['name']}-collector"},
+        "spec": {"selector": {"matchLabels": labels}, "template": template, **more, **spec},
+    }
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_kubernetes_takes_what_the_operator_makes_of_it(tier: str) -> None:
+    """Every field of the workload is one that Kubernetes knows, of the type that it wants; no other is let through."""
+    made = workload(yaml.safe_load((KUBERNETES / f"{tier}.yaml").read_text()))
+    kubernetes_validate.validate(made, kubernetes_validate.latest_version(), strict=True)
+    made["spec"]["template"]["spec"]["containers"][0]["volumeMount"] = []
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(made, kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_mounted_volume_is_there(tier: str) -> None:
+    """A mount names a volume of the pod, or a claim that each pod of a stateful set has for itself."""
+    spec = yaml.safe_load((KUBERNETES / f"{tier}.yaml").read_text())["spec"]
+    there = [volume["name"] for volume in spec.get("volumes", [])]
+    there += [claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", [])]
+    assert {mount["name"] for mount in spec["volumeMounts"]} == set(there)
+
+
+def test_addresses_in_the_resources_are_services_that_the_operator_makes() -> None:
+    """Agents find the gateways, and programs find the agents, under the names that the operator derives."""
+    names = {tier: yaml.safe_load((KUBERNETES / f"{tier}.yaml").read_text())["metadata"]["name"] for tier in TIERS}
+    for tier in ("agent", "server"):
+        spec = yaml.safe_load((KUBERNETES / f"{tier}.yaml").read_text())["spec"]
+        given = {entry["name"]: entry["value"] for entry in spec["env"]}
+        assert given["GATEWAY_HOSTNAME"] == f"{names['gateway']}-collector-headless"
+        assert given["GATEWAY_ENDPOINT"] == f"dns:///{names['gateway']}-collector-headless:4317"
+    programs = yaml.safe_load((KUBERNETES / "instrumentation.yaml").read_text())["spec"]
+    assert programs["exporter"]["endpoint"] == f"http://{names['agent']}-collector:4318"
+
+
+def test_the_instrumentation_has_no_field_that_the_operator_lacks() -> None:
+    """Kubernetes drops an unknown field without a word, and the program would not be instrumented as told."""
+    spec = yaml.safe_load((KUBERNETES / "instrumentation.yaml").read_text())["spec"]
+    assert set(spec) <= {"exporter", "propagators", "resource", "sampler", "env", "python"}
+    assert set(spec["exporter"]) <= {"endpoint", "tls"}
+    assert set(spec["resource"]) <= {"resourceAttributes", "addK8sUIDAttributes"}
+    assert set(spec["python"]) <= {"image", "env", "volumeClaimTemplate", "volumeLimitSize", "resourceRequirements"}
+    assert set(spec["propagators"]) <= {"tracecontext", "baggage", "b3", "b3multi", "jaeger", "xray", "ottrace", "none"}
 
 
 @pytest.mark.parametrize("tier", TIERS)
