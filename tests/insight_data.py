@@ -103,6 +103,25 @@ def snapshot(*windows: list[list[Any]], pid: int = 1, **parts: Any) -> dict[str,
     return {**found, **parts}
 
 
+def totals_only(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """What of a summary outlives its process: totals and counts, not what was going on at the time."""
+    alerts = snapshot["alerts"]
+    return {
+        **snapshot,
+        **{part: [] for part in ("processes", "pools", "slow", "baselines")},
+        "servers": {},
+        "memory": {},
+        "alerts": {**alerts, "firing": [], "history": []},
+        "endpoints": {
+            label: {
+                **endpoint,
+                **{kind: {**endpoint[kind], "window": []} for kind in ("answers", "blocking")},
+            }
+            for label, endpoint in snapshot["endpoints"].items()
+        },
+    }
+
+
 FULL = snapshot(
     [entry(error="OOM" if at % 3 == 0 else None, ms=at, command="KEYS") for at in range(200)],
     pools=[pool(uses=1000, created=600, limit=None), pool(busy=49, waits=3, wait_s=1.0)],

@@ -18,14 +18,14 @@ from redispan._core.records import ServerReading
 from redispan._insight import snapshots
 from redispan._telemetry.suppression import without_instrumentation
 from redispan.host_sharing.baseline_file import BaselineFile
-from redispan.host_sharing.member import Member, totals_only
+from redispan.host_sharing.member import Member
 from redispan.host_sharing.private_folder import service_of
 from redispan.insight import INSIGHT
 from redispan.settings import Settings
 
 _log = logging.getLogger("redispan")
 
-HOST = Member(reports.snapshot_of_this_process, totals_only, snapshots.merge)
+HOST = Member(INSIGHT.snapshot, INSIGHT.remains, snapshots.merge)
 """This process among the processes of its service on this host."""
 
 _prepared: Settings | None = None

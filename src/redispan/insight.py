@@ -18,13 +18,14 @@ from redispan._core.alert_book import ALERTS
 from redispan._core.ledger import LEDGER
 from redispan._core.pools import POOLS, PoolStats
 from redispan._core.records import ServerReading, SlowOperation
-from redispan._insight import alert_rules, readings
+from redispan._insight import alert_rules, readings, snapshots
 from redispan._insight.alerting import AlertEngine
 from redispan._insight.anomalies import Anomalies
 from redispan._insight.cache_patterns import CachePatterns
 from redispan._insight.cache_sampling import CacheSampler
 from redispan._insight.memory_trend import MemoryTrends
 from redispan._insight.observer import TICK_NS, InsightObserver
+from redispan._insight.slices import Slices
 from redispan._insight.slow import SlowDetector
 from redispan._insight.statistics import Statistics
 from redispan._insight.work import Works
@@ -47,6 +48,7 @@ class Insight:
         works: The named pieces of work.
         cache: How Redis is used as a cache.
         memory: Where the servers' memory is heading.
+        slices: The last minutes.
         settings: The settings in effect.
         servers: Asked for the servers' figures; whoever probes servers sets it.
         judged_servers: Those of them that this process is to alert on: one process of the host for each server.
@@ -59,6 +61,7 @@ class Insight:
         self.cache = CachePatterns(patterns=False)
         self.sampler = CacheSampler(self.cache)
         self.memory = MemoryTrends()
+        self.slices = Slices()
         self.settings = Settings()
         self.servers: Callable[[], Iterable[ServerReading]] = tuple
         self.judged_servers: Callable[[], Iterable[ServerReading]] | None = None
@@ -86,6 +89,7 @@ class Insight:
         self.cache.reset()
         self.sampler.reset()
         self.memory.reset()
+        self.slices.reset()
         ALERTS.reset()
         for detector in self._detectors:
             detector.reset()
@@ -274,6 +278,29 @@ class Insight:
         self._follow_peaks(pools)
         pid = os.getpid()
         return {
+            **self._counts(windows=True),
+            "processes": [{"pid": pid, "started_unix_ns": self.statistics.started_unix_ns}],
+            "baselines": self._anomalies.snapshot() if self._anomalies is not None else [],
+            "slow": [asdict(record) for record in self.slowest()],
+            "alerts": ALERTS.snapshot(),
+            "pools": [
+                {**asdict(pool), "pid": pid, "busy": readings.busy(pool), "peak": self._peaks.get(pool.name, 0)}
+                for pool in pools
+            ],
+            "memory": self.memory.snapshot(),
+            "servers": {reading.endpoint: asdict(reading) for reading in asked(self.servers)},
+        }
+
+    def remains(self) -> dict[str, Any]:
+        """What outlives the process: totals and counts, not what was going on. Written down every second, so cheap."""
+        return {
+            **snapshots.empty(),
+            **self._counts(windows=False),
+            "alerts": {**ALERTS.snapshot(), "firing": [], "history": []},
+        }
+
+    def _counts(self, *, windows: bool) -> dict[str, Any]:
+        return {
             "version": SNAPSHOT_VERSION,
             "taken_unix_ns": time_ns(),
             "window_size": self.statistics.size,
@@ -284,19 +311,11 @@ class Insight:
                 "memory_usage": self.settings.memory_alert,
                 "pool_usage": self.settings.pool_alert,
             },
-            "processes": [{"pid": pid, "started_unix_ns": self.statistics.started_unix_ns}],
-            "endpoints": self.statistics.snapshot(),
-            "baselines": self._anomalies.snapshot() if self._anomalies is not None else [],
-            "slow": [asdict(record) for record in self.slowest()],
-            "alerts": ALERTS.snapshot(),
+            # These first: the slices are made of what is read for them.
+            "endpoints": self.statistics.snapshot(self.slices.follow, windows=windows),
+            "slices": self.slices.snapshot(),
             "cache": self.cache.snapshot(),
             "works": self.works.snapshot(),
-            "pools": [
-                {**asdict(pool), "pid": pid, "busy": readings.busy(pool), "peak": self._peaks.get(pool.name, 0)}
-                for pool in pools
-            ],
-            "memory": self.memory.snapshot(),
-            "servers": {reading.endpoint: asdict(reading) for reading in asked(self.servers)},
         }
 
 

@@ -5,7 +5,6 @@ Each returns a frozen record; ``as_data()`` makes plain data of it, whose JSON s
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,16 +12,9 @@ from typing import Any, TypeVar
 from redispan._insight import reporting, snapshots
 from redispan._insight.report_records import CacheReport, HealthReport, PerformanceReport, PoolReport, Report
 from redispan._insight.schema import schema_of
-from redispan._insight.slices import Slices
 from redispan.insight import INSIGHT
 
 Made = TypeVar("Made", bound=Report)
-
-SLICES = Slices()
-"""The last minutes of this process."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=SLICES.reset)
 
 Gather = Callable[[], tuple[list[dict[str, Any]], Sequence[int]]]
 """Snapshots of the other processes of the service on this host, and the ids of those that did not answer."""
@@ -106,17 +98,11 @@ def gather(scope: str) -> Gathered:
     if scope not in ("host", "process"):
         raise ValueError(f"scope is 'host' or 'process', not {scope!r}")
     INSIGHT.evaluate()
-    own = snapshot_of_this_process()
+    own = INSIGHT.snapshot()
     if scope == "process" or gather_others is None:
         return Gathered("process", [own])
     others, missing = gather_others()
     return Gathered("host", [own, *others], missing)
-
-
-def snapshot_of_this_process() -> dict[str, Any]:
-    """What this process tells of itself, to its own reports and to its siblings."""
-    found = INSIGHT.snapshot()
-    return {**found, "slices": SLICES.follow(found["endpoints"])}
 
 
 def _made(make: Callable[..., Made], scope: str) -> Made:

@@ -10,6 +10,7 @@ import redis
 import redis.asyncio
 
 import redispan
+from insight_data import totals_only
 from redispan import RedispanInstrumentor, Settings
 from redispan.insight import INSIGHT
 from redispan.monitoring.respond import respond
@@ -97,6 +98,23 @@ def test_pools_are_reported(telemetry: TelemetryInMemory, redis_url: str) -> Non
         assert pool.uses >= 20
         assert pool.reuse is not None
         assert pool.reuse > 0.9
+
+
+def test_what_a_process_leaves_is_what_it_counted(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """Written every second and so made without the windows, it says the same as the whole summary without those."""
+    instrument(telemetry, slow_alert_ms=0.001)
+    with redis.Redis.from_url(redis_url) as client, redispan.monitor("job"):
+        for number in range(1200):
+            client.set(f"k{number}", "v")
+        with pytest.raises(redis.ResponseError):
+            client.lpush("k1", "v")
+        client.blpop("none", timeout=0.01)
+    left, whole = INSIGHT.remains(), totals_only(INSIGHT.snapshot())
+    for summary in (left, whole):
+        del summary["taken_unix_ns"]
+    assert left == whole
+    assert sum(one["count"] for one in left["slices"].values()) == 1201
+    assert left["alerts"]["counts"]["slow_operation"] > 1000
 
 
 def test_redis_down_is_said(telemetry: TelemetryInMemory, new_redis_server: Any) -> None:

@@ -12,7 +12,7 @@ from insight_data import baseline, entry, pool, server, snapshot
 from redispan._insight import reporting, snapshots
 from redispan.cli import arguments, report
 from redispan.cli.report_text import as_text
-from redispan.host_sharing.member import Member, totals_only
+from redispan.host_sharing.member import Member
 from redispan.monitoring import serve
 from redispan.monitoring.server import MonitoringServer
 
@@ -89,7 +89,7 @@ def test_the_processes_are_asked_without_a_port(
     members = []
     for pid in (11, 12):
         member = Member(lambda pid=pid: {**busy_snapshot(), "processes": [{"pid": pid, "started_unix_ns": 1}]},
-                        totals_only, snapshots.merge)  # fmt: skip
+                        busy_snapshot, snapshots.merge)  # fmt: skip
         member.base, member.service = str(tmp_path), "shop"
         member._open(_folder(member))
         members.append(member)

@@ -6,16 +6,20 @@ reading, kept in steps of 19 %, so that slices of several processes can be added
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from redispan._insight.window import COUNT, ERRORS
+from redispan._insight.window import COUNT, ERRORS, Entry, Totals
 
 SLICE_S = 5
 KEPT = 120
+_SLICE_NS = SLICE_S * 1_000_000_000
 _STEPS_PER_DOUBLING = 4
+_UPPER_NS = [1000 * 2 ** (step / _STEPS_PER_DOUBLING) for step in range(160)]
+"""Twelve days is the longest."""
 
 Slice = dict[str, Any]
 """``count``, ``errors``, ``max_ns`` and ``steps``: how many durations of which size."""
@@ -23,7 +27,7 @@ Slice = dict[str, Any]
 
 def step_of(duration_ns: int) -> int:
     """The number of the step that a duration falls into."""
-    return math.ceil(math.log2(max(duration_ns, 1000) / 1000) * _STEPS_PER_DOUBLING)
+    return bisect_left(_UPPER_NS, duration_ns)
 
 
 def upper_ms(step: int) -> float:
@@ -43,37 +47,42 @@ class Slices:
         self._seen: dict[str, tuple[int, int]] = {}
         self._slices: dict[int, Slice] = {}
 
-    def follow(self, endpoints: Mapping[str, Any]) -> dict[str, Slice]:
-        """Take in what is new in a snapshot's endpoints; the result is all slices, ready to travel."""
+    def follow(self, label: str, entries: Sequence[Entry], totals: Totals, to_unix_ns: int) -> None:
+        """Take in what is new of an endpoint: its window, its totals, and what makes times of day of its times."""
+        count = sum(row[COUNT] for row in totals.values())
+        errors = sum(row[ERRORS] for row in totals.values())
         with self._lock:
-            for label, endpoint in endpoints.items():
-                self._follow_one(label, endpoint["answers"])
+            seen_count, seen_errors = self._seen.get(label, (0, 0))
+            fresh = count - seen_count
+            if fresh <= 0 or not entries:
+                return
+            self._seen[label] = (count, errors)
+            new = entries[-fresh:]
+            by_slice: dict[int, list[int]] = {}
+            for entry in new:
+                start = (entry[0] + to_unix_ns) // _SLICE_NS
+                if start in by_slice:
+                    by_slice[start].append(entry[1])
+                else:
+                    by_slice[start] = [entry[1]]
+            for start, durations_ns in by_slice.items():
+                found = self._slice(start * SLICE_S)
+                found["count"] += len(durations_ns)
+                found["max_ns"] = max(found["max_ns"], *durations_ns)
+                for step, times in Counter(map(step_of, durations_ns)).items():
+                    found["steps"][str(step)] = found["steps"].get(str(step), 0) + times
+            # What fell out of the window before it was read, and failures, which are counted without their time.
+            found["count"] += fresh - len(new)
+            found["errors"] += errors - seen_errors
+
+    def snapshot(self) -> dict[str, Slice]:
+        """All slices, ready to travel."""
+        with self._lock:
             for old in sorted(self._slices)[:-KEPT]:
                 del self._slices[old]
             return {str(start): {**found, "steps": dict(found["steps"])} for start, found in self._slices.items()}
 
-    def _follow_one(self, label: str, answers: Mapping[str, Any]) -> None:
-        rows = answers["totals"].values()
-        count, errors = sum(row[COUNT] for row in rows), sum(row[ERRORS] for row in rows)
-        seen_count, seen_errors = self._seen.get(label, (0, 0))
-        fresh = count - seen_count
-        if fresh <= 0 or not answers["window"]:
-            return
-        self._seen[label] = (count, errors)
-        window = answers["window"][-fresh:]
-        found: Slice = {}
-        for end_ns, duration_ns, *_ in window:
-            found = self._slice(end_ns)
-            found["count"] += 1
-            found["max_ns"] = max(found["max_ns"], duration_ns)
-            step = str(step_of(duration_ns))
-            found["steps"][step] = found["steps"].get(step, 0) + 1
-        # What fell out of the window before it was read, and failures, which are counted without their time.
-        found["count"] += fresh - len(window)
-        found["errors"] += errors - seen_errors
-
-    def _slice(self, end_ns: int) -> Slice:
-        start = end_ns // (SLICE_S * 1_000_000_000) * SLICE_S
+    def _slice(self, start: int) -> Slice:
         return self._slices.setdefault(start, {"count": 0, "errors": 0, "max_ns": 0, "steps": {}})
 
 

@@ -8,12 +8,14 @@ from time import perf_counter_ns, time_ns
 from typing import Any
 
 from redispan._core.operation import Endpoint
-from redispan._insight.window import Window
+from redispan._insight.window import Entry, Totals, Window
 
 ENDPOINTS_LIMIT = 64
 OVERFLOW_LABEL = "others"
 _ALIASES_LIMIT = 2000
 WINDOW_SIZE = 1000
+
+Seen = Callable[[str, "list[Entry]", Totals, int], None]
 
 
 class EndpointWindows:
@@ -93,25 +95,33 @@ class Statistics:
         with self._lock:
             return list(self._labels.values())
 
-    def snapshot(self) -> dict[str, Any]:
-        """Everything as plain data with times of day, ready to be sent to another process and merged there."""
+    def snapshot(self, seen: Seen = lambda *_: None, *, windows: bool = True) -> dict[str, Any]:
+        """Everything as plain data with times of day, ready to be sent to another process and merged there.
+
+        Args:
+            seen: Given the label, the window and the totals of each endpoint's answers, and what makes times of day of
+                its times.
+            windows: Whether to show the windows: that is most of the work.
+        """
         to_unix_ns = self.wall_ns() - self.clock_ns()
-        return {
-            windows.label: {
-                "address": windows.endpoint.address,
-                "port": windows.endpoint.port,
-                "db": windows.endpoint.db,
-                "answers": _window_data(windows.answers, to_unix_ns),
-                "blocking": _window_data(windows.blocking, to_unix_ns),
+        found: dict[str, Any] = {}
+        for one in self.all():
+            answers, blocking = one.answers.read(), one.blocking.read()
+            seen(one.label, answers[0], answers[1], to_unix_ns)
+            found[one.label] = {
+                "address": one.endpoint.address,
+                "port": one.endpoint.port,
+                "db": one.endpoint.db,
+                "answers": _window_data(answers, to_unix_ns, windows=windows),
+                "blocking": _window_data(blocking, to_unix_ns, windows=windows),
             }
-            for windows in self.all()
-        }
+        return found
 
 
-def _window_data(window: Window, to_unix_ns: int) -> dict[str, Any]:
-    entries, totals, error_types = window.read()
+def _window_data(read: tuple[list[Entry], Totals, dict[str, int]], to_unix_ns: int, *, windows: bool) -> dict[str, Any]:
+    entries, totals, error_types = read
     return {
-        "window": [[end_ns + to_unix_ns, *rest] for end_ns, *rest in entries],
+        "window": [[end_ns + to_unix_ns, *rest] for end_ns, *rest in entries] if windows else [],
         "totals": totals,
         "error_types": error_types,
     }

@@ -111,7 +111,7 @@ def of_this_host(name: str, service: str | None) -> Mapping[str, Any]:
         NoReportError: None of them answers.
     """
     from redispan._insight import reporting, snapshots
-    from redispan.host_sharing.member import Member, totals_only
+    from redispan.host_sharing.member import Member
     from redispan.host_sharing.private_folder import service_of
 
     makers: Mapping[str, Callable[..., Any]] = {
@@ -120,7 +120,7 @@ def of_this_host(name: str, service: str | None) -> Mapping[str, Any]:
         "cache-patterns": reporting.cache,
         "health": reporting.health,
     }
-    asking = Member(snapshots.empty, totals_only, snapshots.merge)
+    asking = Member(snapshots.empty, snapshots.empty, snapshots.merge)
     asking.service = service or service_of(os.environ, [])
     asking.base = os.environ.get(variable_of("runtime_dir"), "")
     parts, silent = asking.gather()

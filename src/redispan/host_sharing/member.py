@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,16 @@ Chore = Callable[["Path | None"], None]
 class Member:
     """This process among its siblings."""
 
-    def __init__(self, snapshot: Callable[[], Data], remains_of: Callable[[Data], Data], merge: Merge) -> None:
+    def __init__(self, snapshot: Callable[[], Data], remains: Callable[[], Data], merge: Merge) -> None:
         """Prepare; nothing is started or written yet.
 
         Args:
             snapshot: Makes this process's summary.
-            remains_of: Reduces a summary to what shall outlive the process.
+            remains: Makes what shall outlive it.
             merge: Makes one summary of several.
         """
         self._snapshot = snapshot
-        self._remains_of = remains_of
+        self._make_remains = remains
         self._merge = merge
         self.service = ""
         self.name_service: Callable[[], str] = str
@@ -201,7 +201,7 @@ class Member:
         # Whoever is being stopped on another thread must not write down, last of all, that it belongs to no group.
         with self._saving:
             if self._remains is not None:
-                self._remains.leave(self._name, self._group, self._remains_of(self._snapshot()))
+                self._remains.leave(self._name, self._group, self._make_remains())
 
     def _tidy(self) -> None:
         """Keep the folder small: sockets and files of processes that ended."""
@@ -272,22 +272,3 @@ class Member:
 def _id_of(name: str) -> int:
     number = name.partition("-")[0]
     return int(number) if number.isdigit() else 0
-
-
-def totals_only(snapshot: Data, blank: Sequence[str] = ("processes", "pools", "slow", "baselines")) -> Data:
-    """What of a summary outlives its process: totals and counts, not what was going on at the time."""
-    alerts = snapshot["alerts"]
-    return {
-        **snapshot,
-        **{part: [] for part in blank},
-        "servers": {},
-        "memory": {},
-        "alerts": {**alerts, "firing": [], "history": []},
-        "endpoints": {
-            label: {
-                **endpoint,
-                **{kind: {**endpoint[kind], "window": []} for kind in ("answers", "blocking")},
-            }
-            for label, endpoint in snapshot["endpoints"].items()
-        },
-    }

@@ -1,0 +1,103 @@
+"""The last minutes in slices: exact counts, durations to the step, whatever was read when."""
+
+import math
+import threading
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redispan._insight.slices import KEPT, SLICE_S, Slices, merge, quantile_ms, step_of, upper_ms
+from redispan._insight.window import count_into
+
+SECOND = 1_000_000_000
+
+entries = st.lists(
+    st.tuples(
+        st.integers(0, 60 * SECOND),
+        st.integers(0, 100 * SECOND),
+        st.sampled_from(["GET", "SET"]),
+        st.sampled_from([None, None, "OOM"]),
+        st.just(0),
+    ),
+    max_size=200,
+)
+
+
+def totals_of(seen: list[Any]) -> dict[str, list[int]]:
+    """What a window counts of these."""
+    totals: dict[str, list[int]] = {}
+    count_into(totals, {}, seen)
+    return totals
+
+
+@given(entries, st.integers(1, 50), st.integers(1, 100), st.integers(-5, 5))
+def test_nothing_is_counted_twice_or_left_out(made: list[Any], often: int, window: int, offset_s: int) -> None:
+    """However often it is read and however small the window: all operations and all failures."""
+    slices, made = Slices(), sorted(made, key=lambda entry: entry[0])
+    for upto in range(0, len(made) + often, often):
+        seen = made[:upto]
+        slices.follow("c:1/0", seen[-window:], totals_of(seen), offset_s * SECOND)
+    found = slices.snapshot()
+    assert sum(one["count"] for one in found.values()) == len(made)
+    assert sum(one["errors"] for one in found.values()) == sum(entry[3] is not None for entry in made)
+    if often <= window:
+        for start, one in found.items():
+            own = [e for e in made if (e[0] // SECOND + offset_s) // SLICE_S * SLICE_S == int(start)]
+            assert one["count"] == len(own) == sum(one["steps"].values())
+            assert one["max_ns"] == max(entry[1] for entry in own)
+
+
+@given(st.integers(0, 10**14))
+def test_a_step_holds_its_durations(duration_ns: int) -> None:
+    """A duration is at most its step's upper end and more than a step below it."""
+    step = step_of(duration_ns)
+    assert duration_ns / 1e6 <= upper_ms(step) * (1 + 1e-9)
+    assert step == 0 or duration_ns / 1e6 > upper_ms(step - 1) * (1 - 1e-9)
+
+
+@given(entries.filter(bool), st.sampled_from([0.5, 0.95, 0.99]))
+def test_a_quantile_is_the_truth_to_the_step(made: list[Any], share: float) -> None:
+    """Never below the exact one, and at most 19 % above it."""
+    slices = Slices()
+    slices.follow("c:1/0", [(0, *entry[1:]) for entry in made], totals_of(made), 0)
+    (found,) = slices.snapshot().values()
+    ordered = sorted(entry[1] for entry in made)
+    truth_ms = ordered[max(math.ceil(round(share * len(ordered), 9)), 1) - 1] / 1e6
+    told_ms = quantile_ms(found, share)
+    assert told_ms is not None
+    assert truth_ms * (1 - 1e-9) <= told_ms <= max(truth_ms, 0.001) * 2**0.25 * (1 + 1e-9)
+
+
+def test_slices_of_processes_add_up_and_old_ones_go() -> None:
+    """Ten minutes are kept, by one process and by all together."""
+    parts = []
+    for process in range(3):
+        slices = Slices()
+        for number in range(KEPT + 10):
+            seen = [(at * SLICE_S * SECOND, 1000, "GET", None, 0) for at in range(number + 1)]
+            slices.follow("c:1/0", seen[-1:], totals_of(seen), process * SLICE_S * SECOND)
+        parts.append(slices.snapshot())
+        assert len(parts[-1]) == KEPT
+    together = merge(parts)
+    assert len(together) == KEPT
+    assert {found["count"] for start, found in together.items() if start < max(together) - 2 * SLICE_S} == {3}
+
+
+def test_two_readers_at_once_count_once() -> None:
+    """A sibling that asks while the process writes its totals down makes no operation two."""
+    slices = Slices()
+    seen = [(at, 1000, "GET", None, 0) for at in range(500)]
+    reads = [(seen[: upto + 1], totals_of(seen[: upto + 1])) for upto in range(500)]
+
+    def read() -> None:
+        for part, totals in reads:
+            slices.follow("c:1/0", part, totals, 0)
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    (found,) = slices.snapshot().values()
+    assert found["count"] == sum(found["steps"].values()) == 500
