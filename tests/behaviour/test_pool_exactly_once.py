@@ -17,6 +17,7 @@ import redis
 
 from behaviour.every_client import settle
 from behaviour.tuned_clients import SERVERS, SINGLE, TunedClient
+from redispan._client import block_budget
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 from servers.resp import wait_until
@@ -162,3 +163,27 @@ async def test_a_connection_that_died_idle_is_replaced_unnoticed(kind: str, requ
     assert await client.run(story) == [1, 2, 3]
     served = server.commands_served()
     assert served.get("incr", 0) + served.get("incrby", 0) == 3
+
+
+class TakenAtOnce(list[Any]):
+    """The free connections of a pool: each is taken, and a blocking command packed for it, the moment it is there."""
+
+    def append(self, connection: Any) -> None:
+        super().append(connection)
+        block_budget.note(connection, ("BLPOP", "q", 0))
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+async def test_who_takes_a_connection_over_keeps_its_patience(kind: str, redis_server: RedisServer) -> None:
+    """Whoever gave a connection back touches it no more: the next one's blocking read isn't cut to a short timeout."""
+
+    async def story(one: Any) -> list[Any]:
+        await settle(one.ping())
+        pool = one.connection_pool
+        pool._available_connections = TakenAtOnce(pool._available_connections)
+        await settle(one.ping())
+        return [connection.redispan_hold for connection in pool._available_connections]
+
+    (hold,) = await TunedClient(kind, redis_server).run(story)
+    assert hold is not None
+    assert hold.timeout_s is None

@@ -21,20 +21,25 @@ def release_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
+        state = hold = None
         try:
-            connection.redispan_holder = 0  # before it is free: afterwards it may be another's already
+            # All before it is free: afterwards it may be another's already.
+            state = self.redispan_state
+            connection.redispan_holder = 0
+            hold = connection.redispan_hold
+            if hold is not None or on_used:
+                _clear(state, connection)
         except Exception:
             LEDGER.telemetry_error("pool")
         try:
             return original(self, connection, *args, **kwargs)
         finally:
             try:
-                state = self.redispan_state
                 if state is not None:
-                    if state.surplus:
-                        _trim(state, self, connection)
-                    if connection.redispan_hold is not None or state.waiters or on_used:
-                        _given_back(state, connection)
+                    if state.waiters:
+                        pool_waiting.wake_one(state)
+                    elif state.surplus or hold is not None:
+                        _trim(state, self, connection, hold)
             except Exception:
                 LEDGER.telemetry_error("pool")
 
@@ -47,55 +52,71 @@ def async_release_shell(original: Method) -> Method:
 
     @functools.wraps(original)
     async def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
+        state = hold = None
         try:
-            connection.redispan_holder = 0  # before it is free: afterwards it may be another's already
+            # All before it is free: afterwards it may be another's already.
+            state = self.redispan_state
+            connection.redispan_holder = 0
+            hold = connection.redispan_hold
+            if hold is not None or on_used:
+                _clear(state, connection)
         except Exception:
             LEDGER.telemetry_error("pool")
         try:
             return await original(self, connection, *args, **kwargs)
         finally:
             try:
-                state = self.redispan_state
                 if state is not None:
-                    if connection.redispan_hold is not None or state.waiters or on_used:
-                        _given_back(state, connection)
-                    if state.surplus and not state.waiters:
-                        await _trim_async(state, self, connection)
+                    if state.waiters:
+                        pool_waiting.wake_one(state)
+                    elif state.surplus or hold is not None:
+                        await _trim_async(state, self, connection, hold)
             except Exception:
                 LEDGER.telemetry_error("pool")
 
     return release
 
 
-def _trim(state: PoolState, pool: Any, connection: Any) -> None:
+def _clear(state: PoolState | None, connection: Any) -> None:
+    """A connection is being given back: nothing of its last use may reach the next."""
+    if connection.redispan_hold is not None:
+        block_budget.end(connection)
+    lent_s = getattr(connection, "redispan_lent_s", None)
+    if lent_s is not None and state is not None:
+        connection.redispan_lent_s = None
+        POOLS.call(POOLS.on_used, state.name, time.monotonic() - lent_s)
+
+
+def _trim(state: PoolState, pool: Any, connection: Any, hold: block_budget.Hold | None) -> None:
     """Close a connection that was opened beyond the soft limit, once nobody waits for it."""
-    if state.waiters:
+    if not _may_be_surplus(state, pool, hold):
         return
-    allowed = int(pool.max_connections) + state.parked(pool_seam.leased(pool))
+    allowed = _allowed(state, pool, pool_seam.created(pool))
     if pool_seam.take_surplus(pool, connection, allowed):
         connection.disconnect()
     elif pool_seam.created(pool) <= allowed:
         state.surplus = 0
 
 
-async def _trim_async(state: PoolState, pool: Any, connection: Any) -> None:
-    allowed = int(pool.max_connections) + state.parked(pool_seam.leased(pool))
+async def _trim_async(state: PoolState, pool: Any, connection: Any, hold: block_budget.Hold | None) -> None:
+    if not _may_be_surplus(state, pool, hold):
+        return
+    allowed = _allowed(state, pool, pool_seam.total(pool))
     if pool_seam.take_surplus_async(pool, connection, allowed):
         await connection.disconnect()
     elif pool_seam.total(pool) <= allowed:
         state.surplus = 0
 
 
-def _given_back(state: PoolState, connection: Any) -> None:
-    """A connection was given back: nothing of its last use may reach the next."""
-    if getattr(connection, "redispan_hold", None) is not None:
-        block_budget.end(connection)
-    if state.waiters:
-        pool_waiting.wake_one(state)
-    lent_s = getattr(connection, "redispan_lent_s", None)
-    if lent_s is not None:
-        connection.redispan_lent_s = None
-        POOLS.call(POOLS.on_used, state.name, time.monotonic() - lent_s)
+def _may_be_surplus(state: PoolState, pool: Any, hold: block_budget.Hold | None) -> bool:
+    if not state.surplus and hold is not None and hold.parked and state.soft_ceiling(pool) is not None:
+        state.surplus = 1  # what was opened beside a parked connection may be one too many once that is back
+    return bool(state.surplus)
+
+
+def _allowed(state: PoolState, pool: Any, existing: int) -> int:
+    limit = int(pool.max_connections)
+    return limit if existing <= limit else limit + state.parked(pool_seam.leased(pool))
 
 
 def disconnect_shell(original: Method) -> Method:
