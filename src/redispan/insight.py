@@ -108,6 +108,7 @@ class Insight:
         self.cache.patterns = settings.query_text == "keys"
         ALERTS.limit.interval_s = settings.slow_interval_s
         self._connect_webhook(settings)
+        detecting.operations_are_judged = settings.insight
         if not settings.insight:
             # What was seen under earlier settings is not judged any more, whoever asks.
             self._engine = self._anomalies = None
@@ -148,7 +149,7 @@ class Insight:
             log_ms=settings.slow_log_ms,
             alert_ms=settings.slow_alert_ms,
             book=ALERTS,
-            spans=detecting.SpansOfOperations(),
+            spans=detecting.SpansOfOperations(tracer_provider),
             tell=teller.tell,
             log=alert_events.log_slow,
             log_interval_s=settings.slow_interval_s,
@@ -177,6 +178,7 @@ class Insight:
         if self._processor is not None:
             self._processor.enabled = False
             self._processor = None
+        detecting.operations_are_judged = False
         self._engine = self._anomalies = None
         self._detectors = []
         ALERTS.withdraw()

@@ -9,6 +9,7 @@ import pytest
 import redis
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 from redispan import RedispanInstrumentor, Settings, SlowOperationSpanProcessor
@@ -120,7 +121,7 @@ class TestWithInstrumentation:
             yield client
 
     def test_spans_of_contrib_are_watched(self, telemetry: TelemetryInMemory, client: redis.Redis) -> None:
-        """With contrib's spans kept, its slow spans and our own detection are one detection each."""
+        """Without our instrumentor, too, a slow span of contrib's is told in its own context."""
         RedisInstrumentor().instrument(tracer_provider=telemetry.tracer_provider)
         processor(telemetry)
         try:
@@ -130,6 +131,32 @@ class TestWithInstrumentation:
         (event,) = telemetry.events(SLOW)
         (span,) = telemetry.spans()
         assert event.span_id == span.context.span_id
+
+    @pytest.mark.parametrize("first", ["contrib", "redispan"])
+    @pytest.mark.parametrize("own_ms", [None, 20.0, 500.0])
+    @pytest.mark.parametrize("sleep_s", ["0.03", "0.08"])
+    def test_contrib_kept_beside_ours_makes_one_detection(
+        self, telemetry: TelemetryInMemory, client: redis.Redis, first: str, own_ms: float | None, sleep_s: str
+    ) -> None:
+        """Whoever's wrapper is the outer one: its span and our operation are the same slow operation."""
+        if own_ms is not None:
+            processor(telemetry, own_ms)
+        settings = Settings(slow_interval_s=0.0, slow_alert_ms=60.0, contrib="keep")
+        steps = [
+            lambda: RedisInstrumentor().instrument(tracer_provider=telemetry.tracer_provider),
+            lambda: RedispanInstrumentor().instrument(**telemetry.providers, settings=settings),
+        ]
+        try:
+            for step in steps if first == "contrib" else reversed(steps):
+                step()
+            client.execute_command("DEBUG", "SLEEP", sleep_s)
+        finally:
+            RedispanInstrumentor().uninstrument()
+            RedisInstrumentor().uninstrument()
+        assert len(telemetry.spans()) == 1, "contrib's"
+        expected = int(float(sleep_s) * 1000 > (60.0 if own_ms is None else own_ms))
+        assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
+        assert len(telemetry.events(SLOW)) == expected
 
     def test_the_instrumentor_attaches_one(self, telemetry: TelemetryInMemory) -> None:
         """Instrumenting watches spans of others too, once per provider, however often it is repeated."""
@@ -162,6 +189,20 @@ class TestWithInstrumentation:
         named = threshold_ms / 1000 if expected else None
         assert span.attributes.get("redis.client.operation.slow.threshold") == named
 
+    @pytest.mark.parametrize(("threshold_ms", "expected"), [(20.0, 1), (500.0, 0)])
+    def test_its_threshold_holds_for_what_is_not_sampled(
+        self, client: redis.Redis, threshold_ms: float, expected: int
+    ) -> None:
+        """Which operations are slow doesn't depend on whether their spans are recorded."""
+        telemetry = TelemetryInMemory(sampler=ALWAYS_OFF)
+        processor(telemetry, threshold_ms)
+        RedispanInstrumentor().instrument(
+            **telemetry.providers, settings=Settings(slow_interval_s=0.0, slow_alert_ms=60.0)
+        )
+        client.execute_command("DEBUG", "SLEEP", "0.08" if expected == 0 else "0.03")
+        assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
+        telemetry.close()
+
     def test_an_sdk_that_comes_later_is_watched_too(self, redis_url: str, tmp_path: Any) -> None:
         """Instrumented before the program sets its provider: from its first recorded span on, others' spans count."""
         program = tmp_path / "late.py"
@@ -177,6 +218,7 @@ import sys
 import redis
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 from redispan import RedispanInstrumentor
 from redispan._core.alert_book import ALERTS

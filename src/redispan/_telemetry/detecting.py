@@ -15,6 +15,7 @@ from typing import Any
 
 from opentelemetry import trace
 
+from redispan._core import observing
 from redispan._core.ledger import LEDGER
 from redispan._core.operation import Operation
 
@@ -52,12 +53,33 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=JUDGED.reset)
 
 
+operations_are_judged = False
+"""Insight judges every operation of ours: what another instrumentation writes of the same one is left to it."""
+
+
+def is_part_of_ours() -> bool:
+    """Whether a span that ends now is of a call in the middle of one of our operations, which insight will judge."""
+    return operations_are_judged and observing.running() is not None
+
+
 class SpansOfOperations:
     """What insight asks about the span of one of our operations."""
 
+    def __init__(self, provider: Any = None) -> None:
+        """Look after the spans of one instrumentation.
+
+        Args:
+            provider: Its tracer provider; None for the global one.
+        """
+        self._provider = provider
+
     def alert_ns(self, operation: Operation, own_ns: int) -> int:
-        """The threshold of a processor that the program added itself, where one sees this span; else ours."""
-        explicit = explicit_threshold_ns(getattr(operation.span, "_span_processor", None))
+        """The threshold of a processor that the program added itself, on this span's provider; else ours."""
+        processors = getattr(operation.span, "_span_processor", None)
+        if processors is None:  # unsampled, not written, or another instrumentation's
+            provider = self._provider or trace.get_tracer_provider()
+            processors = getattr(provider, "_active_span_processor", None)
+        explicit = explicit_threshold_ns(processors)
         return own_ns if explicit is None else explicit
 
     def judge(self, operation: Operation) -> tuple[str, str]:
@@ -73,6 +95,11 @@ class SpansOfOperations:
         context = (trace.get_current_span() if own is None else own).get_span_context()
         if own is not None:
             JUDGED.add(context.span_id)
+        if operation.slow:
+            # The span around ours may be another instrumentation's, of the same operation; if not, nobody looks it up.
+            around = context if own is None else getattr(own, "parent", None)
+            if around is not None:
+                JUDGED.add(around.span_id)
         if not context.is_valid:
             return "", ""
         return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)

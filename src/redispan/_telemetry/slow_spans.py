@@ -22,7 +22,13 @@ from redispan._core.slow_alerts import detect
 from redispan._semconv import attributes as names
 from redispan._telemetry import scope
 from redispan._telemetry.alert_events import AlertTeller
-from redispan._telemetry.detecting import EXPLICIT, JUDGED, announce_threshold, explicit_threshold_ns
+from redispan._telemetry.detecting import (
+    EXPLICIT,
+    JUDGED,
+    announce_threshold,
+    explicit_threshold_ns,
+    is_part_of_ours,
+)
 
 _SYSTEMS = frozenset({"redis", "valkey"})
 
@@ -95,6 +101,9 @@ class SlowOperationSpanProcessor(SpanProcessor):
         if system not in _SYSTEMS or attributes.get(names.REDIS_CLIENT_OPERATION_SLOW):
             return  # of something else, or of ours and detected before it was written
         if self._overridden() or self._is_blocking(span):
+            return
+        scope_of = span.instrumentation_scope
+        if (scope_of is None or scope_of.name != scope.NAME) and is_part_of_ours():
             return
         context = span.context
         if context is None or not JUDGED.add(context.span_id):
