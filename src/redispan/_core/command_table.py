@@ -1,4 +1,4 @@
-"""The table of Redis commands as rows: what the server offers up to 8.x, its modules, Sentinel and older clients.
+"""The table of commands as rows: of Redis up to 8.x, Valkey up to 9.1, modules, Sentinel and older clients.
 
 A line of a table reads ``NAME access keys [flag ...]``.
 

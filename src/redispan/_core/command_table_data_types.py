@@ -11,6 +11,7 @@ TABLE = {
         DECR w 1
         DECRBY w 1
         DELEX w 1
+        DELIFEQ w 1
         DIGEST r 1
         GET r 1
         GETDEL w 1

@@ -34,6 +34,7 @@ TABLE = {
         RESTORE w 1 long
         RESTORE-ASKING w 1 long
         SCAN r -
+        CLUSTERSCAN r 1
         SORT w store:STORE@2 long
         SORT_RO r 1 long
         TOUCH r 1:-1
@@ -67,6 +68,7 @@ TABLE = {
         SCRIPT|HELP - -
         SCRIPT|KILL - -
         SCRIPT|LOAD - - long secret
+        SCRIPT|SHOW - - pure
         REDISGEARS_2.REFRESHCLUSTER - - long
         TFCALL w n2 long
         TFCALLASYNC w n2 long
@@ -103,10 +105,12 @@ TABLE = {
         AUTH - - secret
         CLIENT - - secret
         CLIENT|CACHING - -
+        CLIENT|CAPA - -
         CLIENT|GETNAME - -
         CLIENT|GETREDIR - -
         CLIENT|HELP - -
         CLIENT|ID - -
+        CLIENT|IMPORT-SOURCE - -
         CLIENT|INFO - -
         CLIENT|KILL - - secret
         CLIENT|LIST - - pure
@@ -218,6 +222,11 @@ TABLE = {
         SAVE - - long
         SHUTDOWN - - long
         SLAVEOF - - long secret
+        COMMANDLOG - -
+        COMMANDLOG|GET - - pure
+        COMMANDLOG|HELP - -
+        COMMANDLOG|LEN - - pure
+        COMMANDLOG|RESET - -
         SLOWLOG - -
         SLOWLOG|GET - - pure
         SLOWLOG|HELP - -
@@ -233,19 +242,23 @@ TABLE = {
         CLUSTER|ADDSLOTS - -
         CLUSTER|ADDSLOTSRANGE - -
         CLUSTER|BUMPEPOCH - -
+        CLUSTER|CANCELSLOTMIGRATIONS - -
         CLUSTER|COUNT-FAILURE-REPORTS - -
         CLUSTER|COUNTKEYSINSLOT - - pure
         CLUSTER|DELSLOTS - -
         CLUSTER|DELSLOTSRANGE - -
         CLUSTER|FAILOVER - - long
+        CLUSTER|FLUSHSLOT w - long
         CLUSTER|FLUSHSLOTS - -
         CLUSTER|FORGET - -
         CLUSTER|GETKEYSINSLOT - - pure
+        CLUSTER|GETSLOTMIGRATIONS - - pure
         CLUSTER|HELP - -
         CLUSTER|INFO - - pure
         CLUSTER|KEYSLOT - - pure secret
         CLUSTER|LINKS - - pure
         CLUSTER|MEET - -
+        CLUSTER|MIGRATESLOTS - -
         CLUSTER|MIGRATION - - long
         CLUSTER|MYID - - pure
         CLUSTER|MYSHARDID - - pure

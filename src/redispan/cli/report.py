@@ -91,10 +91,11 @@ def over_http(url: str, name: str, environ: Mapping[str, str]) -> Mapping[str, A
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             body = answer.read()
     except urllib.error.HTTPError as fault:
-        if fault.code != 503 or name != "health":
-            hint = f"; it asks for a token: set {variable_of('monitoring_token')}" if fault.code == 401 else ""
-            raise NoReportError(f"the port answers with status {fault.code}{hint}") from fault
-        body = fault.read()
+        with fault:  # it holds the connection
+            if fault.code != 503 or name != "health":
+                hint = f"; it asks for a token: set {variable_of('monitoring_token')}" if fault.code == 401 else ""
+                raise NoReportError(f"the port answers with status {fault.code}{hint}") from fault
+            body = fault.read()
     except (OSError, ValueError) as fault:
         raise NoReportError(f"nobody answers there: {getattr(fault, 'reason', fault)}") from fault
     try:

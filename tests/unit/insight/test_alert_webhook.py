@@ -124,7 +124,9 @@ def test_the_url_is_no_ones_business(caplog: pytest.LogCaptureFixture) -> None:
     """A webhook's URL is often its secret: a failure is logged without it."""
 
     def fail(url: str, body: bytes) -> None:
-        raise urllib.error.HTTPError(url, 404, "not here", None, None)  # type: ignore[arg-type]
+        refusal = urllib.error.HTTPError(url, 404, "not here", None, None)  # type: ignore[arg-type]
+        refusal.close()
+        raise refusal
 
     webhook = AlertWebhook("http://h/secret-token", send=fail)
     with caplog.at_level(logging.DEBUG):
