@@ -77,10 +77,10 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     for server in facts.servers:
         if not server.reachable and not any(reason.unreachable for reason in facts.endpoints):
             yield Reason(f"{server.endpoint} doesn't answer the probe", UNREACHABLE_POINTS)
-        if server.memory_usage is not None:
-            yield Reason(
-                f"{server.endpoint} uses {server.memory_usage:.0%} of its memory", fullness_points(server.memory_usage)
-            )
+    # The fullest speaks for all: twenty masters, or twenty pools, at 75 % are no worse than one.
+    full = max(facts.servers, key=lambda server: server.memory_usage or 0.0, default=None)
+    if full is not None and full.memory_usage is not None:
+        yield Reason(f"{full.endpoint} uses {full.memory_usage:.0%} of its memory", fullness_points(full.memory_usage))
     recent = facts.recent
     if recent.operations >= _MINIMUM:
         yield Reason(f"{recent.error_rate:.1%} of the recent operations failed", error_points(recent.error_rate))
@@ -90,7 +90,6 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
             f"the slowest hundredth of the recent operations took {p99_ms:.1f} ms or more",
             tail_points(p99_ms, facts.thresholds["slow_alert_ms"]),
         )
-    # The fullest pool speaks for all: twenty pools at 75 % are no worse than one.
     fullest = max(facts.pools, key=lambda pool: pool.utilisation or 0.0, default=None)
     if fullest is not None and fullest.utilisation is not None:
         yield Reason(

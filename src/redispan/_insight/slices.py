@@ -59,8 +59,12 @@ class Slices:
             self._seen[label] = (count, errors)
             new = entries[-fresh:]
             by_slice: dict[int, list[int]] = {}
+            known_errors = 0
             for entry in new:
                 start = (entry[0] + to_unix_ns) // _SLICE_NS
+                if entry[3] is not None:
+                    known_errors += 1
+                    self._slice(start * SLICE_S)["errors"] += 1
                 if start in by_slice:
                     by_slice[start].append(entry[1])
                 else:
@@ -71,9 +75,9 @@ class Slices:
                 found["max_ns"] = max(found["max_ns"], *durations_ns)
                 for step, times in Counter(map(step_of, durations_ns)).items():
                     found["steps"][str(step)] = found["steps"].get(str(step), 0) + times
-            # What fell out of the window before it was read, and failures, which are counted without their time.
+            # What fell out of the window before it was read is counted without its time.
             found["count"] += fresh - len(new)
-            found["errors"] += errors - seen_errors
+            found["errors"] += errors - seen_errors - known_errors
 
     def snapshot(self) -> dict[str, Slice]:
         """All slices, ready to travel."""

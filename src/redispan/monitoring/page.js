@@ -20,6 +20,10 @@ const when = (ns) => clock(ns / 1e9);
 const some = (ms) => (ms ? milliseconds(ms) : "–");
 const nothing = (words) => el("p", { class: "none" }, words);
 
+// Long names are cut, so that the figures beside them stay in sight.
+const named = (words) => [[el("span", { class: "name", title: words }, words)]];
+const rest = (rows, many, more = rows.length - many) => (more > 0 ? [el("p", { class: "none" }, el("small", {}, `and ${more} more`))] : []);
+
 function meter(share, limit) {
   const kind = share > limit ? " bad" : share > limit * 0.8 ? " warn" : "";
   const fill = el("i");
@@ -36,9 +40,10 @@ function table(head, rows, empty) {
   };
   const names = head.map((one) => (typeof one === "object" ? one.minor : one));
   return el("table", {}, el("thead", {}, el("tr", {}, ...names.map((name, place) => cell("th")([[name], rows[0][place][1] === "words" ? "words" : ""], place)))),
-    el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map(cell("td"))))));
+    el("tbody", {}, ...rows.map(([first, ...others]) => el("tr", {}, ...[typeof first === "string" ? named(first) : first, ...others].map(cell("td"))))));
 }
 
+const REASONS = 6, ROWS = 20;
 const RANK = { healthy: "good", degraded: "warn", unhealthy: "bad" };
 
 function showHealth(report) {
@@ -56,7 +61,8 @@ function showHealth(report) {
   $("status").textContent = report.status[0].toUpperCase() + report.status.slice(1);
   $("status").className = kind;
   document.title = `${Math.round(report.score)} · ${report.status} · Redis`;
-  const reasons = report.reasons.map((one) => el("li", {}, el("b", {}, `−${+one.points.toFixed(1)} `), one.what));
+  const reasons = report.reasons.slice(0, REASONS).map((one) => el("li", {}, el("b", {}, `−${+one.points.toFixed(1)} `), one.what));
+  if (report.reasons.length > REASONS) reasons.push(el("li", {}, `and ${report.reasons.length - REASONS} more`));
   const calm = report.totals.operations ? "Nothing costs points." : "No operation yet.";
   $("reasons").replaceChildren(...(reasons.length ? reasons : [el("li", {}, calm)]));
 }
@@ -75,7 +81,7 @@ function showTiles(data) {
     tile("Operations a second", count(window.operations_per_s), `${count(report.totals.operations)} in all`),
     tile("Median", milliseconds(window.p50_ms), `mean ${milliseconds(window.mean_ms)}`),
     tile("99th percentile", milliseconds(window.p99_ms), `95th ${milliseconds(window.p95_ms)}`, over(window.p99_ms, limits.slow_alert_ms)),
-    tile("Within 100 ms", percent(window.under_target, 2), window.errors ? `and not failed; slowest ${milliseconds(window.max_ms)}` : `slowest ${milliseconds(window.max_ms)}`),
+    tile("Within 100 ms", percent(window.under_target, 2), window.errors ? "failures are not" : `slowest ${milliseconds(window.max_ms)}`),
     tile("Errors", percent(window.error_rate, 2), `${count(report.totals.errors)} in all`, over(window.error_rate, limits.error_rate)),
     tile("Fullest pool", report.pools.length ? percent(fullest, 0) : "–", `peak ${percent(peak, 0)}`, over(fullest, limits.pool_usage)));
 }
@@ -139,21 +145,24 @@ function showTables(data) {
   const pools = [...report.pools].sort((a, b) => (b.utilisation || 0) - (a.utilisation || 0));
   $("pools").replaceChildren(table(
     ["Pool", { minor: "Process" }, "In use", "Peak", "Waiting", { minor: "Mean wait" }, { minor: "Reuse" }, "Advised"],
-    pools.slice(0, 20).map((one) => [one.pool, one.pid, [[`${one.busy} of ${one.limit ?? "∞"}`, meter(one.utilisation || 0, limits.pool_usage)]], percent(one.peak_utilisation, 0),
+    pools.slice(0, ROWS).map((one) => [one.pool, one.pid, [[`${one.busy} of ${one.limit ?? "∞"}`, meter(one.utilisation || 0, limits.pool_usage)]], percent(one.peak_utilisation, 0),
       [one.pending, one.pending ? "warn" : ""], milliseconds(one.mean_wait_ms), percent(one.reuse, 1), one.advised_limit ?? "–"]),
-    "No pool in use."));
+    "No pool in use."), ...rest(pools, ROWS));
   const known = new Map(report.servers.map((one) => [one.endpoint, one]));
-  const places = report.endpoints.map((one) => {
-    const server = known.get(one.endpoint.replace(/\/[^/]*$/, ""));
-    const up = !one.unreachable && (!server || server.reachable);
+  const serverOf = (one) => known.get(one.endpoint.replace(/\/[^/]*$/, ""));
+  const isUp = (one) => !one.unreachable && (serverOf(one)?.reachable ?? true);
+  const urgent = (one) => (isUp(one) ? 0 : 1e9) + 1e6 * (serverOf(one)?.memory_usage > limits.memory_usage) + one.window.operations_per_s;
+  const places = [...report.endpoints].sort((a, b) => urgent(b) - urgent(a)).slice(0, ROWS).map((one) => {
+    const server = serverOf(one);
+    const up = isUp(one);
     return [one.endpoint, [[el("span", { class: `pill ${up ? "good" : "bad"}` }, up ? "up" : "unreachable")]], count(one.window.operations_per_s), milliseconds(one.window.p99_ms),
       server && server.memory_usage !== null ? [[`${bytes(server.used_memory_bytes)} of ${bytes(server.memory_limit_bytes)}`, meter(server.memory_usage, limits.memory_usage), heading(server)]] : "–",
       server ? server.figures.connected_clients ?? "–" : "–"];
   });
-  $("servers").replaceChildren(table(["Endpoint", "", "Ops/s", "99th", "Memory", { minor: "Clients" }], places, "No endpoint yet."));
+  $("servers").replaceChildren(table(["Endpoint", "", "Ops/s", "99th", "Memory", { minor: "Clients" }], places, "No endpoint yet."), ...rest(report.endpoints, ROWS));
   $("slow").replaceChildren(table(["Command", "Took", "Pool", { minor: "Connect" }, { minor: "Retries" }, { minor: "Endpoint" }, "At"],
-    report.slow.slice(0, 10).map((one) => [one.command, milliseconds(one.duration_ms), some(one.pool_wait_ms), some(one.connect_ms), one.retries || "–", one.endpoint, when(one.at_unix_ns)]),
-    `No operation took ${milliseconds(limits.slow_log_ms)} or more.`));
+    report.slow.slice(0, 10).map((one) => [one.command, milliseconds(one.duration_ms), some(one.pool_wait_ms), some(one.connect_ms), one.retries || "–", named(one.endpoint), when(one.at_unix_ns)]),
+    limits.slow_log_ms > 0 ? `No operation took ${milliseconds(limits.slow_log_ms)} or more.` : "No slow operation."));
   $("cache-head").textContent = cache.sampled ? `hits ${percent(cache.hit_ratio)}, reads ${percent(cache.read_share, 0)}` : "";
   const usage = cache.patterns.length ? cache.patterns : cache.families;
   $("cache").replaceChildren(table([cache.patterns.length ? "Keys" : "Family", "Reads", "Writes", "Hits", { minor: "Read" }, { minor: "Written" }, "No TTL"],

@@ -88,6 +88,19 @@ def test_a_worker_that_only_blocks_sees_its_server_go() -> None:
     assert "can't be reached" in found.reasons[0].what
 
 
+def test_a_large_cluster_is_as_healthy_as_its_fullest_master() -> None:
+    """Forty masters at 75 % of their memory are no outage: readiness probes would take every process out of service."""
+    servers = {
+        f"node{number}:6379": server(endpoint=f"node{number}:6379", used_memory_bytes=75 if number else 76)
+        for number in range(40)
+    }
+    found = health(GOOD, servers=servers)
+    assert found.status == "healthy"
+    (reason,) = found.reasons
+    assert reason.what == "node0:6379 uses 76% of its memory"
+    assert sum(check.name.startswith("memory_usage ") for check in found.checks) == 40
+
+
 def test_what_fails_at_once_is_not_quick_and_not_slow() -> None:
     """Refused in no time, an operation met no target; but it costs points as a failure, not as a slow one as well."""
     facts = Facts(snapshot([entry(error="OOM", ms=0.2) for _ in range(20)]))

@@ -45,6 +45,7 @@ def test_nothing_is_counted_twice_or_left_out(made: list[Any], often: int, windo
         for start, one in found.items():
             own = [e for e in made if (e[0] // SECOND + offset_s) // SLICE_S * SLICE_S == int(start)]
             assert one["count"] == len(own) == sum(one["steps"].values())
+            assert one["errors"] == sum(entry[3] is not None for entry in own)
             assert one["max_ns"] == max(entry[1] for entry in own)
 
 
