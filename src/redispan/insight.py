@@ -77,7 +77,7 @@ class Insight:
             os.register_at_fork(after_in_child=self.reset)
 
     def _reset_cells(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._evaluated_ns = 0
         self._peaks: dict[str, int] = {}
 

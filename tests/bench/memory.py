@@ -36,7 +36,7 @@ def main() -> None:
         )
         for number in range(POOLS)
     ]
-    tracemalloc.start(8)
+    tracemalloc.start(1)
     with redispan_on(SAMPLED):
         for client in clients:
             for name in names:

@@ -33,7 +33,7 @@ class _Haste:
     """How many operations of this process look at the time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._count = 0
 
     def begin(self) -> None:

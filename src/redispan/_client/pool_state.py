@@ -53,7 +53,7 @@ class PoolState:
         """Start afresh: in a new process, nothing that was counted or locked counts."""
         self.pid = os.getpid()
         self.lock = threading.RLock()  # a finalizer may give a connection back at any line of ours
-        self.reading = threading.Lock()
+        self.reading = threading.RLock()
         self.waiters: deque[Any] = deque()
         self.uses = Tally()
         self.count_use: Callable[[], int] = self.uses.add

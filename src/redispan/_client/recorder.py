@@ -37,7 +37,8 @@ class Recorder:
         """
         self._enabled = observers.enabled
         self._observers = observers
-        self._series: dict[tuple[Endpoint, CommandInfo], Series] = {}
+        self._series: dict[Endpoint, dict[CommandInfo, Series]] = {}
+        self._n_series = 0
         self._beginners: dict[EndpointFinder, Begin] = {}  # one per kind of client
         self._include = frozenset(include)
         self._exclude = frozenset(exclude)
@@ -62,7 +63,10 @@ class Recorder:
                 if filters and not self._wanted(info):
                     return None
                 endpoint = find_endpoint(client)
-                series = ready((endpoint, info)) or self._new_series(endpoint, info)
+                known = ready(endpoint)
+                series = known.get(info) if known is not None else None
+                if series is None:
+                    series = self._new_series(endpoint, info)
                 operation = Operation(series, args, client)
                 if info.blocking is not None or endpoint.cached:
                     operation.blocking = block_budget_s(info, args) is not None
@@ -111,7 +115,7 @@ class Recorder:
                 return None
             info = batches.common_info(kind, census)
             endpoint = find_endpoint(pipeline)
-            series = self._series.get((endpoint, info)) or self._new_series(endpoint, info)
+            series = self._series_of(endpoint, info)
             operation = Operation(series, (), pipeline)
             operation.batch = Batch(kind, commands, census)
             operation.pipelined = True
@@ -140,10 +144,17 @@ class Recorder:
         """Begin nothing any more: others may have wrapped the shells, which then can't be taken away."""
         self._enabled = _never
 
+    def _series_of(self, endpoint: Endpoint, info: CommandInfo) -> Series:
+        known = self._series.get(endpoint)
+        return (known.get(info) if known is not None else None) or self._new_series(endpoint, info)
+
     def _new_series(self, endpoint: Endpoint, info: CommandInfo) -> Series:
-        if len(self._series) >= _SERIES_LIMIT:
+        if self._n_series >= _SERIES_LIMIT:
             self._series.clear()  # every series is made again when it is needed
-        return self._series.setdefault((endpoint, info), Series(endpoint, info, LEDGER.operations(info.group)))
+            self._n_series = 0
+        self._n_series += 1
+        series = Series(endpoint, info, LEDGER.operations(info.group))
+        return self._series.setdefault(endpoint, {}).setdefault(info, series)
 
     # One long straight line on purpose: it runs in every call, where a function per step costs more than the step.
     def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:  # noqa: C901, PLR0912
@@ -197,7 +208,7 @@ class Recorder:
 
     def _resolve(self, operation: Operation, connection: Any) -> None:
         endpoint = endpoints.of_connection(connection, operation.endpoint)
-        series = self._series.get((endpoint, operation.info)) or self._new_series(endpoint, operation.info)
+        series = self._series_of(endpoint, operation.info)
         operation.endpoint, operation.series = endpoint, series
         operation.resolved = True
 

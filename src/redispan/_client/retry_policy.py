@@ -81,7 +81,7 @@ class Budget:
 
     def reset(self) -> None:
         """Forget what was spent (a forked child starts afresh)."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._next: OrderedDict[object, float] = OrderedDict()
 
     def delay_s(self, place: object) -> float:

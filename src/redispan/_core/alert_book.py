@@ -42,7 +42,7 @@ class AlertBook:
 
     def reset(self) -> None:
         """Forget everything but the callbacks."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.limit.reset()
         self._counts: Counter[Label] = Counter()
         self._emitted: Counter[str] = Counter()

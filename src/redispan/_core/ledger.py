@@ -29,7 +29,7 @@ class Ledger:
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._counts: Counter[tuple[str, str]] = Counter()
         for tally in self._operations.values():
             tally.clear()

@@ -90,7 +90,7 @@ class Observers:
             enabled: False while instrumentation is suppressed in the current context.
         """
         self.enabled = enabled
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._observers = list(observers)
         self._off: list[Observer] = []
         self.started: tuple[Callable[[Operation], None], ...] = ()

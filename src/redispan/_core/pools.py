@@ -110,7 +110,7 @@ class Pools:
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def add_source(self, source: Source) -> None:
         """Ask ``source`` too."""

@@ -29,7 +29,7 @@ class RateLimit:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._kinds: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
         self._orphans = 0
 

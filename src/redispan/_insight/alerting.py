@@ -94,7 +94,7 @@ class AlertEngine:
 
     def reset(self) -> None:
         """Forget all states."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._triggers: dict[tuple[str, str], Trigger] = {}
         self._last: dict[tuple[str, str], Reading] = {}
 

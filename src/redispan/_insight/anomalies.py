@@ -175,7 +175,7 @@ class Anomalies:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._watches: dict[str, _Watch] = {}
         self._turn = 0
         self._taken_over: Learned = {}

@@ -83,7 +83,7 @@ class CachePatterns:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.sampled = 0
         self.families: dict[str, Usage] = {}
         self.table: PatternTable[Usage] = PatternTable(Usage)

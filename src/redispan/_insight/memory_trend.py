@@ -35,7 +35,7 @@ class MemoryTrends:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._points: dict[str, list[tuple[float, float]]] = {}
 
     def follow(self, readings: Iterable[ServerReading]) -> None:

@@ -12,6 +12,7 @@ from redispan._core.operation import Operation
 from redispan._insight.cache_sampling import STRIDE, CacheSampler
 from redispan._insight.slow import SlowDetector
 from redispan._insight.statistics import Statistics
+from redispan._insight.window import FOLD_EVERY
 from redispan._insight.work import Works
 
 TICK_NS = 1_000_000_000
@@ -82,7 +83,7 @@ class InsightObserver:
         window = windows.answers if not operation.blocking else windows.blocking
         entries = window.entries
         entries.append((end_ns, duration_ns, operation.info.name, kind, operation.pool_wait_ns))
-        if len(entries) > window.limit:
+        if len(entries) > FOLD_EVERY:
             window.fold()
         if kind is not None:
             windows.last_error_ns = end_ns

@@ -28,8 +28,9 @@ def error_rate(windows: EndpointWindows, now_ns: int, minimum: int) -> Reading:
     if windows.last_error_ns is None or now_ns - windows.last_error_ns > STRETCHED_S * 1e9:
         return _faultless(windows, now_ns)
     entries = windows.answers.recent()
-    if windows.blocking.entries:
-        entries = sorted(entries + windows.blocking.recent(), key=itemgetter(0))
+    blocking = windows.blocking.recent()
+    if blocking:
+        entries = sorted(entries + blocking, key=itemgetter(0))
     samples, errors = recent_errors(entries, now_ns, minimum)
     endpoint = windows.endpoint
     return Reading(
@@ -46,7 +47,7 @@ def error_rate(windows: EndpointWindows, now_ns: int, minimum: int) -> Reading:
 
 def _faultless(windows: EndpointWindows, now_ns: int) -> Reading:
     """Without a recent error there is nothing to count, only whether there was anything at all."""
-    newest_ns = max((kind.entries[-1][0] for kind in (windows.answers, windows.blocking) if kind.entries), default=0)
+    newest_ns = max(kind.newest_ns() or 0 for kind in (windows.answers, windows.blocking))
     heard = now_ns - newest_ns <= STRETCHED_S * 1e9
     endpoint = windows.endpoint
     return Reading(

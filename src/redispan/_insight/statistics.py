@@ -62,7 +62,7 @@ class Statistics:
 
     def reset(self) -> None:
         """Forget everything: in a forked child, which would report its parent's operations, and in tests."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._labels: dict[str, EndpointWindows] = {}
         self.started_unix_ns = self.wall_ns()
         self.by_endpoint: dict[Endpoint, EndpointWindows] = {}

@@ -31,7 +31,7 @@ class Run:
         self.longest_repeat: tuple[int, str] = (0, "")
         self._repeat = 0
         self._last_command = ""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def add(self, entry: Entry, label: str, *, single: bool) -> None:
         """Take one operation in."""
@@ -112,7 +112,7 @@ class Works:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.running = 0
         self._works: dict[str, Work] = {}
 

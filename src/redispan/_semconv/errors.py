@@ -44,7 +44,7 @@ class _Bounded:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._seen: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __call__(self, text: str) -> str:
         if text in self._seen:

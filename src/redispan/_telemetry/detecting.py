@@ -32,7 +32,7 @@ class JudgedSpans:
 
     def reset(self) -> None:
         """Forget all."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ids: OrderedDict[int, None] = OrderedDict()
 
     def add(self, span_id: int) -> bool:
@@ -138,7 +138,7 @@ def announce_threshold(threshold_ns: int) -> None:
 
 
 _attached: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-_attach_lock = threading.Lock()
+_attach_lock = threading.RLock()
 
 
 def attach(provider: Any, make: Callable[[Any], Any]) -> Any | None:

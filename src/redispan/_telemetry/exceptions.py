@@ -35,7 +35,7 @@ class ExceptionEvents:
         """
         self._logger = logger
         self._per_minute = per_minute
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._seen: dict[str, tuple[int, int]] = {}
 
     def finished(self, operation: Operation) -> None:

@@ -9,6 +9,7 @@ nothing of the SDK: where anything looks unfamiliar, measurements go the public 
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from opentelemetry.context import Context
@@ -19,6 +20,9 @@ from redispan._core.ledger import LEDGER
 _FAMILIAR = frozenset({"_ExplicitBucketHistogramAggregation", "_ExponentialBucketHistogramAggregation"})
 _TRIES = 3
 """How often the cell of a set is looked for: beyond the SDK's limit of sets it has none of its own."""
+
+_NEWEST = 128
+"""Of how many cells, the newest first, a set's is looked for: a new set must not cost more the more there are."""
 
 WITHOUT_EXEMPLAR = Context({"redispan-without-exemplar": True})
 """A context that holds no span. It must not be empty: an empty one counts as none given."""
@@ -72,12 +76,15 @@ class PreparedHistogram:
         self._consumer: Any = None
         self._familiar = True
         self._discards = isinstance(histogram, NoOpHistogram)
+        self._proxy: Any = histogram if hasattr(histogram, "_real_instrument") else None
         self.record_publicly = histogram.record
 
     def record(self, amount: float, known: AttributeSet) -> None:
         """Record ``amount`` (not negative, finite), without an exemplar."""
         consumer = self._consumer
         if consumer is None or known.found_in is not consumer._reader_storages:
+            if self._proxy is not None and self._proxy._real_instrument is None:
+                return  # nobody has set up metrics
             if not self._discards:
                 self.record_publicly(amount, known.attributes, WITHOUT_EXEMPLAR)
                 if self._familiar and known.tries < _TRIES:
@@ -103,11 +110,7 @@ class PreparedHistogram:
     def _find_cells(self, known: AttributeSet) -> None:
         """Look up the cells of a set that was just recorded the public way."""
         try:
-            instrument = self._histogram
-            if hasattr(instrument, "_real_instrument"):
-                instrument = instrument._real_instrument
-                if instrument is None:
-                    return  # no provider yet
+            instrument = self._histogram if self._proxy is None else self._proxy._real_instrument
             consumer = getattr(instrument, "_measurement_consumer", None)
             storages = getattr(consumer, "_reader_storages", None)
             if storages is None or not _is_enabled(instrument):
@@ -142,7 +145,8 @@ def _is_enabled(instrument: Any) -> bool:
 def _cell_of(match: Any, attributes: dict[str, Any]) -> Cell | None:
     kept = match._view._attribute_keys
     wanted = attributes if kept is None else {key: value for key, value in attributes.items() if key in kept}
-    for key, aggregation in list(match._attributes_aggregation.items()):
-        if dict(aggregation._attributes or {}) == wanted:
+    for key in islice(reversed(tuple(match._attributes_aggregation)), _NEWEST):
+        aggregation = match._attributes_aggregation.get(key)
+        if aggregation is not None and dict(aggregation._attributes or {}) == wanted:
             return Cell(match, key, aggregation)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from redispan._semconv.query_text import batch_text, hidden_text, query_text
 
 _PEERS_LIMIT = 1000
 _PEER_CHANGES_LIMIT = 50
+_PLACES_LIMIT = 1000
 _COUNTS_LIMIT = 64
 _PROCEDURES_LIMIT = 1000
 """Most scripts and functions named; the conventions want span names of low cardinality."""
@@ -29,17 +31,37 @@ PROCEDURE_COMMANDS = frozenset({"FCALL", "FCALL_RO", "EVALSHA", "EVALSHA_RO"})
 Peer = tuple[str, "int | None"]
 
 
+_NO_OTHERS: dict[int, dict[str, Any]] = {}
+
+
 class Prepared:
-    """What all spans of one command on one endpoint share."""
+    """What all spans of one command on one endpoint share.
 
-    __slots__ = ("attributes", "by_count", "generation", "name", "procedure")
+    There are thousands of these in a large program: it holds one dictionary, and more only where a command comes with
+    different numbers of arguments.
+    """
 
-    def __init__(self, name: str, attributes: dict[str, Any], *, procedure: bool, generation: int) -> None:
+    __slots__ = ("generation", "name", "others", "procedure", "usual", "usual_count")
+
+    def __init__(self, name: str, *, procedure: bool, generation: int) -> None:
         self.name = name
-        self.attributes = attributes
-        self.by_count: dict[int, dict[str, Any]] = {}
         self.procedure = procedure
         self.generation = generation
+        self.usual_count = -1
+        """The number of arguments, the command included, that ``usual`` belongs to; a batch has none."""
+        self.usual: dict[str, Any] | None = None
+        self.others = _NO_OTHERS
+
+    def of_count(self, count: int) -> dict[str, Any] | None:
+        """The attributes of spans with so many arguments, if they are the same for all."""
+        return self.usual if count == self.usual_count else self.others.get(count)
+
+    def remember(self, count: int, attributes: dict[str, Any]) -> None:
+        """Have ``attributes`` ready for the next call with as many arguments."""
+        if self.usual is None:
+            self.usual_count, self.usual = count, attributes
+        elif len(self.others) < _COUNTS_LIMIT:
+            self.others = {**self.others, count: attributes}
 
 
 class Namer:
@@ -53,6 +75,7 @@ class Namer:
         self.generation = 0
         """What was prepared in an earlier one is made again."""
         self._peers: dict[Endpoint, Peer] = {}
+        self._places: dict[Endpoint, dict[str, Any]] = {}
         self._procedures: set[str] = set()
         self._peer_changes: dict[Endpoint, int] = {}
 
@@ -74,6 +97,7 @@ class Namer:
             self._peers.pop(endpoint, None)
         else:
             self._peers[endpoint] = peer
+        self._places.pop(endpoint, None)
         self.generation += 1  # what was prepared with another peer is made again when it is used
 
     def of(self, operation: Operation) -> tuple[str, dict[str, Any]]:
@@ -86,21 +110,38 @@ class Namer:
         if operation.batch is not None or prepared.procedure:
             return self._particular(operation, prepared)
         args = operation.args
-        if self._mode == "hidden" and (found := prepared.by_count.get(len(args))) is not None:
-            return prepared.name, found
-        attributes = dict(prepared.attributes)
+        attributes = prepared.of_count(len(args))
+        if attributes is not None:
+            return prepared.name, attributes
+        attributes = self._common(operation)
         text = query_text(info, args, self._mode, self._limit)
+        same_for_all = self._mode != "keys" and info.known and self._is_plain(info, args)
         if text is not None:
-            attributes[names.DB_QUERY_TEXT] = text
+            attributes[names.DB_QUERY_TEXT] = sys.intern(text) if same_for_all else text
         attributes = self._with_old(attributes)
-        if (
-            self._mode != "keys"
-            and info.known
-            and len(prepared.by_count) < _COUNTS_LIMIT
-            and self._is_plain(info, args)
-        ):
-            prepared.by_count[len(args)] = attributes
+        if same_for_all:
+            prepared.remember(len(args), attributes)
         return prepared.name, attributes
+
+    def _common(self, operation: Operation) -> dict[str, Any]:
+        """A new dictionary of what all spans of this command on this endpoint have."""
+        endpoint = operation.endpoint
+        place = self._places.get(endpoint)
+        if place is None:
+            if len(self._places) >= _PLACES_LIMIT:
+                self._places.clear()  # each is made again when it is needed
+            place = self._places[endpoint] = self._attributes_of(endpoint)
+        return {**place, names.DB_OPERATION_NAME: operation.info.name}
+
+    def _attributes_of(self, endpoint: Endpoint) -> dict[str, Any]:
+        found: dict[str, Any] = {names.DB_SYSTEM_NAME: names.REDIS}
+        if endpoint.db is not None:
+            found[names.DB_NAMESPACE] = endpoint.db
+        found.update(_server_attributes(endpoint))
+        peer = self._peers.get(endpoint)
+        if peer is not None:
+            found.update(_peer_attributes(peer))
+        return found
 
     def peer_attributes(self, peer: Peer) -> dict[str, Any]:
         """``network.peer.*`` of a TCP peer or a UNIX socket."""
@@ -120,23 +161,15 @@ class Namer:
         return type(args[0]) is str and args[0] == info.name
 
     def _prepare(self, endpoint: Endpoint, info: CommandInfo) -> Prepared:
-        attributes: dict[str, Any] = {names.DB_SYSTEM_NAME: names.REDIS, names.DB_OPERATION_NAME: info.name}
-        if endpoint.db is not None:
-            attributes[names.DB_NAMESPACE] = endpoint.db
-        attributes.update(_server_attributes(endpoint))
-        peer = self._peers.get(endpoint)
-        if peer is not None:
-            attributes.update(_peer_attributes(peer))
         return Prepared(
             span_name(info.name, endpoint.address, endpoint.port),
-            attributes,
             procedure=info.name.upper() in PROCEDURE_COMMANDS,
             generation=self.generation,
         )
 
     def _particular(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:
         """Of a batch, or a call of a script or function: what depends on more than the command and its endpoint."""
-        attributes = dict(prepared.attributes)
+        attributes = self._common(operation)
         name = prepared.name
         procedure = self._procedure_of(operation)
         if procedure is not None:

@@ -71,7 +71,8 @@ class SpanObserver:
                 return
         prepared = operation.series.span
         if prepared is not None and prepared.generation == self._namer.generation:
-            attributes = prepared.by_count.get(len(operation.args))  # never there for a batch, which has no arguments
+            count = len(operation.args)  # none of a batch
+            attributes = prepared.usual if count == prepared.usual_count else prepared.others.get(count)
             name = prepared.name
         else:
             attributes = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMet
 from opentelemetry.sdk.metrics.view import DropAggregation, ExponentialBucketHistogramAggregation, View
 
 from redispan._core.ledger import LEDGER
+from redispan._telemetry import histogram_seam
 from redispan._telemetry.histogram_seam import AttributeSet, PreparedHistogram
 
 DELTA = {Histogram: AggregationTemporality.DELTA, Counter: AggregationTemporality.DELTA}
@@ -185,3 +187,27 @@ def test_sdk_that_changes_under_way_is_left_to_its_interface():
         prepared.record(0.5, known)
     assert LEDGER.read("telemetry_errors")["histogram"] == before + 1
     assert [point[0] for point in points(of).values()] == [4]
+
+
+def test_looking_for_a_set_is_bounded():
+    """Among thousands of sets, one that is not there is looked for in the newest few: a call must not pay for them."""
+    looked_at = []
+
+    class Aggregation:
+        def __init__(self, number: int) -> None:
+            self._number = number
+
+        @property
+        def _attributes(self) -> dict[str, Any]:
+            looked_at.append(self._number)
+            return {"number": self._number}
+
+    match = SimpleNamespace(
+        _view=SimpleNamespace(_attribute_keys=None),
+        _attributes_aggregation={number: Aggregation(number) for number in range(5000)},
+    )
+    newest = histogram_seam._cell_of(match, {"number": 4990})
+    assert newest is not None
+    assert newest.key == 4990
+    assert histogram_seam._cell_of(match, {"number": -1}) is None
+    assert len(looked_at) < 500
