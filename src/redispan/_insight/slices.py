@@ -43,7 +43,7 @@ class Slices:
 
     def reset(self) -> None:
         """Forget everything: in a forked child, and in tests."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._seen: dict[str, tuple[int, int]] = {}
         self._slices: dict[int, Slice] = {}
 
