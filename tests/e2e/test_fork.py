@@ -21,7 +21,9 @@ def test_a_fork_in_the_middle(launcher: Launcher, otlp_receiver: OtlpReceiver, t
     The SDK itself carries a cumulative histogram over into the child, so what was measured before the fork is reported
     by each child again; nothing that an instrumentation can do, and the reason why this test looks at ``HINCRBY``.
     """
-    with launcher.running(tmp_path / "log", sys.executable, "forks.py", BEFORE, AFTER, CHILDREN):
+    # From 3.12 on Python itself warns of a fork beside threads; the SDK's exporters have some.
+    quiet = {"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"}
+    with launcher.running(tmp_path / "log", sys.executable, "forks.py", BEFORE, AFTER, CHILDREN, variables=quiet):
         otlp_receiver.wait_for(lambda r: len(r.spans(scope=OURS)) >= BEFORE + CHILDREN * AFTER, "spans")
         otlp_receiver.wait_for(lambda r: measurements_by_operation(r)["HINCRBY"] >= CHILDREN * AFTER, "measurements")
         otlp_receiver.wait_for(lambda r: len(own_counts(r)) >= 1 + CHILDREN, "self-metrics")
