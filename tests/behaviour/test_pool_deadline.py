@@ -17,7 +17,7 @@ import redis.asyncio.cluster
 import redis.cluster
 
 from behaviour.every_client import close, settle
-from behaviour.tuned_clients import SCALED_DOWN, SINGLE, make
+from behaviour.tuned_clients import SCALED_DOWN, SINGLE, at_once, make
 from redispan._client import block_budget
 from servers.cluster import ClusterServer
 from servers.dead_ends import black_hole, silent_port
@@ -60,6 +60,18 @@ async def test_several_black_holed_addresses_count_together(kind: str, monkeypat
         with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
             await settle(client.get("k"))
         assert time.monotonic() - start_s < DEADLINE_S + LATE_S
+        await close(client)
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+@pytest.mark.parametrize("trouble", [silent_port, black_hole])
+async def test_many_that_connect_at_once_are_all_within_the_deadline(trouble: Any, kind: str) -> None:
+    """Callers of one pool don't queue for each other's attempts to connect, as redis-py 5 and 6 let tasks do."""
+    with trouble() as port:
+        client = make(kind, "127.0.0.1", port)
+        answers = await at_once({number: lambda: client.incr("k") for number in range(20)}, is_async="async" in kind)
+        assert {type(answer) for answer, _ in answers.values()} <= {redis.ConnectionError, redis.TimeoutError}
+        assert max(took_s for _, took_s in answers.values()) < DEADLINE_S + LATE_S
         await close(client)
 
 

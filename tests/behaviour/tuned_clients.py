@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 import redis.asyncio
@@ -20,6 +20,8 @@ from servers.cluster import ClusterServer
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 from servers.sentinel import SentinelServer
+
+Key = TypeVar("Key")
 
 SINGLE = ("sync", "sync-url", "async", "async-url")
 KINDS = (*SINGLE, "cluster", "async-cluster", "sync-tls", "async-tls", "sync-sentinel", "async-sentinel")
@@ -91,22 +93,27 @@ class TunedClient:
                 await close(one)
 
     async def at_once(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, tuple[Any, float]]:
-        """Make all calls at the same time: the result or exception of each, and its seconds."""
+        """Make all calls at the same time."""
+        return await at_once(calls, is_async=self.is_async)
 
-        async def call(one: Callable[[], Any]) -> tuple[Any, float]:
-            start_s = time.monotonic()
-            try:
-                answer = await settle(one())
-            except Exception as error:
-                answer = error
-            return answer, time.monotonic() - start_s
 
-        if self.is_async:
-            answers = await asyncio.gather(*map(call, calls.values()))
-        else:
-            with ThreadPoolExecutor(len(calls)) as threads:
-                answers = list(threads.map(lambda one: asyncio.run(call(one)), calls.values()))
-        return dict(zip(calls, answers, strict=True))
+async def at_once(calls: Mapping[Key, Callable[[], Any]], *, is_async: bool) -> dict[Key, tuple[Any, float]]:
+    """Make all calls at the same time, in tasks or threads: the result or exception of each, and its seconds."""
+
+    async def call(one: Callable[[], Any]) -> tuple[Any, float]:
+        start_s = time.monotonic()
+        try:
+            answer = await settle(one())
+        except Exception as error:
+            answer = error
+        return answer, time.monotonic() - start_s
+
+    if is_async:
+        answers = await asyncio.gather(*map(call, calls.values()))
+    else:
+        with ThreadPoolExecutor(len(calls)) as threads:
+            answers = list(threads.map(lambda one: asyncio.run(call(one)), calls.values()))
+    return dict(zip(calls, answers, strict=True))
 
 
 def after(seconds: float, do: Callable[[], Any]) -> threading.Timer:

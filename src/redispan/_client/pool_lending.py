@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redispan._client import pool_connecting, pool_sizing, pool_state, pool_waiting
+from redispan._client import pool_connecting, pool_seam, pool_sizing, pool_state, pool_waiting
 from redispan._client.pool_state import PoolState
 from redispan._core.ledger import LEDGER
 from redispan._core.pools import POOLS
@@ -100,23 +100,25 @@ def _connected(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
 def async_get_connection_shell(original: Method, attach: Attach) -> Method:
     """Async ``ConnectionPool.get_connection``, likewise."""
     on_waited, current_task = POOLS.on_waited, asyncio.current_task
+    lend = pool_seam.lend_side_by_side if pool_seam.lends_under_lock(original) else original
 
     @functools.wraps(original)
-    async def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def shell(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = self.redispan_state
         if state is None or not state.active:
             state = awake(state, self, attach)
             if state is None:
                 return await original(self, *args, **kwargs)
+        get = lend if state.tuned else original
         start_s = time.monotonic() if on_waited else 0.0
         if state.waiters and state.tuned:
-            connection = await _lend_async(state, self, functools.partial(original, self, *args, **kwargs), None)
+            connection = await _lend_async(state, self, functools.partial(get, self, *args, **kwargs), None)
         else:
             try:
-                connection = await original(self, *args, **kwargs)
+                connection = await get(self, *args, **kwargs)
             except Exception as error:
-                get = functools.partial(original, self, *args, **kwargs)
-                connection = await _lend_async(state, self, get, error)
+                again = functools.partial(get, self, *args, **kwargs)
+                connection = await _lend_async(state, self, again, error)
         try:
             connection.redispan_holder = id(current_task())
             state.count_use()
@@ -126,7 +128,7 @@ def async_get_connection_shell(original: Method, attach: Attach) -> Method:
             note_lending(state, connection, start_s)
         return connection
 
-    return get_connection
+    return shell
 
 
 async def _lend_async(

@@ -170,6 +170,31 @@ def close_if_ended(connection: Any) -> bool:
     return True
 
 
+_LENDING_UNDER_LOCK = frozenset({"_lock", "get_available_connection", "ensure_connection", "release", "BaseException"})
+
+
+def lends_under_lock(get_connection: Any) -> bool:
+    """Whether an async pool opens connections one after the other, as redis-py 5.1 to 7.0 do.
+
+    Only of a method that does nothing else is it said.
+    """
+    code = getattr(inspect.unwrap(get_connection), "__code__", None)
+    names = frozenset(getattr(code, "co_names", ()))
+    return "_lock" in names and "ensure_connection" in names and names <= _LENDING_UNDER_LOCK
+
+
+async def lend_side_by_side(pool: Any, *_: Any, **__: Any) -> Any:
+    """What such a method does, with the connection opened outside the lock: as redis-py 7.1 and newer do."""
+    async with pool._lock:
+        connection = pool.get_available_connection()
+    try:
+        await pool.ensure_connection(connection)
+    except BaseException:
+        await pool.release(connection)
+        raise
+    return connection
+
+
 def queue_is_empty(pool: Any) -> bool:
     """Whether a sync BlockingConnectionPool has nothing to lend at once."""
     try:
