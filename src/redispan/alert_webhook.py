@@ -154,8 +154,8 @@ def _alertmanager(alert: Alert, service: str) -> bytes:
         "area": _AREAS.get(alert.name, "client"),
         "subject": alert.endpoint,
     }
-    more = {"job": service, "server_address": alert.address, "command": alert.command}
-    labels.update({name: value for name, value in more.items() if value})
+    more = {"job": service, "server_address": alert.address, "server_port": alert.port, "command": alert.command}
+    labels.update({name: str(value) for name, value in more.items() if value})
     body: dict[str, Any] = {"labels": labels, "annotations": {"summary": alert.message}}
     if alert.state == CLEARED:
         body["endsAt"] = _rfc3339(alert.at_unix_ns)

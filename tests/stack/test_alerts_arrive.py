@@ -176,21 +176,22 @@ def test_example_routes_deliver(notified: tuple[Alertmanager, Hooks, Mailbox]) -
 
 def test_a_server_that_is_gone_silences_its_own_clients_only(stack: Stack) -> None:
     """Whoever is called about a server is not called about each of its programs, but still about other servers."""
-    raise_alert(stack.alertmanager, "RedisServerUnreachable", severity="critical", area="server", server_address="gone")
-    for server in ("gone", "fine"):
-        raise_alert(
-            stack.alertmanager, "RedisClientHighErrorRatio", severity="critical", area="client", server_address=server
-        )
+    gone, fine, neighbour = ("gone", "6379"), ("fine", "6379"), ("gone", "6380")
+    server = {"server_address": gone[0], "server_port": gone[1]}
+    raise_alert(stack.alertmanager, "RedisServerUnreachable", severity="critical", area="server", **server)
+    for address, port in (gone, fine, neighbour):
+        client = {"area": "client", "server_address": address, "server_port": port}
+        raise_alert(stack.alertmanager, "RedisClientHighErrorRatio", severity="critical", **client)
 
-    def silenced() -> dict[str, bool]:
+    def silenced() -> dict[tuple[str, str], bool]:
         return {
-            alert["labels"]["server_address"]: bool(alert["status"]["inhibitedBy"])
+            (alert["labels"]["server_address"], alert["labels"]["server_port"]): bool(alert["status"]["inhibitedBy"])
             for alert in stack.alertmanager.alerts()
             if alert["labels"]["alertname"] == "RedisClientHighErrorRatio"
             and alert["labels"].get("server_address") in {"gone", "fine"}
         }
 
-    eventually(lambda: silenced() == {"gone": True, "fine": False}, what="one silenced, one not")
+    eventually(lambda: silenced() == {gone: True, fine: False, neighbour: False}, what="one silenced, two not")
 
 
 def _posted(hooks: Hooks, path: str) -> list[tuple[str, str, Any]]:

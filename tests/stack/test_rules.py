@@ -48,7 +48,12 @@ def test_unit_tests_of_rules_pass(tools: Tools) -> None:
     ("file", "old", "new"),
     [
         ("alerts-client.yml", "used_ratio > 0.9", "used_ratio > 0.99"),
-        ("alerts-client.yml", "ratio_rate5m > 0.05", "ratio_rate5m > 0.01"),
+        (
+            "alerts-client.yml",
+            "0.05 unless job:db_client_operation_errors:ratio_rate2m <= 0.05",
+            "0.01 unless job:db_client_operation_errors:ratio_rate2m <= 0.01",
+        ),
+        ("alerts-client.yml", "ratio_rate2m <= 0.05", "ratio_rate2m < 0"),
         ("alerts-server.yml", "used_ratio > 0.8", "used_ratio > 0.95"),
         ("alerts-server.yml", "max by (server_address", "min by (server_address"),
         ("alerts-server.yml", "[1h]", "[5m]"),

@@ -75,6 +75,41 @@ def test_servers_are_judged_too() -> None:
     }
 
 
+def test_a_server_that_nobody_reaches_comes_first() -> None:
+    """What the programs say of a server is in the report, beside the figures that it once gave of itself."""
+
+    def ask(expression: str) -> Sequence[Sample]:
+        if "redis_server_up" in expression:
+            return [
+                one(1, server_address="a", server_port="6379"),
+                one(0, server_address="r", server_port="6379"),
+                one(0, server_address="/run/redis.sock"),
+            ]
+        return [one(0.5, instance="r:6379")] if "redis_maxmemory_bytes" in expression else []
+
+    report = fleet_report(ask)
+    assert [(s.name, s.reached) for s in report.servers] == [("/run/redis.sock", 0), ("r:6379", 0), ("a:6379", 1)]
+    assert [(f.severity, f.subject) for f in report.findings] == [
+        ("critical", "/run/redis.sock"),
+        ("critical", "r:6379"),
+    ]
+    text = as_text(report)
+    assert "server r:6379: reached by no program" in text
+    assert "server r:6379 answers none of the programs" in text
+    assert "server a:6379: reached" in text
+
+
+def test_many_servers_are_cut_and_it_says_so() -> None:
+    """A large cluster does not flood the report."""
+
+    def ask(expression: str) -> Sequence[Sample]:
+        return [one(1, server_address=f"n{n}", server_port="7000") for n in range(150)] if "_up_" in expression else []
+
+    report = fleet_report(ask)
+    assert (len(report.servers), report.servers_left_out) == (100, 50)
+    assert "and 50 more servers" in as_text(report)
+
+
 def test_a_large_fleet_is_cut_and_says_so() -> None:
     """The report is bounded: the quieter services are counted, not listed."""
 

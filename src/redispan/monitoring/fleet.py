@@ -26,8 +26,8 @@ Ask = Callable[[str], Sequence[Sample]]
 """Answers a PromQL expression with its samples."""
 
 TIMEOUT_S = 20
-SERVICES_SHOWN = 100
-"""The busiest ones: a report is for reading."""
+SERVICES_SHOWN = SERVERS_SHOWN = 100
+"""The busiest services, and the servers in trouble before the others: a report is for reading."""
 
 _DURATION = 'db_client_operation_duration_seconds_{part}{{db_system_name="redis"{more}}}'
 
@@ -44,7 +44,8 @@ class FleetReport:
         window: PromQL duration that rates are taken over.
         services: One entry per ``service.name``, the busiest first.
         services_left_out: How many quieter ones are not listed.
-        servers: One entry per Redis server that the Collector asks.
+        servers: One entry per Redis server that the Collector asks or a program uses.
+        servers_left_out: How many more there are.
         findings: What deserves attention, the worst first.
     """
 
@@ -52,6 +53,7 @@ class FleetReport:
     services: list[Service] = field(default_factory=list)
     services_left_out: int = 0
     servers: list[Server] = field(default_factory=list)
+    servers_left_out: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -75,14 +77,25 @@ def fleet_report(ask: Ask, window: str = "5m") -> FleetReport:
     services = [service for service in services if service.processes]
     services.sort(key=lambda service: service.operations_per_s or 0.0, reverse=True)
     shown = services[:SERVICES_SHOWN]
-    servers = [Server(name, **figures) for name, figures in _by_label(ask, _server_queries(window), "instance").items()]
+    servers = _servers(ask, window)
     return FleetReport(
         window=window,
         services=shown,
         services_left_out=len(services) - len(shown),
-        servers=servers,
-        findings=findings(shown, servers),
+        servers=servers[:SERVERS_SHOWN],
+        servers_left_out=max(0, len(servers) - SERVERS_SHOWN),
+        findings=findings(shown, servers[:SERVERS_SHOWN]),
     )
+
+
+def _servers(ask: Ask, window: str) -> list[Server]:
+    figures = _by_label(ask, _server_queries(window), "instance")
+    # The server's own figures stay for minutes after its end; what the programs say of it does not.
+    for labels, value in ask("max by (server_address, server_port) (redis_server_up_ratio)"):
+        name = ":".join(filter(None, (labels.get("server_address"), labels.get("server_port"))))
+        figures.setdefault(name, {})["reached"] = value
+    servers = [Server(name, **found) for name, found in figures.items()]
+    return sorted(servers, key=lambda server: (server.reached != 0, server.name))
 
 
 def _service_queries(window: str) -> dict[str, str]:
@@ -195,11 +208,21 @@ def as_text(report: FleetReport) -> str:
     ]
     if report.services_left_out:
         lines.append(f"... and {report.services_left_out} quieter services")
-    for server in report.servers:
-        lines.append(f"server {server.name}: memory {_share(server.memory_share)}, hits {_share(server.hit_ratio)}")
+    lines += [f"server {server.name}: {_server_words(server)}" for server in report.servers]
+    if report.servers_left_out:
+        lines.append(f"... and {report.servers_left_out} more servers")
     lines.append("")
     lines += [f"{finding.severity}: {finding.text}" for finding in report.findings] or ["nothing needs attention"]
     return "\n".join(lines)
+
+
+def _server_words(server: Server) -> str:
+    if server.reached == 0:
+        return "reached by no program"
+    words = ["reached"] if server.reached else []
+    if server.memory_bytes is not None or server.hit_ratio is not None:
+        words += [f"memory {_share(server.memory_share)}", f"hits {_share(server.hit_ratio)}"]
+    return ", ".join(words) or "no figures"
 
 
 def _row(service: Service) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ class Server:
     """One Redis server, as it describes itself.
 
     Attributes:
-        name: ``host:port``.
+        name: ``host:port``, or the path of its socket.
+        reached: 1 when a host's probe reaches it, 0 when none does; None when no program says.
         memory_share: Used memory as a share of its limit; None without a limit.
         memory_bytes: Used memory.
         clients: Connected clients.
@@ -62,6 +63,7 @@ class Server:
     """
 
     name: str
+    reached: float | None = None
     memory_share: float | None = None
     memory_bytes: float | None = None
     clients: float | None = None
@@ -107,6 +109,8 @@ _SERVICE_RULES: tuple[_ServiceRule, ...] = (
 )  # fmt: skip
 
 _SERVER_RULES: tuple[_ServerRule, ...] = (
+    (CRITICAL, lambda s: s.reached, lambda v: v == 0,
+     "answers none of the programs that use it; is it up, and does the network reach it?"),
     (CRITICAL, lambda s: s.rejected_per_s, lambda v: v > 0,
      "refuses {value:.2f} connections per second; maxclients is reached"),
     (WARNING, lambda s: s.memory_share, lambda v: v > 0.8,

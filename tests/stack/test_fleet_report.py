@@ -1,0 +1,87 @@
+"""`redispan report fleet` answers from any backend that speaks PromQL, and says of a server that it is gone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.native.collector import Collector
+from stack.native.programs import Program, eventually, free_ports
+from stack.native.stack import Stack, Tools
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+
+PROGRAM = Path(__file__).parent / "programs" / "steady.py"
+STARTER = Path(sys.executable).parent / "opentelemetry-instrument"
+
+
+def report(url: str) -> dict[str, Any]:
+    """What the command prints, as data."""
+    done = subprocess.run(
+        [STARTER.parent / "redispan", "report", "fleet", "--prometheus", url, "--json", "--window", "30s"],
+        check=True, text=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+    return dict(json.loads(done.stdout))
+
+
+@pytest.fixture
+def victoriametrics(tools: Tools, tmp_path: Path) -> Iterator[str]:
+    """A backend that is not Prometheus and speaks its language."""
+    (port,) = free_ports(1)
+    command = [
+        tools["victoriametrics"], "-storageDataPath", tmp_path / "vm", f"-httpListenAddr=127.0.0.1:{port}",
+        "-search.latencyOffset=1s", "-search.disableCache",  # it waits half a minute for late samples otherwise
+    ]  # fmt: skip
+    program = Program("victoriametrics", command, tmp_path).start(f"http://127.0.0.1:{port}/health")
+    yield f"http://127.0.0.1:{port}"
+    program.kill()
+
+
+def test_two_programs_and_their_server_in_another_backend(tools: Tools, victoriametrics: str, tmp_path: Path) -> None:
+    """Two processes of a service by remote write: rates, percentiles, pools and the server, and later its end."""
+    stack = Stack(tools, tmp_path)
+    address = {
+        "PROMETHEUS_REMOTE_WRITE_ENDPOINT": f"{victoriametrics}/api/v1/write",
+        "REDIS_ENDPOINT": f"127.0.0.1:{stack.ports['redis']}",
+        "REDIS_COLLECTION_INTERVAL": "1s",
+    }
+    server = f"127.0.0.1:{stack.ports['redis']}"
+    environment = stack.program_environment() | {"OTEL_SERVICE_NAME": "steady", "REDIS_URL": stack.redis_url}
+    environment |= {"OTEL_PYTHON_REDISPAN_SERVER_PROBE_INTERVAL_S": "1"}
+    with stack, Collector(tools, tmp_path, ["backends/prometheus-remote-write"], address) as collector:
+        redis = stack.start_redis()
+        environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{collector.grpc_address}"
+        programs = [
+            Program(f"steady{number}", [STARTER, sys.executable, PROGRAM], tmp_path, environment).start()
+            for number in range(2)
+        ]
+        try:
+
+            def complete() -> dict[str, Any]:
+                found = report(victoriametrics)
+                (service,) = found["services"]
+                (asked,) = found["servers"]
+                figures = ("operations_per_s", "p50_ms", "p99_ms", "within_100ms", "fullest_pool", "error_share")
+                known = all(service[figure] is not None for figure in figures) and service["processes"] == 2
+                return found if known and asked["memory_bytes"] and asked["reached"] == 1 else {}
+
+            found = eventually(complete, what="the whole report", timeout_s=60, every_s=1)
+            assert found["services"][0]["name"] == "steady"
+            assert found["services"][0]["operations_per_s"] > 1
+            assert found["servers"][0]["name"] == server
+            redis.kill()
+
+            def gone() -> list[str]:
+                texts = [finding["text"] for finding in report(victoriametrics)["findings"]]
+                return [text for text in texts if text.startswith(f"server {server} answers none")]
+
+            eventually(gone, what="the finding about the server", timeout_s=60, every_s=1)
+        finally:
+            for program in programs:
+                program.kill()
