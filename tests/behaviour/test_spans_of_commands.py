@@ -220,6 +220,18 @@ async def test_blocking_command_is_a_span_of_its_full_time(world: World, told: T
 
 
 @sync_and_async
+async def test_what_may_be_held_is_marked_from_the_start(world: World, told: TelemetryInMemory):
+    """Calls that ask the server to hold its answer can be told, and sampled, apart from others of the same command."""
+    client = world.client()
+    await settle(client.xread({"s": "$"}, block=1))
+    await settle(client.execute_command("XREAD", "COUNT", 1, "STREAMS", "s", "0"))
+    await settle(client.blpop(["empty"], timeout=0.01))
+    await settle(client.lpop("empty"))
+    marks = [span.attributes.get("redis.client.operation.blocking") for span in told.spans()]
+    assert marks == [True, None, True, None]
+
+
+@sync_and_async
 async def test_sampler_sees_the_attributes(world: World, telemetry: TelemetryInMemory):
     """A sampler that decides by attributes can: they are given at the span's creation."""
     from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult

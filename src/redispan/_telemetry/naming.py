@@ -41,11 +41,12 @@ class Prepared:
     different numbers of arguments.
     """
 
-    __slots__ = ("generation", "name", "others", "procedure", "usual", "usual_count")
+    __slots__ = ("generation", "name", "others", "particular", "usual", "usual_count")
 
-    def __init__(self, name: str, *, procedure: bool, generation: int) -> None:
+    def __init__(self, name: str, *, particular: bool, generation: int) -> None:
         self.name = name
-        self.procedure = procedure
+        self.particular = particular
+        """Not even the number of arguments tells all that its attributes depend on."""
         self.generation = generation
         self.usual_count = -1
         """The number of arguments, the command included, that ``usual`` belongs to; a batch has none."""
@@ -107,7 +108,7 @@ class Namer:
         prepared = series.span
         if prepared is None or prepared.generation != self.generation:
             prepared = series.span = self._prepare(operation.endpoint, info)
-        if operation.batch is not None or prepared.procedure:
+        if operation.batch is not None or prepared.particular:
             return self._particular(operation, prepared)
         args = operation.args
         attributes = prepared.of_count(len(args))
@@ -163,12 +164,12 @@ class Namer:
     def _prepare(self, endpoint: Endpoint, info: CommandInfo) -> Prepared:
         return Prepared(
             span_name(info.name, endpoint.address, endpoint.port),
-            procedure=info.name.upper() in PROCEDURE_COMMANDS,
+            particular=info.blocking is not None or info.name.upper() in PROCEDURE_COMMANDS,
             generation=self.generation,
         )
 
     def _particular(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:
-        """Of a batch, or a call of a script or function: what depends on more than the command and its endpoint."""
+        """Of a batch, a call of a script or function, or a command that may block: what depends on this very call."""
         attributes = self._common(operation)
         name = prepared.name
         procedure = self._procedure_of(operation)
@@ -176,6 +177,8 @@ class Namer:
             attributes[names.DB_STORED_PROCEDURE_NAME] = procedure
             if self._script_names:
                 name = f"{operation.info.name} {procedure}"
+        if operation.blocking:
+            attributes[names.REDIS_CLIENT_OPERATION_BLOCKING] = True
         batch = operation.batch
         if batch is not None:
             attributes[names.DB_OPERATION_BATCH_SIZE] = len(batch.commands)
