@@ -89,10 +89,6 @@ class ProxiedConnection:
         """Tell the client that no reply follows (FIN), while its requests still reach the server."""
         self.client.shutdown(socket.SHUT_WR)
 
-    def half_close_requests(self) -> None:
-        """Tell the server that no request follows (FIN), while its replies still reach the client."""
-        self.server.shutdown(socket.SHUT_WR)
-
     def black_hole(self) -> None:
         """Lose every byte from now on, both ways, with the connection open."""
         self.requests.swallow = self.replies.swallow = True
@@ -231,18 +227,6 @@ class FaultProxy:
         """End all open connections in the orderly way."""
         for connection in self.open_connections:
             connection.drop()
-
-    def reset_all(self) -> None:
-        """Reset all open connections."""
-        for connection in self.open_connections:
-            connection.reset()
-
-    def wait_for_connections(self, count: int, timeout_s: float = 10) -> None:
-        """Wait until ``count`` connections were accepted since the start."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self.accepted >= count, timeout_s):
-                message = f"{self.accepted} of {count} connections after {timeout_s} s"
-                raise TimeoutError(message)
 
     def _accept(self, listener: socket.socket) -> None:
         while True:

@@ -139,10 +139,6 @@ class OtlpReceiver:
             newest[series] = point
         return list(newest.values())
 
-    def metric_names(self) -> set[str]:
-        """Name every metric received."""
-        return {point.metric for point in self.points()}
-
     def logs(self, event_name: str | None = None) -> list[ReceivedLog]:
         """List log records, or the events of one name."""
         found = [

@@ -57,7 +57,6 @@ class PoolPatches:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._patches: list[Patch] = []
-        self._defaults: list[tuple[Any, str]] = []
         self.settings: PoolSettings | None = None
         self.only_by_hand = False
         self._by_hand_wanted = False

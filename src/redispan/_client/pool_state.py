@@ -114,7 +114,6 @@ class Book:
     def __init__(self) -> None:
         self._reset_locks()
         self._states: weakref.WeakSet[PoolState] = weakref.WeakSet()
-        self._owners: weakref.WeakKeyDictionary[Any, PoolState] = weakref.WeakKeyDictionary()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 

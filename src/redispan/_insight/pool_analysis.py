@@ -54,8 +54,3 @@ def advised_limit(peak: int, pending: int, *, starved: bool) -> int | None:
         return None
     needed = (peak + pending) * (2.0 if starved else HEADROOM)
     return max(SMALLEST, math.ceil(needed))
-
-
-def little(operations_per_s: float, mean_ms: float) -> float:
-    """Connections busy on average, by Little's law."""
-    return operations_per_s * mean_ms / 1000

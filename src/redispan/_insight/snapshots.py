@@ -11,7 +11,6 @@ from redispan._insight.window import add_totals
 SLOW_KEPT = 100
 HISTORY_KEPT = 100
 DURATIONS_KEPT = 200
-PATTERNS_KEPT = 200
 
 Data = dict[str, Any]
 

@@ -24,7 +24,6 @@ DB_RESPONSE_STATUS_CODE = "db.response.status_code"
 DB_STORED_PROCEDURE_NAME = "db.stored_procedure.name"
 ERROR_TYPE = "error.type"
 EXCEPTION_MESSAGE = "exception.message"
-EXCEPTION_STACKTRACE = "exception.stacktrace"
 EXCEPTION_TYPE = "exception.type"
 NETWORK_PEER_ADDRESS = "network.peer.address"
 NETWORK_PEER_PORT = "network.peer.port"
@@ -53,7 +52,6 @@ EVENT_OPERATION_EXCEPTION = "db.client.operation.exception"
 REDIS_CLIENT_OPERATION_BACKOFF_TIME = "redis.client.operation.backoff.time"
 REDIS_CLIENT_OPERATION_BLOCKING = "redis.client.operation.blocking"
 REDIS_CLIENT_OPERATION_CONNECT_TIME = "redis.client.operation.connect.time"
-REDIS_CLIENT_OPERATION_DURATION = "redis.client.operation.duration"
 REDIS_CLIENT_OPERATION_POOL_WAIT = "redis.client.operation.pool_wait.time"
 REDIS_CLIENT_OPERATION_REDIRECTS = "redis.client.operation.redirect.count"
 REDIS_CLIENT_OPERATION_RETRIES = "redis.client.operation.retries"
@@ -62,7 +60,6 @@ REDIS_CLIENT_OPERATION_SLOW_THRESHOLD = "redis.client.operation.slow.threshold"
 
 # Our own: alerts. Dashboards, rules and the Collector's configuration match these.
 EVENT_ALERT_PREFIX = "redis.client.alert."
-ALERT_NAMES = ("slow_operation", "error_rate", "memory_usage", "pool_usage", "anomaly")
 
 DURATION_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 """The bounds that the conventions advise for durations of operations and of connections."""

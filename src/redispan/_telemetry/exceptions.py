@@ -76,8 +76,8 @@ def _attributes(operation: Operation, failure: Failure, error: BaseException) ->
         names.DB_SYSTEM_NAME: names.REDIS,
         names.DB_OPERATION_NAME: operation.info.name,
         names.ERROR_TYPE: failure.error_type,
-        "exception.type": f"{kind.__module__}.{kind.__qualname__}",
-        "exception.message": safe_message(error),
+        names.EXCEPTION_TYPE: f"{kind.__module__}.{kind.__qualname__}",
+        names.EXCEPTION_MESSAGE: safe_message(error),
     }
     if endpoint.address is not None:
         found[names.SERVER_ADDRESS] = endpoint.address

@@ -15,7 +15,6 @@ from redispan._core.rate_limit import RateLimit
 from redispan._semconv import attributes as names
 from redispan._telemetry import events
 
-_STATE = "db.client.connection.state"
 _REASON = "redis.client.connection.close.reason"
 _EVENTS = {"exhausted": "redis.client.pool.exhausted", "resized": "redis.client.pool.resized"}
 _EVENTS_INTERVAL_S = 10.0
@@ -28,7 +27,7 @@ _GAUGES: tuple[Row, ...] = (
         names.METRIC_CONNECTION_COUNT,
         "{connection}",
         "Open connections, by state.",
-        _STATE,
+        names.DB_CLIENT_CONNECTION_STATE,
         lambda pool: {"idle": pool.idle, "used": pool.used},
     ),
     (

@@ -13,7 +13,6 @@ from redispan.cli import plain_output
 from redispan.version import __version__
 
 EXIT_OK = 0
-EXIT_PROBLEM = 1
 EXIT_USAGE = 2
 
 SUBCOMMANDS = ("demo", "doctor", "report")

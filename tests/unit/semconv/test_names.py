@@ -1,16 +1,16 @@
 """Names of spans, operations, attributes and metrics."""
 
 import re
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from opentelemetry.semconv import attributes as stable_modules
 from opentelemetry.semconv._incubating.metrics import db_metrics
 from opentelemetry.semconv.attributes import db_attributes, error_attributes, network_attributes, server_attributes
 
+import redispan
 from redispan._semconv import attributes as names
-from redispan._semconv.names import batch_operation, procedure_span_name, span_name
+from redispan._semconv.names import span_name
 
 LITERALS = {key: value for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}
 
@@ -32,45 +32,6 @@ def test_a_span_is_named_after_operation_and_server(
 ) -> None:
     """The conventions' ``{operation} {host}:{port}``, without a target where there is no port."""
     assert span_name(operation, address, port) == name
-
-
-def test_a_procedure_takes_the_place_of_the_server() -> None:
-    """``FCALL myfn``, as the conventions order the possible targets."""
-    assert procedure_span_name("FCALL", "myfn") == "FCALL myfn"
-
-
-@pytest.mark.parametrize(
-    ("commands", "name"),
-    [
-        (["SET", "SET"], "PIPELINE SET"),
-        (["CONFIG GET"] * 3, "PIPELINE CONFIG GET"),
-        (["SET", "GET"], "PIPELINE"),
-        ([], "PIPELINE"),
-        (["_OTHER", "_OTHER"], "PIPELINE"),
-    ],
-)
-def test_a_batch_is_named_after_its_common_command(commands: list[str], name: str) -> None:
-    """One common command is named, several are not, so that the set of names stays small."""
-    assert batch_operation("PIPELINE", commands) == name
-
-
-def test_a_mixed_batch_is_read_no_further_than_its_second_command() -> None:
-    """A pipeline of a million commands costs two looks."""
-    seen = []
-
-    def stream() -> object:
-        for name in ("SET", "GET", "SET"):
-            seen.append(name)
-            yield name
-
-    assert batch_operation("MULTI", stream()) == "MULTI"  # type: ignore[arg-type]
-    assert seen == ["SET", "GET"]
-
-
-@given(st.lists(st.sampled_from(["GET", "SET", "_OTHER"])))
-def test_names_of_batches_are_few(commands: list[str]) -> None:
-    """However long the batch, its name is one of kinds times commands."""
-    assert batch_operation("MULTI", commands) in {"MULTI", "MULTI GET", "MULTI SET"}
 
 
 def test_stable_names_are_the_conventions_own() -> None:
@@ -113,3 +74,12 @@ def test_the_advised_bounds_are_the_conventions() -> None:
     """The SHOULD list of ``db.client.operation.duration``, to the letter."""
     assert names.DURATION_BUCKETS_S == (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
     assert sum(bound < 0.001 for bound in names.FINE_BUCKETS_S) >= 4
+
+
+def test_no_name_is_there_that_nothing_sends() -> None:
+    """The reference page lists these: a name that nobody uses would be a promise."""
+    source = Path(redispan.__file__).parent
+    declared = Path(names.__file__)
+    code = "".join(path.read_text(encoding="utf-8") for path in source.rglob("*.py") if path != declared)
+    used = set(re.findall(r"\b[A-Z][A-Z_]+\b", code))
+    assert [name for name in LITERALS if name not in used] == []
