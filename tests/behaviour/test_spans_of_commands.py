@@ -1,6 +1,11 @@
 """One command, one span: name, kind, attributes, parent, status, on every kind of client."""
 
+import time
+from typing import Any
+
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
 from behaviour.every_client import (
@@ -300,3 +305,43 @@ async def test_raw_connection_is_counted_by_class_without_a_span(world: World, t
     assert told.value("db.client.operation.duration") == 0
     await settle(client.ping())
     assert told.value("redis.client.raw_commands") == 1
+
+
+class _Started(SpanProcessor):
+    """What spans were when they started."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, Any], bool]] = []
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self.seen.append((span.name, dict(span.attributes), trace.get_current_span().get_span_context().is_valid))
+
+
+@every_kind
+async def test_span_starts_with_all_it_has(world: World, told: TelemetryInMemory):
+    """Samplers and processors see name, server and peer at the start, in clusters and behind Sentinel too."""
+    client = world.client()
+    await settle(client.set("user:42", "v"))
+    started = _Started()
+    told.tracer_provider.add_span_processor(started)
+    told.clear()
+    with told.tracer_provider.get_tracer("program").start_as_current_span("around"):
+        await settle(client.get("user:42"))
+        assert trace.get_current_span().name == "around"
+    span, around = told.spans()
+    assert started.seen[1] == (span.name, dict(span.attributes), True)
+    assert span.parent.span_id == around.context.span_id
+
+
+@every_kind
+async def test_span_is_as_long_as_the_call(world: World, told: TelemetryInMemory):
+    """Span and measurement agree to the clock's resolution, also where the span starts once the server is known."""
+    client = world.client()
+    await settle(client.get("user:42"))
+    span = told.span()
+    (measured,) = told.metrics()["db.client.operation.duration"].data.data_points
+    assert (span.end_time - span.start_time) / 1e9 == pytest.approx(measured.sum, abs=2e-6)
+    told.clear()
+    before_ns = time.time_ns()
+    await settle(client.get("user:42"))
+    assert before_ns - 1_000_000 <= told.span().start_time <= told.span().end_time <= time.time_ns() + 1_000_000

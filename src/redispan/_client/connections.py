@@ -52,6 +52,8 @@ def note_send(connection: Any, args: tuple[Any, ...]) -> None:
     elif operation.sends == 0:
         operation.sends = 1
         operation.connection = connection
+        if operation.before_send is not None:
+            operation.before_send(operation, connection)
     elif not operation.internal:
         _note_further_send(operation, connection, args)
 
@@ -64,6 +66,8 @@ def note_batch(connection: Any) -> None:
     elif operation.sends == 0:
         operation.sends = 1
         operation.connection = connection
+        if operation.before_send is not None:
+            operation.before_send(operation, connection)
     elif not operation.internal:
         if operation.nested and not operation.batch_sent:
             operation.batch_sent = operation.new_part = True  # what was written before only prepared the batch
@@ -109,6 +113,8 @@ def send_command_shell(original: Method) -> Method:
         if operation is not None and operation.sends == 0 and not operation.done:
             operation.sends = 1
             operation.connection = self
+            if operation.before_send is not None:
+                operation.before_send(operation, self)
         else:
             note_send(self, args)
         return original(self, *args, **kwargs)

@@ -29,6 +29,8 @@ def send_command_shell(original: Method) -> Method:
             if operation is not None and operation.sends == 0 and not operation.done:
                 operation.sends = 1
                 operation.connection = self
+                if operation.before_send is not None:
+                    operation.before_send(operation, self)
                 if operation.args and operation.args[0] is args[0]:
                     info = operation.series.info
             else:

@@ -45,9 +45,10 @@ class Recorder:
         self._filters = bool(include or exclude)
 
     # One long straight line on purpose, as in ``end``: it runs in every call, where a step of its own costs a call.
-    def command_beginner(self, find_endpoint: EndpointFinder) -> Begin:
+    def command_beginner(self, find_endpoint: EndpointFinder) -> Begin:  # noqa: C901
         """What starts recording a command; it returns None if the call isn't an operation of its own."""
         running, run, ready, at_once = current.get, current.set, self._series.get, AT_ONCE.get
+        placed = self._placed
         observers, filters = self._observers, self._filters
 
         def begin(client: Any, args: Sequence[Any], _options: Any) -> Operation | None:
@@ -69,14 +70,16 @@ class Recorder:
                     series = self._new_series(endpoint, info)
                 operation = Operation(series, args, client)
                 if info.blocking is not None or endpoint.cached:
-                    operation.blocking = block_budget_s(info, args) is not None
-                    operation.defer_span = endpoint.cached
+                    _note_particulars(operation)
                 operation.token = run(operation)
-                for started in observers.started:
-                    try:
-                        started(operation)
-                    except Exception as fault:
-                        observers.dismiss(started, fault)
+                if endpoint.late:
+                    operation.before_send = placed
+                else:
+                    for started in observers.started:
+                        try:
+                            started(operation)
+                        except Exception as fault:
+                            observers.dismiss(started, fault)
                 operation.start_ns = perf_counter_ns()
                 return operation
             except BaseException as fault:
@@ -84,6 +87,24 @@ class Recorder:
                 return None
 
         return begin
+
+    def _placed(self, operation: Operation, connection: Any) -> None:
+        """Which server will answer is known now, or will never be: whoever wants to know of a start is told.
+
+        A span that is started knowing its server costs half of one that learns it at its end.
+        """
+        operation.before_send = None
+        try:
+            if connection is not None:
+                self._resolve(operation, connection)
+                operation.moving = True
+        except Exception as fault:
+            _faulted(fault)
+        for started in self._observers.started:
+            try:
+                started(operation)
+            except Exception as fault:
+                self._observers.dismiss(started, fault)
 
     def begin(self, find_endpoint: EndpointFinder, client: Any, args: Sequence[Any]) -> Operation | None:
         """Start recording one command."""
@@ -165,12 +186,14 @@ class Recorder:
             if error is not None:
                 operation.error = error
                 operation.remarkable = True
+            if operation.before_send is not None:
+                self._placed(operation, None)  # nothing was sent
             try:
                 connection = operation.connection
                 if connection is not None:
                     operation.peer = getattr(connection, "_redispan_peer", None) or peer(connection)
-                    if operation.endpoint.late:
-                        self._resolve(operation, connection)
+                    if operation.endpoint.late or (operation.moving and operation.sends > 1):
+                        operation.resolved = self._resolve(operation, connection)
                 if operation.pipelined and error is None:
                     operation.healed_error = batches.first_error(response)
                     operation.remarkable = operation.remarkable or operation.healed_error is not None
@@ -206,11 +229,13 @@ class Recorder:
             if operation.batch is not None:
                 operation.batch = None
 
-    def _resolve(self, operation: Operation, connection: Any) -> None:
+    def _resolve(self, operation: Operation, connection: Any) -> bool:
+        """Put the server that answers in the place of what stood for it; False if it was known already."""
         endpoint = endpoints.of_connection(connection, operation.endpoint)
-        series = self._series_of(endpoint, operation.info)
-        operation.endpoint, operation.series = endpoint, series
-        operation.resolved = True
+        if endpoint is operation.endpoint:
+            return False
+        operation.endpoint, operation.series = endpoint, self._series_of(endpoint, operation.info)
+        return True
 
     def _wanted(self, info: CommandInfo) -> bool:
         name = info.name.upper()
@@ -218,6 +243,11 @@ class Recorder:
             LEDGER.dropped("excluded_commands")
             return False
         return True
+
+
+def _note_particulars(operation: Operation) -> None:
+    operation.blocking = block_budget_s(operation.info, operation.args) is not None
+    operation.defer_span = operation.endpoint.cached
 
 
 def _count_part(outer: Operation) -> None:

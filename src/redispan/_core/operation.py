@@ -130,7 +130,10 @@ class Operation:
         blocking: The command asked the server to hold its answer.
         client: The client or pipeline object, while it runs.
         connection: The connection last written to, while it runs.
-        resolved: The endpoint was replaced by the server that answered.
+        before_send: To be called with the operation and its connection before anything is written: those who want to
+            know of the start are told only then, because only then it is known which server will answer.
+        moving: The endpoint was replaced by the server that was written to first.
+        resolved: The endpoint was replaced, after the start, by the server that answered.
         nodes: Servers written to in this part, where there was more than one write.
         defer_span: Whether it used the network is known only at its end.
         internal: Housekeeping of the client, not an operation.
@@ -160,6 +163,8 @@ class Operation:
     internal = False
     slow = False
     slow_threshold_ns = 0
+    before_send: Callable[[Operation, Any], None] | None = None
+    moving = False
     resolved = False
     nodes: set[int] | None = None
     resends = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from time import time_ns
+from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -56,7 +56,8 @@ class SpanObserver:
         self._broken_hooks: set[str] = set()
         self._late_span = self.start_late
 
-    def started(self, operation: Operation) -> None:
+    # One straight line on purpose: it runs in every call.
+    def started(self, operation: Operation) -> None:  # noqa: C901
         """Start the span, unless the policy writes it afterwards or not at all."""
         if self._waits_for_provider:
             if getattr(trace, "_TRACER_PROVIDER", trace) is None:
@@ -79,6 +80,8 @@ class SpanObserver:
         if attributes is None:
             name, attributes = self._namer.of(operation)
         start_ns = time_ns()
+        if operation.start_ns:  # told of it only once the server was known
+            start_ns -= perf_counter_ns() - operation.start_ns
         span = self._start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=start_ns)
         if span.is_recording():
             operation.span = span
