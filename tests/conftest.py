@@ -76,6 +76,10 @@ def _nothing_left_instrumented() -> Iterator[None]:
         # Pools tuned by hand keep their layer for good; the next test must not find it.
         pools.POOL_PATCHES._by_hand_wanted = False
         pools.POOL_PATCHES.undo()
+    pool_states = sys.modules.get("redispan._client.pool_state")
+    if pool_states is not None:
+        for state in pool_states.BOOK:
+            state.active = False  # a failed test keeps its pools alive, which are no business of the next test
     books = sys.modules.get("redispan._core.ledger")
     if books is not None:
         books.LEDGER.clear()
