@@ -72,6 +72,32 @@ def test_aws_behind_a_token_has_all_its_extensions(tools: Tools, tmp_path: Path)
     assert set(printed(tools, files, tmp_path)["service"]["extensions"]) == {name for names in alone for name in names}
 
 
+def test_the_slim_collector_has_what_is_used_and_nothing_else(tools: Tools) -> None:
+    """Every component in the binary is named by some file: what is not there needs no update when it has a hole."""
+    done = subprocess.run([tools["otelcol"], "components"], check=True, text=True, capture_output=True, timeout=60)
+    built = yaml.safe_load(done.stdout)
+    for section in ("receivers", "processors", "exporters", "connectors", "extensions"):
+        used = {
+            name.split("/")[0]
+            for path in COLLECTOR_FILES.rglob("*.yaml")
+            for name in yaml.safe_load(path.read_text()).get(section) or {}
+        }
+        assert {component["name"] for component in built[section]} == used, section
+
+
+def test_a_key_can_come_from_a_file(tools: Tools, tmp_path: Path) -> None:
+    """A variable may name a file instead of holding the secret, as secret managers write them: without a line end."""
+    (tmp_path / "key").write_text("sesame-0815")
+    files = [f"--config={COLLECTOR_FILES / name}.yaml" for name in ("base", "backends/vendor-dynatrace")]
+    environment = {"DYNATRACE_ENVIRONMENT": "abc", "DYNATRACE_API_TOKEN": f"${{file:{tmp_path / 'key'}}}"}
+    done = subprocess.run(
+        [tools["otelcol"], "print-config", "--mode=unredacted", *files],
+        check=True, env=environment, text=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    (exporter,) = (e for n, e in yaml.safe_load(done.stdout)["exporters"].items() if "dynatrace" in n)
+    assert {"name": "Authorization", "value": "Api-Token sesame-0815"} in exporter["headers"]
+
+
 def test_a_wrong_key_is_refused(tools: Tools, tmp_path: Path) -> None:
     """The check above can fail: a misspelt key is an error, not a silent default."""
     broken = tmp_path / "broken.yaml"
