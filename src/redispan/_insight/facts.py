@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
 from typing import Any
 
+from redispan._core.lazily import lazily
 from redispan._insight.latency import Latency, latency_of, rate_per_s
 from redispan._insight.memory_trend import full_in_h, growth_bytes_per_s
 from redispan._insight.pool_analysis import pool_figures
@@ -43,12 +43,12 @@ class Facts:
 
     snapshot: Mapping[str, Any]
 
-    @cached_property
+    @lazily
     def now_ns(self) -> int:
         """When the snapshot was taken."""
         return int(self.snapshot["taken_unix_ns"])
 
-    @cached_property
+    @lazily
     def thresholds(self) -> Mapping[str, float]:
         """The thresholds in effect."""
         return {
@@ -60,19 +60,19 @@ class Facts:
             **self.snapshot["thresholds"],
         }
 
-    @cached_property
+    @lazily
     def everything(self) -> Window:
         """The newest operations of all endpoints together, blocking commands apart: one window."""
         size = int(self.snapshot["window_size"])
         found = [entry for endpoint in self.snapshot["endpoints"].values() for entry in endpoint["answers"]["window"]]
         return sorted(found, key=lambda entry: int(entry[END]))[-size:]
 
-    @cached_property
+    @lazily
     def window(self) -> Latency:
         """The figures of that window."""
         return self._latency(self.everything)
 
-    @cached_property
+    @lazily
     def recent(self) -> Latency:
         """The figures of the last minutes."""
         return self._latency([entry for entry in self.everything if self.now_ns - entry[END] <= RECENT_NS])
@@ -89,7 +89,7 @@ class Facts:
         full = len(window) >= int(self.snapshot["window_size"])
         return rate_per_s([entry[END] for entry in window], self.now_ns, full=full)
 
-    @cached_property
+    @lazily
     def table(self) -> dict[str, list[int]]:
         """Totals by command over all endpoints, names in upper case."""
         return self._table("answers")
@@ -101,17 +101,17 @@ class Facts:
                 add_totals(found, {command.upper() if command != "_OTHER" else command: figures})
         return found
 
-    @cached_property
+    @lazily
     def totals(self) -> Totals:
         """All operations since the start."""
         return totals_of(self.table.values())
 
-    @cached_property
+    @lazily
     def commands(self) -> tuple[CommandFigures, ...]:
         """By command, those first that took most time."""
         return self._commands(self.table, self.everything)
 
-    @cached_property
+    @lazily
     def blocking(self) -> tuple[CommandFigures, ...]:
         """Blocking commands."""
         windows = [entry for found in self.snapshot["endpoints"].values() for entry in found["blocking"]["window"]]
@@ -131,7 +131,7 @@ class Facts:
             found.append(CommandFigures(command, latency, totals_of([figures]), figures[SUM_NS] / total_ns))
         return tuple(sorted(found, key=lambda figures: figures.time_share, reverse=True))
 
-    @cached_property
+    @lazily
     def endpoints(self) -> tuple[EndpointFigures, ...]:
         """By endpoint."""
         return tuple(
@@ -147,7 +147,7 @@ class Facts:
             if found["answers"]["totals"] or found["blocking"]["totals"]
         )
 
-    @cached_property
+    @lazily
     def error_types(self) -> Mapping[str, int]:
         """Failures by type since the start."""
         found: Counter[str] = Counter()
@@ -156,33 +156,33 @@ class Facts:
             found.update(endpoint["blocking"]["error_types"])
         return dict(found.most_common())
 
-    @cached_property
+    @lazily
     def pools(self) -> tuple[PoolFigures, ...]:
         """Connection pools."""
         return tuple(pool_figures(pool) for pool in self.snapshot["pools"])
 
-    @cached_property
+    @lazily
     def servers(self) -> tuple[ServerFigures, ...]:
         """Servers."""
         points = self.snapshot.get("memory", {})
         return tuple(_server(found, points.get(name, ())) for name, found in sorted(self.snapshot["servers"].items()))
 
-    @cached_property
+    @lazily
     def works(self) -> tuple[WorkFigures, ...]:
         """Named pieces of work."""
         return tuple(work_figures(name, found) for name, found in sorted(self.snapshot["works"].items()))
 
-    @cached_property
+    @lazily
     def families(self) -> tuple[UsageFigures, ...]:
         """Usage by family of commands."""
         return _usages(self.snapshot["cache"]["families"])
 
-    @cached_property
+    @lazily
     def patterns(self) -> tuple[UsageFigures, ...]:
         """Usage by pattern of keys."""
         return _usages(self.snapshot["cache"]["patterns"])
 
-    @cached_property
+    @lazily
     def usage(self) -> UsageFigures:
         """Usage of all families together."""
         summed: Counter[str] = Counter()

@@ -1,0 +1,44 @@
+"""Facts are computed once, and nobody waits for another's."""
+
+import threading
+from typing import Any
+
+from insight_data import entry, snapshot
+from redispan._insight.facts import Facts
+
+
+class Slow(dict[str, Any]):
+    """A snapshot that is read slowly."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        super().__init__(found)
+        self.being_read, self.go_on = threading.Event(), threading.Event()
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "endpoints":
+            self.being_read.set()
+            self.go_on.wait(20)
+        return super().__getitem__(key)
+
+
+def test_a_figure_is_computed_once() -> None:
+    """Whoever asks again gets the same object."""
+    facts = Facts(snapshot([entry() for _ in range(5)]))
+    assert facts.window is facts.window
+    assert facts.window.operations == 5
+    assert "window" in (Facts.window.__doc__ or "")
+
+
+def test_nobody_waits_for_a_report_in_the_making() -> None:
+    """A process that is forked while another thread makes a report would otherwise wait for it for ever."""
+    slow = Slow(snapshot([entry()]))
+    making = threading.Thread(target=lambda: Facts(slow).everything, daemon=True)
+    making.start()
+    assert slow.being_read.wait(10)
+    done = threading.Event()
+    asking = threading.Thread(target=lambda: (Facts(snapshot([entry()])).everything, done.set()), daemon=True)
+    asking.start()
+    assert done.wait(10)
+    slow.go_on.set()
+    making.join(10)
+    asking.join(10)
