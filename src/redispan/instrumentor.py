@@ -83,7 +83,7 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
 
     def _instrument(self, **kwargs: Any) -> None:
         self.settings, self.resolved = _settle(kwargs)
-        for warning in self.resolved.warnings if self.resolved else ():
+        for warning in self.resolved.warnings:
             _log.warning("redispan: %s", warning)
         native = _native_metrics(self.settings)
         INSIGHT.configure(self.settings, kwargs.get("logger_provider"))
@@ -170,11 +170,13 @@ def _native_for_one() -> NativeMetrics:
     return shared
 
 
-def _settle(kwargs: dict[str, Any]) -> tuple[Settings, Resolved | None]:
+def _settle(kwargs: dict[str, Any]) -> tuple[Settings, Resolved]:
     given = kwargs.get("settings")
+    named = {k: v for k, v in kwargs.items() if k not in _OWN_ARGUMENTS and v is not None}
     if isinstance(given, Settings):
-        return given, None
-    return Settings.from_environment({k: v for k, v in kwargs.items() if k not in _OWN_ARGUMENTS and v is not None})
+        # Whoever gives all of them has decided: the environment is not asked. They are read like any others, though.
+        return Settings.from_environment({**given.changed(), **named}, {})
+    return Settings.from_environment(named)
 
 
 def _recorder(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics | None) -> Recorder:

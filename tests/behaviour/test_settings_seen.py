@@ -1,5 +1,6 @@
 """What each setting of the instrumentation changes, seen from outside."""
 
+import contextlib
 from time import perf_counter_ns
 
 import pytest
@@ -7,7 +8,7 @@ import redis
 from opentelemetry.trace import StatusCode
 
 from behaviour.every_client import World, every_kind, outcome_of, settle, sync_and_async, with_clusters
-from redispan import RedispanInstrumentor
+from redispan import RedispanInstrumentor, Settings
 from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 
@@ -66,6 +67,26 @@ async def test_excluded_and_included_commands(world: World, instrument):
     await settle(client.get("k"))
     await settle(client.set("k", "v"))
     assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SET"]
+
+
+def test_settings_given_whole_are_read_like_others(
+    redis_server, instrument, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """In a `Settings` object, too, case is free and unusable values are named; it wins over the environment."""
+    monkeypatch.setenv("OTEL_PYTHON_REDISPAN_SPANS", "notable")
+    given = Settings(exclude_commands=("get", "Config Get"), spans="some", slow_log_ms="often")  # type: ignore[arg-type]
+    told = instrument(settings=given, query_text="off")
+    with contextlib.closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.get("k")
+        client.config_get("maxmemory")
+        client.set("k", "v")
+    assert told.span().attributes["db.operation.name"] == "SET"
+    assert "db.query.text" not in told.span().attributes
+    warned = [record.getMessage() for record in caplog.records if "unusable" in record.getMessage()]
+    assert len(warned) == 2
+    assert "'spans': unusable value 'some'" in warned[1]
+    assert "Using 'all'" in warned[1]
+    assert "'slow_log_ms'" in warned[0]
 
 
 @with_clusters
