@@ -39,17 +39,24 @@ def of_client(client: Any) -> Endpoint:
 
 def of_cluster(client: Any) -> Endpoint:
     """The endpoint of a cluster client or pipeline until the node that answers is known."""
-    cluster = seam.cluster_client_of(client)
     try:
-        found: Endpoint = cluster._redispan_endpoint
+        found: Endpoint = client._redispan_endpoint
         return found
     except AttributeError:
-        address, port = seam.place_of_cluster(cluster)
-        endpoint = intern(address, port, "0", late=True, cached=seam.cluster_has_client_side_cache(cluster))
-        if address is None:
-            return endpoint
-        probe_targets.note_moving(cluster)
-        return _remember(cluster, endpoint)
+        return _of_cluster_behind(client)
+
+
+def _of_cluster_behind(client: Any) -> Endpoint:
+    cluster = seam.cluster_client_of(client)
+    found: Endpoint | None = getattr(cluster, "_redispan_endpoint", None)
+    if found is not None:
+        return found
+    address, port = seam.place_of_cluster(cluster)
+    endpoint = intern(address, port, "0", late=True, cached=seam.cluster_has_client_side_cache(cluster))
+    if address is None:
+        return endpoint
+    probe_targets.note_moving(cluster)
+    return _remember(cluster, endpoint)
 
 
 def of_connection(connection: Any, fallback: Endpoint) -> Endpoint:

@@ -9,7 +9,6 @@ its old class back when it leaves.
 from __future__ import annotations
 
 import functools
-import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
@@ -60,15 +59,12 @@ def _final_class(cls: Any) -> Any:
     return final
 
 
-def _guide(error: BaseException, args: tuple[Any, ...], started_s: float) -> None:
+def _guide(error: BaseException, args: tuple[Any, ...]) -> None:
     """Make ``error`` the last of its operation if repeating could run it twice or would take too long."""
     final = _final_class(cast("Any", type(error)))
     if final is None:
         return
-    now = time.monotonic()
-    until_s = retry_policy.operation_until_s.get()
-    out_of_time = until_s is not None and now + (now - started_s) > until_s
-    if out_of_time or not retry_policy.may_repeat(error, identify(args)):
+    if pool_deadline.is_another_attempt_too_long() or not retry_policy.may_repeat(error, identify(args)):
         error.__class__ = final
     else:
         pool_deadline.operation_failed()
@@ -88,11 +84,10 @@ def node_call_shell(original: Method) -> Method:
         policy = self.redispan_cluster
         if policy is None:
             return original(self, target_node, *args, **kwargs)
-        started_s = time.monotonic()
         try:
             return original(self, target_node, *args, **kwargs)
         except Exception as error:
-            _guide(error, args, started_s)
+            _guide(error, args)
             raise
 
     return _execute_command
@@ -106,11 +101,10 @@ def async_node_call_shell(original: Method) -> Method:
         policy = self.redispan_cluster
         if policy is None:
             return await original(self, target_node, *args, **kwargs)
-        started_s = time.monotonic()
         try:
             return await original(self, target_node, *args, **kwargs)
         except Exception as error:
-            _guide(error, args, started_s)
+            _guide(error, args)
             raise
 
     return _execute_command

@@ -58,14 +58,21 @@ class Until(float):
 
     Attributes:
         in_haste: It failed once already.
+        attempt_s: When its present attempt began, or the attempt before that ended.
     """
 
     in_haste = False
+    attempt_s = 0.0
 
 
 def begin_operation(seconds: float) -> Any:
     """A cluster operation begins that must end within ``seconds``; 0 for no bound."""
-    return retry_policy.operation_until_s.set(Until(time.monotonic() + seconds) if seconds else None)
+    if not seconds:
+        return retry_policy.operation_until_s.set(None)
+    now = time.monotonic()
+    until_s = Until(now + seconds)
+    until_s.attempt_s = now
+    return retry_policy.operation_until_s.set(until_s)
 
 
 def end_operation(token: Any) -> None:
@@ -74,8 +81,20 @@ def end_operation(token: Any) -> None:
     if isinstance(until_s, Until) and until_s.in_haste:
         until_s.in_haste = False
         HASTE.end()
-    with contextlib.suppress(ValueError):
+    try:
         retry_policy.operation_until_s.reset(token)
+    except ValueError:
+        return  # a coroutine closed from another context: there is nothing to go back to
+
+
+def is_another_attempt_too_long() -> bool:
+    """Whether the cluster operation would be over time after one more attempt like the one that failed just now."""
+    until_s = retry_policy.operation_until_s.get()
+    if not isinstance(until_s, Until):
+        return False
+    now = time.monotonic()
+    took_s, until_s.attempt_s = now - until_s.attempt_s, now
+    return now + took_s > until_s
 
 
 def operation_failed() -> None:
