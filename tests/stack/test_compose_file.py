@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.native.compose_file import COMPOSE_FILE, REPOSITORY, replace_all, service
+from stack.native.compose_file import COMPOSE_FILE, REPOSITORY, copy, replace_all, service
 from stack.native.stack import Stack, Tools, load_builder
 
 
@@ -151,7 +150,7 @@ def test_the_shops_image_would_run(tmp_path: Path) -> None:
         if instruction == "COPY":
             *sources, target = rest.split()
             for source in sources:
-                _copy(REPOSITORY / source, tmp_path / target.strip("/"), into=target.endswith("/"))
+                copy(REPOSITORY / source, tmp_path / target.strip("/"), into=target.endswith("/"))
         elif instruction == "RUN":
             command = re.sub(r"(?<![\w.])/src", str(tmp_path / "src"), rest).replace("--no-cache-dir", "--quiet")
             subprocess.run(f"{programs}/{command}", shell=True, check=True, timeout=200)
@@ -167,12 +166,3 @@ def test_the_shops_image_would_run(tmp_path: Path) -> None:
     assert "served" in done.stdout
     asked = "import redis, redispan; from opentelemetry.exporter.otlp.proto.grpc import trace_exporter"
     subprocess.run([programs / "python", "-c", asked], check=True, timeout=60)
-
-
-def _copy(source: Path, target: Path, *, into: bool) -> None:
-    target = target / source.name if into else target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copyfile(source, target)

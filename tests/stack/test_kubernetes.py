@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from stack.native.stack import REPOSITORY, Tools
+from stack.native.compose_file import copy
+from stack.native.programs import Program, eventually
+from stack.native.stack import REPOSITORY, Stack, Tools
 
 KUBERNETES = REPOSITORY / "collector" / "kubernetes"
 TIERS = ["agent", "server", "gateway"]
@@ -107,6 +110,50 @@ def test_the_instrumentation_has_no_field_that_the_operator_lacks() -> None:
     assert set(spec["resource"]) <= {"resourceAttributes", "addK8sUIDAttributes"}
     assert set(spec["python"]) <= {"image", "env", "volumeClaimTemplate", "volumeLimitSize", "resourceRequirements"}
     assert set(spec["propagators"]) <= {"tracecontext", "baggage", "b3", "b3multi", "jaeger", "xray", "ottrace", "none"}
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_a_program_is_instrumented_as_the_operator_does_it(stack: Stack, tmp_path: Path) -> None:
+    """The folder of our image on the path of a plain program, whose command line stays: its trace is in Jaeger."""
+    folder, source = tmp_path / "autoinstrumentation", tmp_path / "src"
+    lines = (KUBERNETES / "autoinstrumentation.Dockerfile").read_text().split("\n\n")[0].splitlines()
+    for line in lines:
+        instruction, _, rest = line.partition(" ")
+        if instruction == "COPY":
+            *files, target = rest.split()
+            for file in files:
+                copy(REPOSITORY / file, tmp_path / target.strip("/"), into=target.endswith("/"))
+        elif instruction == "RUN":
+            command = rest.replace("/src[", f"{source}[").replace("/autoinstrumentation", str(folder))
+            subprocess.run(f"{sys.executable} -m {command} --quiet", shell=True, check=True, timeout=200)
+    assert (folder / "redispan").is_dir()
+    assert not (folder / "redis").exists(), "it would shadow the program's own"
+
+    # The program's own interpreter has redis-py and nothing else.
+    venv.create(tmp_path / "program", symlinks=True, with_pip=False)
+    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", tmp_path / "program", "redis"]
+    subprocess.run(install, check=True, timeout=100)
+    spec = yaml.safe_load((KUBERNETES / "instrumentation.yaml").read_text())["spec"]
+    environment = {
+        "PYTHONPATH": f"{folder}/opentelemetry/instrumentation/auto_instrumentation:{folder}",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_SERVICE_NAME": "injected",
+        "OTEL_PROPAGATORS": ",".join(spec["propagators"]),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{stack.ports['otlp_http']}",
+        "REDIS_URL": stack.redis_url,
+        **{entry["name"]: entry["value"] for entry in spec["python"]["env"]},
+    }
+    text = "import os, redis; c = redis.Redis.from_url(os.environ['REDIS_URL']); c.set('a', 1); print(c.get('a'))"
+    program = Program("injected", [tmp_path / "program/bin/python", "-c", text], tmp_path, environment)
+    assert program.start().wait(60) == 0, program.log()
+    assert "b'1'" in program.log()
+    names = eventually(lambda: {span.name for span in stack.jaeger.spans("injected")}, what="its spans")
+    assert names == {f"{name} 127.0.0.1:{stack.ports['redis']}" for name in ("SET", "GET")}
+    eventually(
+        lambda: stack.prometheus.query('db_client_operation_duration_seconds_count{job="injected"}'), what="metrics"
+    )
 
 
 @pytest.mark.parametrize("tier", TIERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,16 @@ def service(name: str, variables: Mapping[str, str] | None = None) -> Service:
         environment={key: str(value) for key, value in entry.get("environment", {}).items()},
         mounts=dict(_mount(volume) for volume in entry.get("volumes", []) if volume.startswith(".")),
     )
+
+
+def copy(source: Path, target: Path, *, into: bool) -> None:
+    """Does what COPY of a Dockerfile does with one source."""
+    target = target / source.name if into else target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
 
 
 def _mount(volume: str) -> tuple[str, Path]:
