@@ -75,6 +75,28 @@ def test_servers_are_judged_too() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("figures", "status"),
+    [
+        ({}, "unknown"),
+        ({"count by (job)": 1.0}, "healthy"),
+        ({"count by (job)": 1.0, "histogram_quantile(0.95": 80.0}, "degraded"),
+        ({"count by (job)": 1.0, "histogram_quantile(0.95": 80.0, "timeouts_total": 0.5}, "unhealthy"),
+    ],
+)
+def test_the_fleet_has_one_state_of_health(figures: dict[str, float], status: str) -> None:
+    """The worst finding decides, in the words of a process' own health report; nobody there is no health."""
+
+    def ask(expression: str) -> Sequence[Sample]:
+        return [
+            one(value, job="a") for part, value in figures.items() if expression.startswith(part) or part in expression
+        ]
+
+    report = fleet_report(ask)
+    assert (report.status, report.as_data()["status"]) == (status, status)
+    assert f"health: {status}" in as_text(report)
+
+
 def test_a_server_that_nobody_reaches_comes_first() -> None:
     """What the programs say of a server is in the report, beside the figures that it once gave of itself."""
 

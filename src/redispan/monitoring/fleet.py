@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from redispan.monitoring.fleet_findings import Finding, Server, Service, findings
+from redispan.monitoring.fleet_findings import CRITICAL, WARNING, Finding, Server, Service, findings
 
 Sample = tuple[Mapping[str, str], float]
 Ask = Callable[[str], Sequence[Sample]]
@@ -61,9 +61,19 @@ class FleetReport:
         """Processes behind the listed services."""
         return sum(service.processes for service in self.services)
 
+    @property
+    def status(self) -> str:
+        """``healthy``, ``degraded`` by a warning, ``unhealthy`` by something critical, ``unknown`` with nobody there."""
+        if not self.services and not self.servers:
+            return "unknown"
+        severities = {finding.severity for finding in self.findings}
+        if CRITICAL in severities:
+            return "unhealthy"
+        return "degraded" if WARNING in severities else "healthy"
+
     def as_data(self) -> dict[str, Any]:
         """As plain data for JSON."""
-        return {**asdict(self), "processes": self.processes}
+        return {"status": self.status, "processes": self.processes, **asdict(self)}
 
 
 def fleet_report(ask: Ask, window: str = "5m") -> FleetReport:
@@ -195,7 +205,8 @@ def prometheus(url: str, token: str | None = None) -> Ask:
 
 def as_text(report: FleetReport) -> str:
     """The report for people, one line per service."""
-    lines = [f"{len(report.services)} services, {report.processes} processes, rates over {report.window}", ""]
+    counts = f"{len(report.services)} services, {report.processes} processes"
+    lines = [f"health: {report.status}; {counts}, rates over {report.window}", ""]
     head = ("service", "proc", "op/s", "errors", "p50 ms", "p95 ms", "p99 ms", "<100 ms", "pool", "slow")
     rows = [head, *(_row(service) for service in report.services)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
