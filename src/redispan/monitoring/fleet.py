@@ -63,7 +63,7 @@ class FleetReport:
 
     @property
     def status(self) -> str:
-        """``healthy``, ``degraded`` by a warning, ``unhealthy`` by something critical, ``unknown`` with nobody there."""
+        """``healthy``, ``degraded`` by a warning, ``unhealthy`` by something critical, ``unknown`` of nobody."""
         if not self.services and not self.servers:
             return "unknown"
         severities = {finding.severity for finding in self.findings}
