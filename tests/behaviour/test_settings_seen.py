@@ -117,6 +117,7 @@ async def test_both_generations_of_names(world: World, instrument, monkeypatch: 
     client = world.client()
     for _ in range(2):
         await settle(client.get("k"))
+    assert len(told.spans()) == 2
     for span in told.spans():
         new = span.attributes
         assert new["db.system"] == new["db.system.name"] == "redis"
