@@ -16,8 +16,9 @@ from redispan.insight import INSIGHT
 
 Made = TypeVar("Made", bound=Report)
 
-Gather = Callable[[], tuple[list[dict[str, Any]], Sequence[int]]]
-"""Snapshots of the other processes of the service on this host, and the ids of those that did not answer."""
+Gather = Callable[[], "tuple[list[dict[str, Any]], Sequence[int]] | None"]
+"""Snapshots of the other processes of the service on this host, and the ids of those that did not answer; None where
+nobody can be asked."""
 
 gather_others: Gather | None = None
 """Set by whoever can ask the other processes; without it the host's truth is this process's."""
@@ -99,9 +100,10 @@ def gather(scope: str) -> Gathered:
         raise ValueError(f"scope is 'host' or 'process', not {scope!r}")
     INSIGHT.evaluate()
     own = INSIGHT.snapshot()
-    if scope == "process" or gather_others is None:
+    found = None if scope == "process" or gather_others is None else gather_others()
+    if found is None:
         return Gathered("process", [own])
-    others, missing = gather_others()
+    others, missing = found
     return Gathered("host", [own, *others], missing)
 
 

@@ -124,7 +124,7 @@ def of_this_host(name: str, service: str | None) -> Mapping[str, Any]:
     asking = Member(snapshots.empty, snapshots.empty, snapshots.merge)
     asking.service = service or service_of(os.environ, [])
     asking.base = os.environ.get(variable_of("runtime_dir"), "")
-    parts, silent = asking.gather()
+    parts, silent = asking.gather() or ([], [])
     if not any(part["processes"] for part in parts):
         shown = "of that name" if not (service or os.environ.get("OTEL_SERVICE_NAME")) else f"of {asking.service!r}"
         raise NoReportError(

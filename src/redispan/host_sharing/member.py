@@ -20,7 +20,7 @@ from typing import Any
 from redispan.host_sharing import answering
 from redispan.host_sharing.answering import Answerer
 from redispan.host_sharing.asking import WITHIN_S, Answers, ask
-from redispan.host_sharing.private_folder import folder_of, open_folder
+from redispan.host_sharing.private_folder import folder_of, open_folder, require_private
 from redispan.host_sharing.remains import Merge, Remains, group_of_this_process
 
 _log = logging.getLogger("redispan")
@@ -80,6 +80,7 @@ class Member:
         self._at_chores = threading.Lock()
         self._answerer: Answerer | None = None
         self._remains: Remains | None = None
+        self._alone = False
         self._unsaved_beats = 0
         self._beats = 0
 
@@ -168,6 +169,7 @@ class Member:
                 self._open(folder)
             return folder
         except Exception as fault:
+            self._alone = True
             _log.warning(
                 "redispan: reports cover this process alone, not the host: %s: %s (setting runtime_dir)",
                 type(fault).__name__,
@@ -234,13 +236,21 @@ class Member:
         paths = [path for path in self.folder.glob(f"*{answering.SUFFIX}") if path.stem != own]
         return ask(sorted(paths), within_s)
 
-    def gather(self, within_s: float = WITHIN_S) -> tuple[list[Data], list[int]]:
+    def gather(self, within_s: float = WITHIN_S) -> tuple[list[Data], list[int]] | None:
         """The summaries of the others and what ended ones left, and the ids of those who did not answer.
 
-        For those, what they wrote down a moment ago stands in.
+        For those, what they wrote down a moment ago stands in. None where this process speaks for itself alone.
         """
-        if not self.sharing or not hasattr(socket, "AF_UNIX") or not self.folder.is_dir():
-            return [], []
+        if not self.sharing or not hasattr(socket, "AF_UNIX") or self._alone:
+            return None
+        try:
+            # Whoever asks believes what the folder says: it must be one that nobody else could put anything into.
+            require_private(self.folder.parent)
+            require_private(self.folder)
+        except FileNotFoundError:
+            return [], []  # nobody has done anything yet
+        except OSError:
+            return None
         answers = self._ask(within_s)
         alive = {self._name, *answers.answered}
         left = Remains(self.folder, self._merge).read(alive, self._groups(answers))

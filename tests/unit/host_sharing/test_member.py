@@ -59,6 +59,13 @@ def started(member: Member) -> Member:
     return member
 
 
+def heard(member: Member) -> list[dict[str, Any]]:
+    """The summaries of the others, whom there is plenty of time to ask."""
+    found = member.gather(2)
+    assert found is not None
+    return found[0]
+
+
 def patient(is_so: Callable[[], bool]) -> None:
     """Wait for another thread."""
     waiting = threading.Event()
@@ -90,9 +97,9 @@ def test_starting_again_starts_nothing(service: Service) -> None:
 def test_members_tell_each_other_and_never_themselves(service: Service) -> None:
     """Each hears the others' operations once."""
     one, two, three = (started(service.member(10**place)) for place in range(3))
-    assert operations(one.gather(2)[0]) == 110
-    assert operations(two.gather(2)[0]) == 101
-    assert operations(three.gather(2)[0]) == 11
+    assert operations(heard(one)) == 110
+    assert operations(heard(two)) == 101
+    assert operations(heard(three)) == 11
 
 
 def test_who_was_stopped_counts_once_and_again_only_as_alive(service: Service) -> None:
@@ -100,9 +107,9 @@ def test_who_was_stopped_counts_once_and_again_only_as_alive(service: Service) -
     stays, goes = started(service.member(1)), started(service.member(10))
     for _ in range(3):
         goes.stop()
-        assert operations(stays.gather(2)[0]) == 10
+        assert operations(heard(stays)) == 10
         started(goes)
-        assert operations(stays.gather(2)[0]) == 10
+        assert operations(heard(stays)) == 10
 
 
 def test_the_last_one_leaves_nothing(service: Service) -> None:
@@ -123,7 +130,7 @@ def test_a_forked_child_is_no_member_until_it_starts(service: Service) -> None:
     if child == 0:
         fresh = parent._thread is None and parent._answerer is None and parent._name != name
         started(parent)
-        alone = operations(parent.gather(2)[0]) == 1
+        alone = operations(heard(parent)) == 1
         parent.stop()
         os._exit(0 if fresh and alone else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -142,7 +149,20 @@ def test_without_a_folder_chores_go_on(service: Service, caplog: pytest.LogCaptu
     patient(lambda: bool(seen))
     assert seen[0] is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert member.gather() == ([], [])
+    assert member.gather() is None, "it speaks for itself alone"
+
+
+@pytest.mark.parametrize("which", ["the user's", "the service's"])
+def test_nobody_is_believed_whose_folder_is_open_to_others(service: Service, which: str) -> None:
+    """Somebody else could have put sockets and totals there: not even a report that is only read asks them."""
+    asking = service.member(1)
+    other = started(service.member(10))
+    assert operations(heard(asking)) == 10
+    folder = other.folder.parent if which == "the user's" else other.folder
+    folder.chmod(0o777)
+    assert asking.gather(2) is None
+    folder.chmod(0o700)
+    assert operations(heard(asking)) == 10
 
 
 def test_a_chore_that_fails_stops_nothing(service: Service) -> None:
