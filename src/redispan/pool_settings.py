@@ -136,3 +136,19 @@ class PoolSettings:
         "Record `db.client.connection.wait_time` and `.use_time` for every use of a connection.",
         topic="pool",
     )
+    celery_prefetch_multiplier: int = setting(
+        0,
+        "`worker_prefetch_multiplier` of Celery apps that leave it unset; 0 leaves Celery's. 2 suits many short tasks.",
+        topic="celery",
+        low=0,
+        high=100000,
+    )
+    celery_max_memory_per_child_kib: int = setting(
+        0,
+        "`worker_max_memory_per_child` of Celery apps that leave it unset; 0 leaves Celery's. It is compared with the "
+        "peak: see the page on Celery before you set it (200000 is 200 MB).",
+        topic="celery",
+        unit="KiB",
+        low=0,
+        high=100_000_000,
+    )

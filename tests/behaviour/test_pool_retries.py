@@ -15,7 +15,7 @@ import redis.asyncio.cluster
 
 from behaviour.every_client import close, settle
 from behaviour.tuned_clients import SCALED_DOWN, SINGLE, make
-from redispan import RedispanInstrumentor, tuned_pool
+from redispan import RedispanInstrumentor, pools_in_effect, tuned_pool
 from redispan.asyncio import tuned_pool as tuned_async_pool
 from servers.cluster import ClusterServer
 from servers.dead_ends import black_hole, dead_port, silent_port
@@ -229,3 +229,16 @@ async def test_a_pool_by_hand_works_without_the_instrumentation(
     await settle(pool.disconnect())
     # Other pools are none of its business.
     assert "socket_timeout" not in redis.ConnectionPool().connection_kwargs
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+async def test_what_never_opened_was_never_closed(kind: str) -> None:
+    """Attempts to connect to a silent server are failures to connect, and no connections that were closed."""
+    with silent_port() as port:
+        client = make(kind, "127.0.0.1", port)
+        with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
+            await settle(client.get("k"))
+        (found,) = [pool for pool in pools_in_effect() if pool["name"].startswith(f"127.0.0.1:{port}/")]
+        await close(client)
+    assert found["connect_failures"] > 0
+    assert (found["created"], found["closed"]) == (0, {})

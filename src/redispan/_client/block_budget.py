@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from redispan._client import pool_seam
-from redispan._client.pool_values import TunedSeconds
+from redispan._client.pool_values import TunedReadSeconds, TunedSeconds
 from redispan._core import batch_census
 from redispan._core.commands import UNKNOWN, CommandInfo, block_budget_s, identify
 
@@ -75,7 +75,9 @@ def note(connection: Any, args: Sequence[Any], info: CommandInfo | None = None) 
         return
     if connection.redispan_hold is not None:
         end_unless_sticky(connection)
-    if hasten is not None:
+    if not info.replay_safe and _is_repeated_by_others(connection):
+        _hold_for(connection, (info,), (args,))
+    elif hasten is not None:
         hasten(connection)
 
 
@@ -97,8 +99,15 @@ def note_batch(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
         return
     if connection.redispan_hold is not None:
         end_unless_sticky(connection)
-    if hasten is not None:
+    if not safe and _is_repeated_by_others(connection):
+        _hold_for(connection, (UNSAFE_BATCH,), ((),))
+    elif hasten is not None:
         hasten(connection)
+
+
+def _is_repeated_by_others(connection: Any) -> bool:
+    """Whether the library behind the connection sends again what timed out; not while the connection is opened."""
+    return type(connection.socket_timeout) is TunedReadSeconds and not connection.redispan_opening
 
 
 def _hold_for(
@@ -115,7 +124,9 @@ def _hold_for(
         end(connection)
     base = connection.socket_timeout
     wanted, parked = patience_s(connection, infos, calls, at_least_library=at_least_library)
-    ours = type(base) is TunedSeconds
+    ours = isinstance(base, TunedSeconds)
+    if _is_repeated_by_others(connection) and not all(info.replay_safe for info in infos):
+        wanted = math.inf  # a dead server is found by keepalive
     if not parked and not (ours and wanted > base):
         return
     timeout = base if not ours else None if wanted == math.inf else max(float(base), wanted)

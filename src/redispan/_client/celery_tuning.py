@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from redispan._client.patching import Patch
-from redispan._client.pool_values import keepalive_options
+from redispan._client.pool_values import TunedReadSeconds, keepalive_options
 from redispan.pool_settings import PoolSettings
 from redispan.settings import Settings
 
@@ -27,7 +27,8 @@ def transport_options(settings: PoolSettings) -> dict[str, Any]:
     wanted: dict[str, Any] = {
         "max_connections": settings.pool_max_connections,
         "socket_connect_timeout": settings.pool_connect_timeout_s,
-        "socket_timeout": settings.pool_socket_timeout_s,
+        # Celery publishes again what timed out.
+        "socket_timeout": TunedReadSeconds(settings.pool_socket_timeout_s),
         "health_check_interval": settings.pool_health_check_s,
     }
     if settings.pool_keepalive:
@@ -46,10 +47,21 @@ def backend_options(settings: PoolSettings) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if value}
 
 
+def worker_options(conf: Any, settings: PoolSettings) -> dict[str, Any]:
+    """The settings of a worker with a Redis broker, which are nobody's default: see docs/celery.md."""
+    if not _is_redis(conf.broker_url):
+        return {}
+    wanted = {
+        "worker_prefetch_multiplier": settings.celery_prefetch_multiplier,
+        "worker_max_memory_per_child": settings.celery_max_memory_per_child_kib,
+    }
+    return {key: value for key, value in wanted.items() if value}
+
+
 def tune_app(app: Any, extra: Mapping[str, Any] | None = None, settings: PoolSettings | None = None) -> dict[str, Any]:
     """Fill in what ``app`` left unset, and return it."""
     settings = settings or _enabled or Settings.from_environment()[0]
-    return fill_in(app.conf, extra or {}, settings)
+    return fill_in(app.conf, {**worker_options(app.conf, settings), **(extra or {})}, settings)
 
 
 def fill_in(conf: Any, extra: Mapping[str, Any], settings: PoolSettings) -> dict[str, Any]:
@@ -132,7 +144,7 @@ def _load_shell(original: Callable[..., Any]) -> Callable[..., Any]:
         conf = original(self, *args, **kwargs)
         try:
             if _enabled is not None:
-                fill_in(conf, {}, _enabled)
+                fill_in(conf, worker_options(conf, _enabled), _enabled)
         except Exception as fault:
             _log.warning("redispan: a Celery app is left as it is: %s", type(fault).__name__)
         return conf

@@ -108,7 +108,7 @@ def operation_failed() -> None:
 def hasten(connection: Any) -> None:
     """A command is being packed for ``connection``: its reply may take what is left of the operation's time."""
     base = connection.socket_timeout
-    if type(base) is not TunedSeconds or connection.redispan_hold is not None:
+    if not isinstance(base, TunedSeconds) or connection.redispan_hold is not None:
         return
     until_s = connection.redispan_until_s or retry_policy.operation_until_s.get()
     if not until_s:

@@ -186,4 +186,4 @@ def activate(state: PoolState, pool: Any) -> None:
 
 def is_ours(seconds: Any) -> bool:
     """Whether a timeout was chosen by redispan."""
-    return type(seconds) is TunedSeconds
+    return isinstance(seconds, TunedSeconds)

@@ -29,6 +29,12 @@ class TunedSeconds(float):
         return self
 
 
+class TunedReadSeconds(TunedSeconds):
+    """A read timeout that redispan chose for a client that repeats writes itself: it holds for what may be repeated."""
+
+    __slots__ = ()
+
+
 class TunedLimit(int):
     """A number of connections that redispan chose.
 

@@ -98,6 +98,18 @@ def test_zero_code_tunes_an_app_when_its_configuration_is_loaded() -> None:
     assert "max_connections" not in app().conf.broker_transport_options
 
 
+def test_worker_values_by_setting() -> None:
+    """Prefetch and memory can be set from outside, for apps on Redis that leave them unset."""
+    celery_tuning.watch(Settings(celery_prefetch_multiplier=2, celery_max_memory_per_child_kib=200_000))
+    try:
+        conf = app().conf
+        assert (conf.worker_prefetch_multiplier, conf.worker_max_memory_per_child) == (2, 200_000)
+        assert app(worker_prefetch_multiplier=7).conf.worker_prefetch_multiplier == 7
+        assert app(broker="amqp://localhost").conf.worker_prefetch_multiplier == 4
+    finally:
+        celery_tuning.stop()
+
+
 def test_zero_code_tunes_again_after_it_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Celery imported after the first start, and redispan stopped and started again: new apps are tuned."""
     monkeypatch.setattr(celery_tuning, "_watching", True)  # as the first start leaves it where Celery comes later
