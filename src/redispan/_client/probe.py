@@ -27,6 +27,8 @@ FIRST_AFTER_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 """So long after the probing process ended another takes over."""
 STALE_AFTER_INTERVALS = 4
+_KEPT_S = 24 * 3600.0
+"""So long what was written about a server stays, when nobody of the host asks that server any more."""
 
 
 class Probe:
@@ -82,6 +84,8 @@ class Probe:
 
     def _run(self, shared: Path | None, stopping: threading.Event) -> None:
         # The event is given, not read: a probe that was stopped before its thread ran has another by then.
+        if shared is not None:
+            sweep(shared)
         pause_s = FIRST_AFTER_S * _spread(1.0, 1.5)
         while not stopping.wait(pause_s):
             places = probe_targets.all_places()
@@ -142,6 +146,26 @@ class Probe:
         self._reset()
         for lock in locks:
             lock.forget()
+
+
+def sweep(shared: Path) -> None:
+    """Remove what was written a day ago about servers that nobody probes any more; never raises.
+
+    To be called while this process has no role yet: to look at a lock of its own would give it up.
+    """
+    oldest_s = time.time() - _KEPT_S
+    try:
+        for path in shared.glob("probe-*.lock"):
+            figures = path.with_suffix(".json")
+            if any(one.exists() and one.stat().st_mtime > oldest_s for one in (path, figures)):
+                continue
+            lock = RoleLock(path)
+            if lock.acquire():
+                figures.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+                lock.forget()
+    except OSError as fault:
+        _log.debug("redispan: old figures of servers stay: %s", type(fault).__name__)
 
 
 def _file(place: Place, shared: Path, kind: str) -> Path:
