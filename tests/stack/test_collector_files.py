@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from stack.native.configurations import added, check_golden, printed, run
+from stack.native.programs import Program, free_ports
 from stack.native.stack import COLLECTOR_FILES, REPOSITORY, Tools
 
 pytestmark = pytest.mark.stack
@@ -70,6 +73,28 @@ def test_aws_behind_a_token_has_all_its_extensions(tools: Tools, tmp_path: Path)
     files = ["backends/vendor-aws", "overlays/bearer", "overlays/bearer-with-aws"]
     alone = [printed(tools, [file], tmp_path)["service"]["extensions"] for file in files[:2]]
     assert set(printed(tools, files, tmp_path)["service"]["extensions"]) == {name for names in alone for name in names}
+
+
+def test_the_readmes_commands_start_a_collector(tools: Tools, tmp_path: Path) -> None:
+    """What the README tells to type by hand is enough: the Collector is healthy, and its queue is below HOME."""
+    readme = (REPOSITORY / "collector" / "README.md").read_text()
+    (commands,) = (block for block in readme.split("```") if "otelcol-contrib --config" in block)
+    commands = re.sub(r"\w+\.example\.org", "127.0.0.1", commands)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "otelcol-contrib").symlink_to(tools["otelcol"])
+    grpc, http, health, metrics = free_ports(4)
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "OTELCOL_GRPC_PORT": str(grpc),
+        "OTELCOL_HTTP_PORT": str(http),
+        "OTELCOL_HEALTH_PORT": str(health),
+        "OTELCOL_METRICS_PORT": str(metrics),
+    }
+    script = f"cd {REPOSITORY}\n" + commands.removeprefix("sh\n").replace("otelcol-contrib ", "exec otelcol-contrib ")
+    program = Program("by-hand", ["sh", "-c", script], tmp_path, environment).start(f"http://127.0.0.1:{health}/")
+    program.kill()
+    assert (tmp_path / "otelcol-queue").is_dir()
 
 
 def test_the_slim_collector_has_what_is_used_and_nothing_else(tools: Tools) -> None:
