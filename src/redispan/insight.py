@@ -315,7 +315,7 @@ class Insight:
             },
             # These first: the slices are made of what is read for them.
             "endpoints": self.statistics.snapshot(self.slices.follow, windows=windows),
-            "slices": self.slices.snapshot(),
+            "slices": self.slices.snapshot(time_ns()),
             "cache": self.cache.snapshot(),
             "works": self.works.snapshot(),
         }

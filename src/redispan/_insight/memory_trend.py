@@ -50,6 +50,8 @@ class MemoryTrends:
                     if len(self._points) >= SERVERS_LIMIT:
                         continue
                     points = self._points[reading.endpoint] = []
+                if points and points[-1][0] - at_s > EVERY_S:  # the clock was set back
+                    points.clear()
                 if not points or at_s - points[-1][0] >= EVERY_S:
                     points.append((at_s, float(reading.used_memory_bytes)))
                     del points[:-POINTS]

@@ -79,9 +79,12 @@ class Slices:
             found["count"] += fresh - len(new)
             found["errors"] += errors - seen_errors - known_errors
 
-    def snapshot(self) -> dict[str, Slice]:
+    def snapshot(self, now_unix_ns: int) -> dict[str, Slice]:
         """All slices, ready to travel."""
         with self._lock:
+            # A clock that was set back leaves slices of the future, which would pass for the newest until it is there.
+            for late in [start for start in self._slices if start > now_unix_ns / 1e9 + SLICE_S]:
+                del self._slices[late]
             for old in sorted(self._slices)[:-KEPT]:
                 del self._slices[old]
             return {str(start): {**found, "steps": dict(found["steps"])} for start, found in self._slices.items()}

@@ -106,3 +106,11 @@ def test_who_has_been_looking_longest_is_believed() -> None:
     new = snapshot(pid=2, servers={"cache:6379": server()}, memory={"cache:6379": [[3600, 20]]})
     for both in ([old, new], [new, old]):
         assert Facts(merge(both)).servers[0].memory_growth_bytes_per_h == pytest.approx(20)
+
+
+def test_a_clock_that_is_set_back_begins_anew() -> None:
+    """Waiting for the time of the last point would be waiting for an hour without seeing anything."""
+    trends = MemoryTrends()
+    for at_s in (7200.0, 7200.0 + EVERY_S, 3600.0, 3600.0 + EVERY_S, 3600.0 + EVERY_S):
+        trends.follow([reading(at_s, 10)])
+    assert [point[0] for point in trends.snapshot()["cache:6379"]] == [3600.0, 3600.0 + EVERY_S]

@@ -11,6 +11,7 @@ from redispan._insight.slices import KEPT, SLICE_S, Slices, merge, quantile_ms, 
 from redispan._insight.window import count_into
 
 SECOND = 1_000_000_000
+LATER_NS = 10**6 * SECOND
 
 entries = st.lists(
     st.tuples(
@@ -38,7 +39,7 @@ def test_nothing_is_counted_twice_or_left_out(made: list[Any], often: int, windo
     for upto in range(0, len(made) + often, often):
         seen = made[:upto]
         slices.follow("c:1/0", seen[-window:], totals_of(seen), offset_s * SECOND)
-    found = slices.snapshot()
+    found = slices.snapshot(LATER_NS)
     assert sum(one["count"] for one in found.values()) == len(made)
     assert sum(one["errors"] for one in found.values()) == sum(entry[3] is not None for entry in made)
     if often <= window:
@@ -62,7 +63,7 @@ def test_a_quantile_is_the_truth_to_the_step(made: list[Any], share: float) -> N
     """Never below the exact one, and at most 19 % above it."""
     slices = Slices()
     slices.follow("c:1/0", [(0, *entry[1:]) for entry in made], totals_of(made), 0)
-    (found,) = slices.snapshot().values()
+    (found,) = slices.snapshot(LATER_NS).values()
     ordered = sorted(entry[1] for entry in made)
     truth_ms = ordered[max(math.ceil(round(share * len(ordered), 9)), 1) - 1] / 1e6
     told_ms = quantile_ms(found, share)
@@ -78,11 +79,22 @@ def test_slices_of_processes_add_up_and_old_ones_go() -> None:
         for number in range(KEPT + 10):
             seen = [(at * SLICE_S * SECOND, 1000, "GET", None, 0) for at in range(number + 1)]
             slices.follow("c:1/0", seen[-1:], totals_of(seen), process * SLICE_S * SECOND)
-        parts.append(slices.snapshot())
+        parts.append(slices.snapshot(LATER_NS))
         assert len(parts[-1]) == KEPT
     together = merge(parts)
     assert len(together) == KEPT
     assert {found["count"] for start, found in together.items() if start < max(together) - 2 * SLICE_S} == {3}
+
+
+def test_a_clock_that_is_set_back_leaves_no_slices_of_the_future() -> None:
+    """They would be the newest ones, and all that is shown, until the clock is there again."""
+    slices = Slices()
+    before = [(at * SLICE_S * SECOND, 1000, "GET", None, 0) for at in range(KEPT)]
+    slices.follow("c:1/0", before, totals_of(before), 3600 * SECOND)
+    assert len(slices.snapshot(3600 * SECOND + KEPT * SLICE_S * SECOND)) == KEPT
+    after = [(KEPT * SLICE_S * SECOND, 1000, "GET", None, 0)]
+    slices.follow("c:1/0", after, totals_of(before + after), 0)
+    assert list(slices.snapshot(KEPT * SLICE_S * SECOND)) == [str(KEPT * SLICE_S)]
 
 
 def test_two_readers_at_once_count_once() -> None:
@@ -100,5 +112,5 @@ def test_two_readers_at_once_count_once() -> None:
         reader.start()
     for reader in readers:
         reader.join()
-    (found,) = slices.snapshot().values()
+    (found,) = slices.snapshot(LATER_NS).values()
     assert found["count"] == sum(found["steps"].values()) == 500
