@@ -11,7 +11,8 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from time import perf_counter_ns, time_ns
+from heapq import nlargest
+from time import perf_counter_ns, thread_time_ns, time_ns
 from typing import Any
 
 from redispan._core.alert_book import ALERTS
@@ -38,6 +39,8 @@ _log = logging.getLogger("redispan")
 
 SNAPSHOT_VERSION = 1
 _PEAKS_LIMIT = 500
+POOLS_SHOWN = 200
+"""Of more, a report has those that are fullest."""
 
 
 class Insight:
@@ -79,6 +82,7 @@ class Insight:
     def _reset_cells(self) -> None:
         self._lock = threading.RLock()
         self._evaluated_ns = 0
+        self._pools_due_ns = 0
         self._peaks: dict[str, int] = {}
 
     def reset(self) -> None:
@@ -243,7 +247,7 @@ class Insight:
             if self._evaluated_ns and now_ns - self._evaluated_ns < TICK_NS:
                 return
             self._evaluated_ns = now_ns
-        pools = asked(POOLS.read)
+        pools = self._pools_now_and_then(now_ns)
         self._follow_peaks(pools)
         self.memory.follow(asked(self.servers))
         found = [
@@ -254,6 +258,15 @@ class Insight:
         engine.evaluate(found, now_ns / 1e9, time_ns())
         if anomalies is not None:
             anomalies.follow(self.statistics.all(), now_ns / 1e9, time_ns())
+
+    def _pools_now_and_then(self, now_ns: int) -> list[PoolStats]:
+        """All pools, unless reading them would take more than a hundredth of the time; a thousand pools are many."""
+        if now_ns < self._pools_due_ns:
+            return []
+        began_ns = thread_time_ns()
+        pools = asked(POOLS.read)
+        self._pools_due_ns = now_ns + 100 * (thread_time_ns() - began_ns)
+        return pools
 
     def learned(self) -> list[dict[str, Any]]:
         """What was learned to be usual, for processes to come."""
@@ -287,7 +300,7 @@ class Insight:
             "alerts": ALERTS.snapshot(),
             "pools": [
                 {**asdict(pool), "pid": pid, "busy": readings.busy(pool), "peak": self._peaks.get(pool.name, 0)}
-                for pool in pools
+                for pool in nlargest(POOLS_SHOWN, pools, key=_urgency)
             ],
             "memory": self.memory.snapshot(),
             "servers": {reading.endpoint: asdict(reading) for reading in asked(self.servers)},
@@ -319,6 +332,10 @@ class Insight:
             "cache": self.cache.snapshot(),
             "works": self.works.snapshot(),
         }
+
+
+def _urgency(pool: PoolStats) -> tuple[int, float, int]:
+    return pool.pending, readings.busy(pool) / (pool.limit or 1 << 31), pool.uses
 
 
 def asked(source: Callable[[], Iterable[Any]]) -> list[Any]:
