@@ -1,0 +1,73 @@
+"""However many different things a program sends: few span names, few series of metrics, few dictionaries of ours."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+
+from redispan import RedispanInstrumentor
+from redispan._client import calls, endpoints
+from redispan._core.commands import COMMANDS
+from redispan._semconv import errors
+from redispan.testing import TelemetryInMemory
+
+CALLS = 100_000
+SEED = 11
+KNOWN = sorted(COMMANDS)
+
+
+class Listening(Sampler):
+    """Takes note of the names, and samples nothing."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.texts: set[str] = set()
+
+    def should_sample(self, parent_context, trace_id, name, kind=None, attributes=None, *_, **__):
+        self.names.add(name)
+        self.texts.add(attributes.get("db.query.text", ""))
+        return SamplingResult(Decision.DROP)
+
+    def get_description(self) -> str:
+        return "listening"
+
+
+def anything(source: random.Random) -> tuple[Any, ...]:
+    """A call: of a known command, of one that there is not, or of a whole line in one word."""
+    noise = f"{source.randrange(10**9):x}"
+    word = source.choice([source.choice(KNOWN), noise, f"{source.choice(KNOWN)} {noise}", noise.encode()])
+    return (word, *(f"{noise}:{at}" for at in range(source.randrange(4))))
+
+
+def test_a_hundred_thousand_random_calls() -> None:
+    """Names are those of known commands, and series those of known commands and few errors."""
+    listening = Listening()
+    telemetry = TelemetryInMemory(sampler=listening)
+    RedispanInstrumentor().instrument(**telemetry.providers, exception_events=False, slow_log_ms=0, slow_alert_ms=0)
+    source = random.Random(SEED)
+
+    def answer(_client: object, *args: object) -> object:
+        if source.random() < 0.1:
+            raise redis.ResponseError(f"{''.join(source.choices('ABCDEF', k=6))} {args[0]!r} is not for you")
+        return b"answer"
+
+    recorder = RedispanInstrumentor()._patches._recorders[0]
+    endpoint = endpoints.intern("many.example.com", 6379, "0")
+    call: Callable[..., object] = calls.call_shell(answer, recorder, calls.of_command(recorder, lambda _: endpoint))
+    for _ in range(CALLS):
+        try:
+            call(object(), *anything(source))
+        except redis.ResponseError:
+            pass
+    target = " many.example.com:6379"
+    known = {name + target for name in COMMANDS} | {name.lower() + target for name in COMMANDS} | {"_OTHER" + target}
+    assert len(listening.names) > 300
+    assert listening.names - known == set()
+    assert len(listening.texts) < 10 * len(COMMANDS)
+    points = telemetry.metric("db.client.operation.duration")
+    assert sum(point.count for point in points) == CALLS
+    failed = {point.attributes["error.type"] for point in points if "error.type" in point.attributes}
+    assert 10 < len(failed) <= errors._INVENTED_LIMIT + 1, "what servers make up is bounded, and the rest is one"
+    telemetry.close()
