@@ -14,7 +14,7 @@ import redis
 import redis.asyncio
 import redis.sentinel
 
-from behaviour.every_client import acquire, close, take_connection
+from behaviour.every_client import acquire, close, settle, take_connection
 from redispan import RedispanInstrumentor, pools_in_effect
 from redispan._client import pool_seam
 from redispan._core import observing
@@ -316,3 +316,37 @@ def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
     master = sentinel.master_for(sentinel_server.service_name)
     master.ping()
     assert f"{sentinel_server.service_name}/0" in {found["name"] for found in pools_in_effect()}
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server: RedisServer) -> None:
+    """A BlockingConnectionPool waits as it always did: its waits, in vain or not, are counted, and the vain one told."""
+    module = redis if mode == "sync" else redis.asyncio
+    pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.4)
+    heard: list[PoolEvent] = []
+    POOLS.listen(heard.append)
+    held = await take_connection(pool)
+    with pytest.raises(redis.ConnectionError, match="No connection available"):
+        await take_connection(pool)
+    found = figures(pool)
+    assert (found["waits"], found["timeouts"], found["exhausted"]) == (1, 1, 1)
+    assert [event.kind for event in heard] == ["exhausted"]
+    assert heard[0].waited_s > 0.3
+    if mode == "sync":
+        threading.Timer(0.1, pool.release, (held,)).start()
+    else:
+        giving_back = asyncio.get_running_loop().create_task(_release_later(pool, held))
+    again = await take_connection(pool)
+    if mode == "async":
+        await giving_back
+    found = figures(pool)
+    assert (found["waits"], found["timeouts"], found["exhausted"]) == (2, 1, 2)
+    assert found["wait_s"] > 0.4
+    await settle(pool.release(again))
+    await settle(pool.disconnect())
+    POOLS.forget(heard.append)
+
+
+async def _release_later(pool: Any, connection: Any) -> None:
+    await asyncio.sleep(0.1)
+    await pool.release(connection)

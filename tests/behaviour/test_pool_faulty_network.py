@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import random
 import threading
@@ -154,6 +155,8 @@ def test_no_reply_is_stale_lost_or_doubled(
     mode: str, built: str, redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
     """Each reply belongs to its request and each addition runs at most once, while the network fails at random."""
+    # pytest dumps all stacks of a test that takes long; doing so while a hundred threads run can end the interpreter.
+    faulthandler.cancel_dump_traceback_later()
     RedispanInstrumentor().instrument(
         metrics=False,
         insight=False,

@@ -1,6 +1,6 @@
 """The pool layer: what it costs a healthy call, throughput against the library's defaults, time to failure.
 
-Run it as ``python tests/bench/pool_bench.py [--quick]``.
+Run it as ``python tests/bench/pool_bench.py [--quick] [--write docs/pools.md]``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import socket
+import os
 import statistics
 import sys
 import threading
@@ -23,10 +23,12 @@ import redis.asyncio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
+from bench.figures import say, write_into
 from bench.in_memory import InMemoryConnection
 from redispan._client.pool_patches import POOL_PATCHES
 from redispan.embedded_server import EmbeddedServer
 from redispan.pool_settings import PoolSettings
+from servers.dead_ends import black_hole, dead_port, silent_port
 
 BUDGET_US = 1.5
 
@@ -113,14 +115,11 @@ def tasks(port: int, count: int, calls: int) -> list[float]:
 
 
 def describe(took: list[float], seconds: float) -> str:
-    """Throughput and percentiles of the calls that succeeded."""
+    """Throughput, percentiles of the calls that succeeded, and how many did not: cells of a table."""
     good = sorted(one for one in took if one != float("inf"))
     cuts = statistics.quantiles(good, n=1000)
     p50, p99, p999 = (cuts[at] * 1000 for at in (499, 989, 998))
-    return (
-        f"{len(good) / seconds:8.0f}/s  p50 {p50:7.2f}  p99 {p99:7.2f}  p99.9 {p999:7.2f} ms"
-        f"  failed {len(took) - len(good)}"
-    )
+    return f"{len(good) / seconds:.0f} | {p50:.2f} | {p99:.2f} | {p999:.2f} | {len(took) - len(good)}"
 
 
 def time_to_failure(call: Callable[[], Any]) -> str:
@@ -129,7 +128,7 @@ def time_to_failure(call: Callable[[], Any]) -> str:
     try:
         call()
     except Exception as failure:
-        return f"{time.monotonic() - start:6.2f} s  {type(failure).__name__}"
+        return f"{time.monotonic() - start:.2f} s ({type(failure).__name__})"
     return "did not fail"
 
 
@@ -137,30 +136,46 @@ def main() -> None:
     """Print the table. A measurement, not a test: nothing here fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no time to failure")
-    quick = parser.parse_args().quick
-    bare_us, tuned_us = cost_of_a_call(5 if quick else 15, 5_000)
-    extra_us = tuned_us - bare_us
-    print(f"a healthy call: {bare_us:.2f} us bare, {tuned_us:.2f} us tuned: +{extra_us:.2f} us (budget {BUDGET_US})")
+    parser.add_argument("--write", type=Path, help="put the figures into this page, between its marks")
+    options = parser.parse_args()
+    versions = f"Python {sys.version.split()[0]}, redis-py {redis.__version__}, {os.cpu_count()} cores"
+    bare_us, tuned_us = cost_of_a_call(5 if options.quick else 15, 5_000)
+    say(
+        f"{versions}. A healthy call: {bare_us:.2f} us bare, {tuned_us:.2f} us tuned, +{tuned_us - bare_us:.2f} us "
+        f"(budget {BUDGET_US})."
+    )
+    under_load(2_000 if options.quick else 20_000)
+    if not options.quick:
+        until_it_fails()
+    if options.write is not None:
+        write_into(options.write)
+
+
+def under_load(calls: int) -> None:
+    """GETs of many threads or tasks on one client."""
+    say("\n| on one client | pool | GET/s | p50, ms | p99, ms | p99.9, ms | failed |")
+    say("|---|---|---:|---:|---:|---:|---:|")
     with EmbeddedServer() as server:
         for name, drive in (("threads", threads), ("tasks", tasks)):
             for count in (8, 64, 256):
                 for on in (False, True):
                     with layer(PoolSettings() if on else None):
                         start = time.perf_counter()
-                        took = drive(server.port, count, max(10, (2_000 if quick else 20_000) // count))
-                        line = describe(took, time.perf_counter() - start)
-                    print(f"{count:4} {name:8} {'tuned' if on else 'plain'}  {line}")
-    if not quick:
-        with socket.socket() as dead, socket.socket() as silent:
-            dead.bind(("127.0.0.1", 0))
-            silent.bind(("127.0.0.1", 0))
-            silent.listen(500)
-            for trouble, sock in (("dead", dead), ("silent", silent)):
-                for on in (False, True):
-                    with layer(PoolSettings() if on else None):
-                        port = sock.getsockname()[1]
-                        took_text = time_to_failure(lambda port=port: redis.Redis(port=port, host="127.0.0.1").get("k"))
-                    print(f"{trouble:6} server  {'tuned' if on else 'plain'}  {took_text}")
+                        took = drive(server.port, count, max(10, calls // count))
+                        cells = describe(took, time.perf_counter() - start)
+                    say(f"| {count} {name} | {'tuned' if on else 'plain'} | {cells} |")
+
+
+def until_it_fails() -> None:
+    """One GET on servers that don't answer."""
+    say("\n| server | plain | tuned |\n|---|---|---|")
+    for name, trouble in (("dead", dead_port), ("silent", silent_port), ("black-holed", black_hole)):
+        with trouble() as port:
+            cells = []
+            for on in (False, True):
+                with layer(PoolSettings() if on else None):
+                    cells.append(time_to_failure(lambda port=port: redis.Redis(port=port, host="127.0.0.1").get("k")))
+        say(f"| {name} | {cells[0]} | {cells[1]} |")
 
 
 if __name__ == "__main__":

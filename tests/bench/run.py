@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import redis
 import redis.asyncio
+from figures import say, write_into
 from in_memory import in_memory_client
 from states import BUDGETS, FLOORS, STATES, drain
 
@@ -33,17 +34,6 @@ from servers.cluster import start_cluster
 
 clock = time.perf_counter_ns
 """Wall clock; ``--clock cpu`` takes the calling thread's processor time instead, which other programs don't disturb."""
-
-
-BEGIN, END = "<!-- figures: make bench writes them -->", "<!-- end of the figures -->"
-"""What stands around the figures in docs/performance.md."""
-_report: list[str] = []
-
-
-def say(text: str) -> None:
-    """Print, and keep it for ``--write``."""
-    print(text, flush=True)
-    _report.append(text)
 
 
 def measure(call: Callable[[], Any], count: int) -> float:
@@ -143,9 +133,7 @@ def main() -> None:
     )
     run_all(options.rounds, options.count, quick=options.quick)
     if options.write is not None:
-        before, begin, rest = options.write.read_text().partition(BEGIN)
-        _, end, after = rest.partition(END)
-        options.write.write_text(f"{before}{begin}\n" + "\n".join(_report) + f"\n\n{end}{after}")
+        write_into(options.write)
 
 
 def run_all(rounds: int, count: int, *, quick: bool) -> None:

@@ -27,21 +27,17 @@ def blocking_get_shell(original: Method, attach: Attach) -> Method:
             if state is None:
                 return original(self, *args, **kwargs)
         start_s = time.monotonic()
-        dry = pool_seam.queue_is_empty(self)
-        operation = observing.running() if dry else None
-        connect_ns = operation.connect_ns if operation is not None else 0
+        wait = _OwnWait(state) if pool_seam.queue_is_empty(self) else None
         try:
             connection = original(self, *args, **kwargs)
         except Exception as error:
-            if not dry or not pool_seam.is_wait_timeout(error):
-                get = functools.partial(original, self, *args, **kwargs)
-                connection = pool_connecting.again(state, self, get, error)
-            else:
-                _note_own_wait(state, operation, connect_ns, start_s, in_vain=True)
-                state.tell("exhausted", self, time.monotonic() - start_s, "no connection came free in time")
+            if wait is not None and pool_seam.is_wait_timeout(error):
+                wait.was_in_vain(self)
                 raise
-        if dry:
-            _note_own_wait(state, operation, connect_ns, start_s, in_vain=False)
+            get = functools.partial(original, self, *args, **kwargs)
+            connection = pool_connecting.again(state, self, get, error)
+        if wait is not None:
+            wait.ended(in_vain=False)
         _lent(state, connection, threading.get_ident())
         if POOLS.on_waited:
             note_lending(state, connection, start_s)
@@ -61,21 +57,17 @@ def async_blocking_get_shell(original: Method, attach: Attach) -> Method:
             if state is None:
                 return await original(self, *args, **kwargs)
         start_s = time.monotonic()
-        dry = not pool_seam.has_free(self)
-        operation = observing.running() if dry else None
-        connect_ns = operation.connect_ns if operation is not None else 0
+        wait = _OwnWait(state) if not pool_seam.has_free(self) else None
         try:
             connection = await original(self, *args, **kwargs)
         except Exception as error:
-            if not dry or not pool_seam.is_wait_timeout(error):
-                get = functools.partial(original, self, *args, **kwargs)
-                connection = await pool_connecting.again_async(state, self, get, error)
-            else:
-                _note_own_wait(state, operation, connect_ns, start_s, in_vain=True)
-                state.tell("exhausted", self, time.monotonic() - start_s, "no connection came free in time")
+            if wait is not None and pool_seam.is_wait_timeout(error):
+                wait.was_in_vain(self)
                 raise
-        if dry:
-            _note_own_wait(state, operation, connect_ns, start_s, in_vain=False)
+            get = functools.partial(original, self, *args, **kwargs)
+            connection = await pool_connecting.again_async(state, self, get, error)
+        if wait is not None:
+            wait.ended(in_vain=False)
         _lent(state, connection, id(asyncio.current_task()))
         if POOLS.on_waited:
             note_lending(state, connection, start_s)
@@ -84,14 +76,31 @@ def async_blocking_get_shell(original: Method, attach: Attach) -> Method:
     return get_connection
 
 
-def _note_own_wait(state: PoolState, operation: Any, connect_ns: int, start_s: float, *, in_vain: bool) -> None:
-    waited_s = time.monotonic() - start_s
-    if operation is not None:
-        waited_s = max(0.0, waited_s - (operation.connect_ns - connect_ns) / 1e9)
-        operation.pool_wait_ns += int(waited_s * 1e9)
-    with state.lock:
-        state.exhausted += 1
-    state.note_wait(waited_s, in_vain=in_vain)
+class _OwnWait:
+    """A wait of the pool's own, which had nothing to lend at once."""
+
+    __slots__ = ("_connect_ns", "_operation", "_start_s", "_state")
+
+    def __init__(self, state: PoolState) -> None:
+        self._state = state
+        self._operation = observing.running()
+        self._connect_ns = 0 if self._operation is None else self._operation.connect_ns
+        self._start_s = time.monotonic()
+
+    def ended(self, *, in_vain: bool) -> float:
+        state, operation = self._state, self._operation
+        waited_s = time.monotonic() - self._start_s
+        if operation is not None:
+            # Opening a connection is told apart.
+            waited_s = max(0.0, waited_s - (operation.connect_ns - self._connect_ns) / 1e9)
+            operation.pool_wait_ns += int(waited_s * 1e9)
+        with state.lock:
+            state.exhausted += 1
+        state.note_wait(waited_s, in_vain=in_vain)
+        return waited_s
+
+    def was_in_vain(self, pool: Any) -> None:
+        self._state.tell("exhausted", pool, self.ended(in_vain=True), "no connection came free in time")
 
 
 def _lent(state: PoolState, connection: Any, holder: int) -> None:
