@@ -320,7 +320,7 @@ def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server: RedisServer) -> None:
-    """A BlockingConnectionPool waits as it always did: its waits, in vain or not, are counted, and the vain one told."""
+    """A BlockingConnectionPool waits as it always did: its waits are counted, and one in vain is told."""
     module = redis if mode == "sync" else redis.asyncio
     pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.4)
     heard: list[PoolEvent] = []
