@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,6 +119,52 @@ def test_what_a_process_leaves_is_what_it_counted(telemetry: TelemetryInMemory, 
     assert left == whole
     assert sum(one["count"] for one in left["slices"].values()) == 1201
     assert left["alerts"]["counts"]["slow_operation"] > 1000
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_report(telemetry: TelemetryInMemory, redis_url: str) -> None:
+    """Whatever another thread was doing at that moment: the child makes a report of its own operations, and ends."""
+    instrument(telemetry)
+    stop = threading.Event()
+    with redis.Redis.from_url(redis_url) as client:
+        for number in range(1000):
+            client.set(f"k{number}", "v")
+        makers = [
+            threading.Thread(target=lambda: [redispan.performance_report("process") for _ in iter(stop.is_set, True)])
+            for _ in range(2)
+        ]
+        for maker in makers:
+            maker.start()
+        try:
+            for _ in range(20):
+                assert counted_by_a_child(redis_url) == 7
+        finally:
+            stop.set()
+            for maker in makers:
+                maker.join()
+
+
+def counted_by_a_child(redis_url: str) -> int:
+    """Fork; the child makes seven operations and a report, whose count of them is the result; -1 if it hangs."""
+    pid = os.fork()
+    if pid == 0:
+        counted = 0
+        try:
+            with redis.Redis.from_url(redis_url) as own:
+                for _ in range(7):
+                    own.incr("n")
+            counted = redispan.performance_report("process").totals.operations
+        finally:
+            os._exit(counted)
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return -1
 
 
 def test_redis_down_is_said(telemetry: TelemetryInMemory, new_redis_server: Any) -> None:
