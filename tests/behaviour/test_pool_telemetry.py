@@ -125,6 +125,25 @@ async def test_nodes_of_an_async_cluster_are_pools(
     assert points(telemetry, "db.client.connection.count", name) == {}
 
 
+def test_nodes_of_a_cluster_are_one_pool_each(
+    instrument: Callable[..., TelemetryInMemory], cluster_server: ClusterServer
+) -> None:
+    """The pool that only the topology was read with, before the nodes were known, is none; closed, all are gone."""
+    instrument()
+    ports = {str(node.port) for node in cluster_server.masters}
+
+    def known() -> set[str]:
+        return {found["name"] for found in pools_in_effect() if found["name"].split(":")[1].split("/")[0] in ports}
+
+    before = known()
+    client = redis.RedisCluster(host=cluster_server.host, port=cluster_server.port)
+    for number in range(50):
+        client.set(f"k{number}", number)
+    assert len(known() - before) == 3
+    client.close()
+    assert known() == before
+
+
 async def test_cancelled_operations_leave_the_count_exact(
     instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer
 ):

@@ -311,8 +311,10 @@ def async_close_shell(original: Method) -> Method:
 def _note_close(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     try:
         state = connection.redispan_pool_state
-        # What fails while it is being opened counts as that, and was no connection yet.
-        if state is not None and not connection.redispan_opening and seam.is_open(connection):
+        # What fails while it is being opened counts as that; what was inherited over a fork is the parent's to count.
+        if state is None or connection.redispan_opening or not pool_seam.is_of_this_process(connection):
+            return
+        if seam.is_open(connection):
             state.closed_by[pool_seam.close_reason(args, kwargs)] += 1
     except Exception:
         LEDGER.telemetry_error("pool")

@@ -26,7 +26,8 @@ _SHORTEST_S = 0.05
 _AT_ONCE_S = 0.002
 """What a further address of a name gets when the time is over; 0 would not wait but fail differently."""
 
-_reading_topology: ContextVar[bool] = ContextVar("redispan_reading_topology", default=False)
+reading_topology: ContextVar[bool] = ContextVar("redispan_reading_topology", default=False)
+"""A cluster's topology is being read."""
 
 
 class _Haste:
@@ -116,7 +117,7 @@ def hasten(connection: Any) -> None:
     left_s = until_s - time.monotonic()
     if left_s >= base:
         return
-    if left_s <= 0 and _reading_topology.get():
+    if left_s <= 0 and reading_topology.get():
         raise _too_late(connection)
     block_budget.begin(connection, block_budget.Hold(base, max(_SHORTEST_S, left_s), parked=False, sticky=False))
 
@@ -170,13 +171,13 @@ def _topology(settings: PoolSettings) -> Iterator[None]:
     own = None
     if retry_policy.operation_until_s.get() is None and settings.pool == "tuned" and settings.pool_deadline_s:
         own = begin_operation(settings.pool_deadline_s)
-    token = _reading_topology.set(True)
+    token = reading_topology.set(True)
     HASTE.begin()
     try:
         yield
     finally:
         HASTE.end()
-        _reading_topology.reset(token)
+        reading_topology.reset(token)
         if own is not None:
             end_operation(own)
 

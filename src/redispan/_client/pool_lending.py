@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redispan._client import pool_connecting, pool_seam, pool_sizing, pool_state, pool_waiting
+from redispan._client import pool_connecting, pool_deadline, pool_seam, pool_sizing, pool_state, pool_waiting
 from redispan._client.pool_state import PoolState
 from redispan._core.ledger import LEDGER
 from redispan._core.pools import POOLS
@@ -36,7 +36,7 @@ def awake(state: PoolState | None, pool: Any, attach: Attach) -> PoolState | Non
         if state is None:
             state = attach(pool)
         if state is not None and (state.closed or not state.active):
-            pool_state.activate(state, pool)
+            pool_state.activate(state, pool, provisionally=pool_deadline.reading_topology.get())
             pool_sizing.follow(state)
     except Exception:
         LEDGER.telemetry_error("pool")

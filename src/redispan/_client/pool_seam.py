@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -168,6 +169,11 @@ def close_if_ended(connection: Any) -> bool:
         return False
     connection._close()
     return True
+
+
+def is_of_this_process(connection: Any) -> bool:
+    """Whether a connection was opened here, and not inherited over a fork; async ones don't say."""
+    return getattr(connection, "pid", None) in (None, os.getpid())
 
 
 _LENDING_UNDER_LOCK = frozenset({"_lock", "get_available_connection", "ensure_connection", "release", "BaseException"})

@@ -44,6 +44,7 @@ class PoolState:
         self.name = base_name
         self.active = False
         self.closed = False
+        self.provisional = False
         self.outage = False
         self.resized = 0.0
         self.quiet_since_s: float | None = None
@@ -173,15 +174,20 @@ def attach(pool: Any, settings: PoolSettings, *, tuned: bool) -> PoolState | Non
     return state
 
 
-def activate(state: PoolState, pool: Any) -> None:
-    """The pool is used: for the first time, or again after a fork or a close."""
-    if not state.name or state.closed:
+def activate(state: PoolState, pool: Any, *, provisionally: bool = False) -> None:
+    """The pool is used: for the first time, or again after a fork or a close.
+
+    Provisionally it gets a name to measure under, and is not reported: a cluster throws the pool that it reads the
+    topology with away, and the one of the same place that follows is no second one.
+    """
+    if not state.name or state.closed or state.provisional:
         # Not earlier: a Sentinel pool learns its service only after it was made.
         address, port, db, late = seam.place_of_pool(pool)
         place = pool.service_name if late else address if port is None else f"{address}:{port}"
         BOOK.name(state, f"{place}/{db}")
+    state.provisional = provisionally
     state.closed = False
-    state.active = True
+    state.active = not provisionally
 
 
 def is_ours(seconds: Any) -> bool:
