@@ -155,11 +155,13 @@ def run(job: Job, interpreter: Path) -> Outcome:
         passed = all(_succeeds(step, environment, output) for step in steps)
     text = log.read_text(encoding="utf-8", errors="replace")
     summary = re.findall(r"^=*\s*(\d+ \w+.* in [\d.]+s.*?)=*$", text, re.MULTILINE)
+    tried_again = sorted(set(re.findall(r"^RERUN (.+)$", text, re.MULTILINE)))
     if not job.skips and summary and "skipped" in summary[-1]:
         passed = False
     if passed:
         shutil.rmtree(folder / "venv", ignore_errors=True)
-    return Outcome(job, passed, summary[-1].strip() if summary else "no tests ran", time.monotonic() - started, log)
+    ended = "; again: ".join([summary[-1].strip() if summary else "no tests ran", *tried_again])
+    return Outcome(job, passed, ended, time.monotonic() - started, log)
 
 
 def _succeeds(step: list[object], environment: dict[str, str], output: IO[str]) -> bool:
