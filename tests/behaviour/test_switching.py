@@ -159,6 +159,22 @@ async def test_what_a_client_made_goes_silent_with_it(world: World, telemetry: T
 
 
 @with_clusters
+async def test_what_a_client_made_belongs_to_all_afterwards(world: World, telemetry: TelemetryInMemory):
+    """A pipeline of a client that was instrumented alone, and isn't any more, is told of once all clients are."""
+    client = world.client()
+    RedispanInstrumentor.instrument_client(client, **telemetry.providers)
+    pipeline = world.pipeline(client)
+    RedispanInstrumentor().instrument(**telemetry.providers)
+    for _ in range(2):
+        telemetry.clear()
+        pipeline.get("k")
+        pipeline.get("k")
+        await settle(pipeline.execute())
+        assert telemetry.span().name == "PIPELINE GET" + world.target("k")
+        RedispanInstrumentor.uninstrument_client(client)
+
+
+@with_clusters
 async def test_a_client_keeps_its_own_methods(world: World, telemetry: TelemetryInMemory):
     """What a program put on the client itself is called before, while and after the client is instrumented."""
     client = world.client()

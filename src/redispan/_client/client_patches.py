@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import weakref
@@ -71,9 +72,18 @@ class ClientPatches:
 
 def _bind(owner: Any, name: str, build: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     own = vars(owner).get(name, _NOTHING)
-    shell = build(getattr(type(owner), name) if own is _NOTHING else _of_the_object(own))
+    shell = build(_of_the_class(type(owner), name) if own is _NOTHING else _of_the_object(own))
     setattr(shell, _MARK, own)
     setattr(owner, name, types.MethodType(shell, owner))
+
+
+def _of_the_class(kind: type, name: str) -> Callable[..., Any]:
+    """The class's method as it is when it is called: all clients may be instrumented, or not any more, by then."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(kind, name)(self, *args, **kwargs)
+
+    return functools.wraps(getattr(kind, name))(call)
 
 
 def _of_the_object(own: Callable[..., Any]) -> Callable[..., Any]:
