@@ -1,14 +1,17 @@
 """Fixtures of the behaviours: a client of some kind, and redispan active with telemetry in memory."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from behaviour.every_client import World, forget_clusters, open_world
-from redispan import RedispanInstrumentor
+from redispan import RedispanInstrumentor, housekeeping
+from redispan._client import probe_targets
 from redispan._core.ledger import LEDGER
+from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 
 
@@ -60,3 +63,14 @@ def tuned(request: pytest.FixtureRequest) -> Iterator[None]:
     RedispanInstrumentor().instrument(metrics=False, insight=False, **request.module.TUNING)
     yield
     RedispanInstrumentor().uninstrument()
+
+
+@pytest.fixture
+def no_targets_of_other_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test knows its own servers only, and meets nobody."""
+    monkeypatch.setattr(probe_targets, "_pools", {})
+    monkeypatch.setattr(probe_targets, "_moving", {})
+    monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
+    yield
+    housekeeping.stop()
+    INSIGHT.reset()

@@ -1,0 +1,26 @@
+"""Probing by hand: what a probe of this process says of the servers that it knows."""
+
+from collections.abc import Callable
+
+from redispan._client import probe_targets
+from redispan._client.probe_visit import Visits
+from redispan._core.records import ServerReading
+from redispan._telemetry.suppression import without_instrumentation
+from redispan.testing import TelemetryInMemory
+
+Instrument = Callable[..., TelemetryInMemory]
+
+
+def visited(visits: Visits | None = None) -> ServerReading:
+    """Read the only server known."""
+    (place,) = probe_targets.all_places()
+    found = (visits or Visits()).visit(place)
+    assert found is not None
+    return found
+
+
+def all_visited() -> list[ServerReading]:
+    """Read every server known."""
+    visits = Visits()
+    with without_instrumentation():
+        return [found for place in probe_targets.all_places() if (found := visits.visit(place)) is not None]
