@@ -69,5 +69,7 @@ def test_a_hundred_thousand_random_calls() -> None:
     points = telemetry.metric("db.client.operation.duration")
     assert sum(point.count for point in points) == CALLS
     failed = {point.attributes["error.type"] for point in points if "error.type" in point.attributes}
-    assert 10 < len(failed) <= errors._INVENTED_LIMIT + 1, "what servers make up is bounded, and the rest is one"
+    # redis-py before 8 cuts ERR off, so that no unknown word at the start is known to be a prefix.
+    fewest = 10 if hasattr(redis.ResponseError(""), "status_code") else 1
+    assert fewest <= len(failed) <= errors._INVENTED_LIMIT + 1, "what servers make up is bounded, and the rest is one"
     telemetry.close()
