@@ -21,6 +21,7 @@ from redispan._client import pool_seam
 from redispan._client.pool_values import TunedReadSeconds, TunedSeconds
 from redispan._core import batch_census
 from redispan._core.commands import UNKNOWN, CommandInfo, block_budget_s, identify
+from redispan._core.observing import current
 
 _SUBSCRIPTIONS = frozenset({"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"})
 
@@ -83,7 +84,7 @@ def note(connection: Any, args: Sequence[Any], info: CommandInfo | None = None) 
 
 def note_batch(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
     """A batch is being packed for ``connection``: the most patient of its commands decides."""
-    census = batch_census.take(commands)
+    census = _census_of(commands)
     safe = all(info.replay_safe for info in census)
     special: list[CommandInfo] = []
     calls: list[Sequence[Any]] = []
@@ -103,6 +104,20 @@ def note_batch(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
         _hold_for(connection, (UNSAFE_BATCH,), ((),))
     elif hasten is not None:
         hasten(connection)
+
+
+def _census_of(commands: Sequence[Sequence[Any]]) -> batch_census.Census:
+    """What the recorder found out already, where this is the batch that it recorded, and whole."""
+    operation = current.get()
+    batch = operation.batch if operation is not None else None
+    if (
+        batch is not None
+        and len(commands) == len(batch.commands) > 0
+        and commands[0] is batch.commands[0]
+        and commands[-1] is batch.commands[-1]
+    ):
+        return batch.census
+    return batch_census.take(commands)
 
 
 def _is_repeated_by_others(connection: Any) -> bool:
