@@ -174,18 +174,23 @@ async def test_what_a_client_made_belongs_to_all_afterwards(world: World, teleme
         RedispanInstrumentor.uninstrument_client(client)
 
 
+def noting(inner, seen):
+    """A wrapper of the program's own, which takes down the commands that pass."""
+
+    def execute_command(*args, **options):
+        seen.append(args[0])
+        return inner(*args, **options)
+
+    return execute_command
+
+
 @with_clusters
 async def test_a_client_keeps_its_own_methods(world: World, telemetry: TelemetryInMemory):
     """What a program put on the client itself is called before, while and after the client is instrumented."""
     client = world.client()
     inner = client.execute_command
     seen = []
-
-    def own(*args, **options):
-        seen.append(args[0])
-        return inner(*args, **options)
-
-    client.execute_command = own
+    client.execute_command = own = noting(inner, seen)
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     await settle(client.set("k", "v"))
     assert seen == ["SET"]
@@ -204,12 +209,7 @@ async def test_others_who_wrapped_one_client_keep_their_wrapper(world: World, te
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     ours = client.execute_command
     seen = []
-
-    def theirs(*args, **options):
-        seen.append(args[0])
-        return ours(*args, **options)
-
-    client.execute_command = theirs
+    client.execute_command = theirs = noting(ours, seen)
     await settle(client.set("k", "v"))
     RedispanInstrumentor.uninstrument_client(client)
     await settle(client.set("k", "v"))

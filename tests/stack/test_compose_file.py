@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.native.compose_file import COMPOSE_FILE, REPOSITORY, copy, replace_all, service
+from stack.native.compose_file import COMPOSE_FILE, REPOSITORY, replace_all, replayed, service
 from stack.native.stack import Stack, Tools, load_builder
 
 
@@ -145,16 +145,10 @@ def test_the_shops_image_would_run(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "python"], check=True, timeout=100)
     programs = tmp_path / "python" / "bin"
     run = False
-    for line in lines:
-        instruction, _, rest = line.partition(" ")
-        if instruction == "COPY":
-            *sources, target = rest.split()
-            for source in sources:
-                copy(REPOSITORY / source, tmp_path / target.strip("/"), into=target.endswith("/"))
-        elif instruction == "RUN":
-            command = re.sub(r"(?<![\w.])/src", str(tmp_path / "src"), rest).replace("--no-cache-dir", "--quiet")
-            subprocess.run(f"{programs}/{command}", shell=True, check=True, timeout=200)
-            run = True
+    for step in replayed(lines, tmp_path):
+        command = re.sub(r"(?<![\w.])/src", str(tmp_path / "src"), step).replace("--no-cache-dir", "--quiet")
+        subprocess.run(f"{programs}/{command}", shell=True, check=True, timeout=200)
+        run = True
     assert run
     done = subprocess.run(
         [programs / "opentelemetry-instrument", programs / "python", tmp_path / "app" / "shop.py", "--seconds", "0"],

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from stack.native.compose_file import copy
+from stack.native.compose_file import replayed
 from stack.native.programs import Program, eventually
 from stack.native.stack import REPOSITORY, Stack, Tools
 
@@ -118,15 +118,9 @@ def test_a_program_is_instrumented_as_the_operator_does_it(stack: Stack, tmp_pat
     """The folder of our image on the path of a plain program, whose command line stays: its trace is in Jaeger."""
     folder, source = tmp_path / "autoinstrumentation", tmp_path / "src"
     lines = (KUBERNETES / "autoinstrumentation.Dockerfile").read_text().split("\n\n")[0].splitlines()
-    for line in lines:
-        instruction, _, rest = line.partition(" ")
-        if instruction == "COPY":
-            *files, target = rest.split()
-            for file in files:
-                copy(REPOSITORY / file, tmp_path / target.strip("/"), into=target.endswith("/"))
-        elif instruction == "RUN":
-            command = rest.replace("/src[", f"{source}[").replace("/autoinstrumentation", str(folder))
-            subprocess.run(f"{sys.executable} -m {command} --quiet", shell=True, check=True, timeout=200)
+    for step in replayed(lines, tmp_path):
+        command = step.replace("/src[", f"{source}[").replace("/autoinstrumentation", str(folder))
+        subprocess.run(f"{sys.executable} -m {command} --quiet", shell=True, check=True, timeout=200)
     assert (folder / "redispan").is_dir()
     assert not (folder / "redis").exists(), "it would shadow the program's own"
 

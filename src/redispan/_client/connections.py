@@ -50,10 +50,7 @@ def note_send(connection: Any, args: tuple[Any, ...]) -> None:
     if operation is None or operation.done:
         LEDGER.add("raw", identify(args).group)
     elif operation.sends == 0:
-        operation.sends = 1
-        operation.connection = connection
-        if operation.before_send is not None:
-            operation.before_send(operation, connection)
+        _note_first_send(operation, connection)
     elif not operation.internal:
         _note_further_send(operation, connection, args)
 
@@ -64,14 +61,18 @@ def note_batch(connection: Any) -> None:
     if operation is None or operation.done:
         LEDGER.add("raw", "batch")
     elif operation.sends == 0:
-        operation.sends = 1
-        operation.connection = connection
-        if operation.before_send is not None:
-            operation.before_send(operation, connection)
+        _note_first_send(operation, connection)
     elif not operation.internal:
         if operation.nested and not operation.batch_sent:
             operation.batch_sent = operation.new_part = True  # what was written before only prepared the batch
         _note_further_send(operation, connection)
+
+
+def _note_first_send(operation: Operation, connection: Any) -> None:
+    operation.sends = 1
+    operation.connection = connection
+    if operation.before_send is not None:
+        operation.before_send(operation, connection)
 
 
 def _note_further_send(operation: Operation, connection: Any, args: tuple[Any, ...] = ("",)) -> None:

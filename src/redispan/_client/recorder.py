@@ -38,7 +38,6 @@ class Recorder:
         self._enabled = observers.enabled
         self._observers = observers
         self._series: dict[Endpoint, dict[CommandInfo, Series]] = {}
-        self._n_series = 0
         self._beginners: dict[EndpointFinder, Begin] = {}  # one per kind of client
         self._include = frozenset(include)
         self._exclude = frozenset(exclude)
@@ -100,6 +99,9 @@ class Recorder:
                 operation.moving = True
         except Exception as fault:
             _faulted(fault)
+        self._tell_started(operation)
+
+    def _tell_started(self, operation: Operation) -> None:
         for started in self._observers.started:
             try:
                 started(operation)
@@ -141,11 +143,7 @@ class Recorder:
             operation.batch = Batch(kind, commands, census)
             operation.pipelined = True
             operation.token = current.set(operation)
-            for started in self._observers.started:
-                try:
-                    started(operation)
-                except Exception as fault:
-                    self._observers.dismiss(started, fault)
+            self._tell_started(operation)
             operation.start_ns = perf_counter_ns()
             return operation
         except BaseException as fault:
@@ -170,10 +168,8 @@ class Recorder:
         return (known.get(info) if known is not None else None) or self._new_series(endpoint, info)
 
     def _new_series(self, endpoint: Endpoint, info: CommandInfo) -> Series:
-        if self._n_series >= _SERIES_LIMIT:
+        if sum(map(len, tuple(self._series.values()))) >= _SERIES_LIMIT:
             self._series.clear()  # every series is made again when it is needed
-            self._n_series = 0
-        self._n_series += 1
         series = Series(endpoint, info, LEDGER.operations(info.group))
         return self._series.setdefault(endpoint, {}).setdefault(info, series)
 

@@ -45,9 +45,8 @@ class Window:
         self.size = size
         self.entries: deque[Entry] = deque()
         """Those that wait for being moved on."""
-        self._lock = (
-            threading.RLock()
-        )  # a destructor or a signal handler that calls Redis may run in the middle of this
+        # A destructor or a signal handler that calls Redis may run in the middle of what is done under it.
+        self._lock = threading.RLock()
         self._settling = False
         self._columns = _Columns()
         self._total = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,19 @@ def service(name: str, variables: Mapping[str, str] | None = None) -> Service:
     )
 
 
-def copy(source: Path, target: Path, *, into: bool) -> None:
+def replayed(lines: Iterable[str], root: Path) -> Iterator[str]:
+    """Does what COPY in the lines of a Dockerfile does, below ``root``, and hands out each RUN as its turn comes."""
+    for line in lines:
+        instruction, _, rest = line.partition(" ")
+        if instruction == "COPY":
+            *sources, target = rest.split()
+            for source in sources:
+                _copy(REPOSITORY / source, root / target.strip("/"), into=target.endswith("/"))
+        elif instruction == "RUN":
+            yield rest
+
+
+def _copy(source: Path, target: Path, *, into: bool) -> None:
     """Does what COPY of a Dockerfile does with one source."""
     target = target / source.name if into else target
     target.parent.mkdir(parents=True, exist_ok=True)
