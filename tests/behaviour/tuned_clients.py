@@ -16,6 +16,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 
 from behaviour.every_client import close, settle
+from redispan import pools_in_effect
 from servers.cluster import ClusterServer
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
@@ -95,6 +96,12 @@ class TunedClient:
     async def at_once(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, tuple[Any, float]]:
         """Make all calls at the same time."""
         return await at_once(calls, is_async=self.is_async)
+
+
+def figures(pool: Any) -> dict[str, Any]:
+    """The figures told of ``pool``."""
+    name = pool.redispan_state.name
+    return next(found for found in pools_in_effect() if found["name"] == name)
 
 
 async def at_once(calls: Mapping[Key, Callable[[], Any]], *, is_async: bool) -> dict[Key, tuple[Any, float]]:

@@ -1,0 +1,128 @@
+"""The figures of a pool are the pool's truth: after errors, a fork, a close, and whatever kind of pool it is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+import redis.sentinel
+
+from behaviour.every_client import acquire, settle, take_connection
+from behaviour.tuned_clients import figures
+from redispan import pools_in_effect
+from redispan._core.pools import POOLS, PoolEvent
+from servers.redis_server import RedisServer
+
+pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
+
+TUNING: dict[str, Any] = {}
+
+
+def test_a_fork_starts_afresh(redis_server: RedisServer) -> None:
+    """A child reports nothing of its parent's pools until it uses one, then its own figures; the parent's stay."""
+    client = redis.Redis(port=redis_server.port)
+    client.ping()
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            before = len(pools_in_effect())
+            client.ping()
+            found = figures(client.connection_pool)
+            told = (before, found["uses"], found["created"], found["idle"], sum(found["closed"].values()))
+            os.write(write_end, repr(told).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    # The connection inherited from the parent was not the child's to count when it let go of it.
+    assert os.read(read_end, 100).decode() == "(0, 1, 1, 1, 0)"
+    found = figures(client.connection_pool)
+    assert (found["uses"], found["idle"]) == (1, 1)
+
+
+def test_a_closed_pool_vanishes_and_comes_back_with_use(redis_server: RedisServer) -> None:
+    """Closing takes a pool out of the figures at once, while it is still referred to; using it brings it back."""
+    client = redis.Redis(port=redis_server.port)
+    client.ping()
+    name = client.connection_pool.redispan_state.name
+    client.connection_pool.disconnect()
+    assert name not in [found["name"] for found in pools_in_effect()]
+    client.ping()
+    assert figures(client.connection_pool)["idle"] == 1
+
+
+@pytest.mark.parametrize("kind", ["ConnectionPool", "BlockingConnectionPool"])
+def test_figures_equal_the_pools_truth(kind: str, redis_server: RedisServer) -> None:
+    """After acquiring, releasing, errors and disconnects the figures are what the pool itself says."""
+    pool = getattr(redis, kind)(host=redis_server.host, port=redis_server.port, max_connections=5)
+    first, second, third = (acquire(pool) for _ in range(3))
+    assert (figures(pool)["used"], figures(pool)["idle"]) == (3, 0)
+    pool.release(first)
+    assert (figures(pool)["used"], figures(pool)["idle"]) == (2, 1)
+    second.disconnect()
+    pool.release(second)
+    # Free, but not open.
+    assert (figures(pool)["used"], figures(pool)["idle"]) == (1, 1)
+    pool.release(third)
+    assert (figures(pool)["used"], figures(pool)["idle"]) == (0, 2)
+    found = figures(pool)
+    assert (found["limit"], found["uses"], found["created"], found["reused"]) == (5, 3, 3, 0)
+    assert found["closed"] == {"application": 1}
+
+
+def test_pools_of_one_place_are_told_apart(redis_server: RedisServer, unix_server: RedisServer) -> None:
+    """The second pool of a place is #2, and a UNIX socket is named by its path."""
+    clients = [redis.Redis.from_url(f"redis://{redis_server.host}:{redis_server.port}/3") for _ in range(2)]
+    clients.append(redis.Redis.from_url(f"unix://{unix_server.unix_path}?db=2"))
+    for client in clients:
+        client.ping()
+    place = f"{redis_server.host}:{redis_server.port}/3"
+    names = {found["name"] for found in pools_in_effect()}
+    assert {place, f"{place}#2", f"{unix_server.unix_path}/2"} <= names
+
+
+def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
+    """The master's address may change; the service stays."""
+    sentinel = redis.sentinel.Sentinel(sentinel_server.sentinels)
+    master = sentinel.master_for(sentinel_server.service_name)
+    master.ping()
+    assert f"{sentinel_server.service_name}/0" in {found["name"] for found in pools_in_effect()}
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server: RedisServer) -> None:
+    """A BlockingConnectionPool waits as it always did: its waits are counted, and one in vain is told."""
+    module = redis if mode == "sync" else redis.asyncio
+    pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.4)
+    heard: list[PoolEvent] = []
+    POOLS.listen(heard.append)
+    held = await take_connection(pool)
+    with pytest.raises(redis.ConnectionError, match="No connection available"):
+        await take_connection(pool)
+    found = figures(pool)
+    assert (found["waits"], found["timeouts"], found["exhausted"]) == (1, 1, 1)
+    assert [event.kind for event in heard] == ["exhausted"]
+    assert heard[0].waited_s > 0.3
+    if mode == "sync":
+        threading.Timer(0.1, pool.release, (held,)).start()
+    else:
+        giving_back = asyncio.get_running_loop().create_task(_release_later(pool, held))
+    again = await take_connection(pool)
+    if mode == "async":
+        await giving_back
+    found = figures(pool)
+    assert (found["waits"], found["timeouts"], found["exhausted"]) == (2, 1, 2)
+    assert found["wait_s"] > 0.4
+    await settle(pool.release(again))
+    await settle(pool.disconnect())
+    POOLS.forget(heard.append)
+
+
+async def _release_later(pool: Any, connection: Any) -> None:
+    await asyncio.sleep(0.1)
+    await pool.release(connection)
