@@ -53,12 +53,32 @@ def may_exceed(state: PoolState, pool: Any, count: int) -> bool:
     return bool(count - state.parked(pool_seam.leased(pool)) < pool.max_connections)
 
 
-class _ThreadTicket:
-    __slots__ = ("_event", "called")
+class _Ticket:
+    """One caller's place in the queue.
+
+    Attributes:
+        called: A connection came free for it.
+        trying: It is getting a connection just now, which may mean to open one, and holds nobody up meanwhile.
+    """
+
+    __slots__ = ("called", "trying")
 
     def __init__(self) -> None:
-        self._event = threading.Event()
         self.called = False
+        self.trying = False
+
+    @property
+    def is_dead(self) -> bool:
+        """Nobody will ever come back for it."""
+        return False
+
+
+class _ThreadTicket(_Ticket):
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._event = threading.Event()
 
     def call(self) -> None:
         self.called = True
@@ -67,51 +87,75 @@ class _ThreadTicket:
     def wait(self, seconds: float) -> None:
         self._event.wait(seconds)
 
-    def rearm(self) -> None:
+    def begin(self) -> None:
         self.called = False
+        self.trying = True
         self._event.clear()
 
 
-class _TaskTicket:
-    __slots__ = ("_event", "_loop", "called")
+class _TaskTicket(_Ticket):
+    __slots__ = ("_loop", "_waker")
 
     def __init__(self) -> None:
+        super().__init__()
         self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
-        self.called = False
+        self._waker: asyncio.Future[None] | None = None
+
+    @property
+    def is_dead(self) -> bool:
+        return self._loop.is_closed()
 
     def call(self) -> None:
         self.called = True
         try:
             if asyncio.get_running_loop() is self._loop:
-                self._event.set()
+                self._wake()
                 return
         except RuntimeError:
             pass
         # Given back from another loop or thread.
         try:
-            self._loop.call_soon_threadsafe(self._event.set)
+            self._loop.call_soon_threadsafe(self._wake)
         except RuntimeError:
             return
 
-    async def wait(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._event.wait(), seconds)
-        except asyncio.TimeoutError:
-            return
+    def _wake(self) -> None:
+        waker = self._waker
+        if waker is not None and not waker.done():
+            waker.set_result(None)
 
-    def rearm(self) -> None:
+    async def wait(self, seconds: float) -> None:
+        if self.called:
+            return
+        # Not asyncio.wait_for: up to Python 3.11 it loses a cancellation that comes together with the call.
+        self._waker = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self._wake)
+        try:
+            await self._waker
+        finally:
+            timer.cancel()
+
+    def begin(self) -> None:
         self.called = False
-        self._event.clear()
+        self.trying = True
 
 
 def wake_one(state: PoolState) -> None:
-    """A connection came free: call the first in the queue who has not been called."""
+    """A connection came free: call the first in the queue who waits and has not been called.
+
+    If there is none, whoever is trying will look once more should that fail, or else pass the call on.
+    """
     with state.lock:
+        trying = None
         for ticket in state.waiters:
-            if not ticket.called:
+            if ticket.called or ticket.is_dead:
+                continue
+            if not ticket.trying:
                 ticket.call()
                 return
+            trying = trying or ticket
+        if trying is not None:
+            trying.call()
 
 
 def _join(state: PoolState, ticket: Any) -> None:
@@ -119,20 +163,25 @@ def _join(state: PoolState, ticket: Any) -> None:
         state.waiters.append(ticket)
 
 
-def _leave(state: PoolState, ticket: Any, *, served: bool) -> None:
+def _leave(state: PoolState, ticket: Any) -> None:
     with state.lock:
         try:
             state.waiters.remove(ticket)
         except ValueError:
             return  # a forked child started afresh
-    # Who was called and leaves without the connection passes the call on.
-    if ticket.called and not served:
+    # Whoever was called and leaves, without a connection or with an earlier one, passes the call on.
+    if ticket.called:
         wake_one(state)
 
 
 def _is_turn(state: PoolState, ticket: Any) -> bool:
-    waiters = state.waiters
-    return ticket.called or (bool(waiters) and waiters[0] is ticket)
+    if ticket.called:
+        return True
+    with state.lock:
+        for other in state.waiters:
+            if not (other.trying or other.is_dead):
+                return other is ticket
+    return False
 
 
 class _Wait:
@@ -143,7 +192,6 @@ class _Wait:
         self.ticket = ticket
         self.start_s = time.monotonic()
         self.until_s = self.start_s + state.wait_limit_s
-        self.served = False
         with state.lock:
             state.exhausted += 1
 
@@ -152,7 +200,7 @@ class _Wait:
 
     def ended(self, *, in_vain: bool) -> float:
         waited_s = time.monotonic() - self.start_s
-        _leave(self.state, self.ticket, served=self.served)
+        _leave(self.state, self.ticket)
         self.state.note_wait(waited_s, in_vain=in_vain)
         operation = observing.running()
         if operation is not None:
@@ -166,23 +214,20 @@ def wait_in_thread(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
         return _exceed(state, pool, get, 0.0)
     wait = _Wait(state, _ThreadTicket())
     _join(state, wait.ticket)
-    in_vain = True
+    in_vain = False
     waited_s = 0.0
     try:
         while (remaining_s := wait.remaining_s()) > 0:
             if _is_turn(state, wait.ticket):
-                wait.ticket.rearm()
+                wait.ticket.begin()
                 try:
-                    connection = get()
+                    return get()
                 except Exception as failure:
                     if not is_exhaustion(failure):
-                        in_vain = False
                         raise
-                else:
-                    wait.served = True
-                    in_vain = False
-                    return connection
+                wait.ticket.trying = False
             wait.ticket.wait(min(remaining_s, _LOOK_AGAIN_S))
+        in_vain = True
     finally:
         waited_s = wait.ended(in_vain=in_vain)
         for _ in range(pool_sizing.after_wait(state, pool, waited_s)):
@@ -196,26 +241,20 @@ async def wait_in_task(state: PoolState, pool: Any, get: Callable[[], Awaitable[
         return await _exceed_async(state, pool, get, 0.0)
     wait = _Wait(state, _TaskTicket())
     _join(state, wait.ticket)
-    in_vain = True
+    in_vain = False
     waited_s = 0.0
     try:
         while (remaining_s := wait.remaining_s()) > 0:
             if _is_turn(state, wait.ticket):
-                wait.ticket.rearm()
+                wait.ticket.begin()
                 try:
-                    connection = await get()
+                    return await get()
                 except Exception as failure:
                     if not is_exhaustion(failure):
-                        in_vain = False
                         raise
-                else:
-                    wait.served = True
-                    in_vain = False
-                    return connection
+                wait.ticket.trying = False
             await wait.ticket.wait(min(remaining_s, _LOOK_AGAIN_S))
-    except asyncio.CancelledError:
-        in_vain = False
-        raise
+        in_vain = True
     finally:
         waited_s = wait.ended(in_vain=in_vain)
         for _ in range(pool_sizing.after_wait(state, pool, waited_s)):
