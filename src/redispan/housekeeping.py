@@ -14,6 +14,7 @@ from typing import Any
 
 from redispan import reports
 from redispan._client.probe import Probe
+from redispan._core import told_later
 from redispan._core.records import ServerReading
 from redispan._insight import snapshots
 from redispan._telemetry.suppression import without_instrumentation
@@ -61,6 +62,9 @@ def _prepare(settings: Settings) -> None:
         HOST.chores.append(keeper)
         HOST.before_exit.append(keeper.at_exit)
         _in_child.append(keeper.forget)
+    if HOST.sharing or HOST.chores:
+        # No thread for this alone: without one, whoever comes by next tells it, and the end of the program.
+        HOST.chores.append(lambda _: told_later.tell_due())
     INSIGHT.on_tick.append(HOST.start)
 
 

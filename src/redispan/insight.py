@@ -15,6 +15,7 @@ from heapq import nlargest
 from time import perf_counter_ns, thread_time_ns, time_ns
 from typing import Any
 
+from redispan._core import told_later
 from redispan._core.alert_book import ALERTS
 from redispan._core.ledger import LEDGER
 from redispan._core.pools import POOLS, PoolStats
@@ -184,6 +185,7 @@ class Insight:
             self._processor = None
         detecting.operations_are_judged = False
         self._engine = self._anomalies = None
+        told_later.tell_due(everything=True)
         self._detectors = []
         ALERTS.withdraw()
         self._disconnect_webhook()
@@ -238,7 +240,8 @@ class Insight:
                 _log.debug("redispan: a periodic task failed: %s", type(fault).__name__)
 
     def evaluate(self, now_ns: int | None = None) -> None:
-        """Judge the alerts that last, unless that was done less than a second ago."""
+        """Judge the alerts that last, unless that was done less than a second ago; tell what was held back."""
+        told_later.tell_due()
         now_ns = perf_counter_ns() if now_ns is None else now_ns
         engine, anomalies = self._engine, self._anomalies
         if engine is None:

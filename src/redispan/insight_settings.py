@@ -47,7 +47,8 @@ class InsightSettings:
     slow_interval_s: float = setting(
         10.0,
         "Slow operations of one endpoint and command are told (event, log line, callback) at most this often; all are "
-        "counted, and the next one told says how many were held back. 0 tells every one.",
+        "counted, and the next one told says how many were held back; if none follows, the last of them is told after "
+        "all. 0 tells every one.",
         topic="slow operations",
         unit="s",
         low=0,

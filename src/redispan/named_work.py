@@ -107,6 +107,8 @@ class monitor:  # noqa: N801 - it is used like a function
 def on_alert(callback: Callable[[Alert], Any]) -> Callable[[], None]:
     """Call ``callback`` with every alert that is told (see ``Alert``), on the thread that met it: be quick.
 
+    A slow operation that was held back at first is told on a thread of redispan's, or on the next one that comes by.
+
     Returns:
         A function that takes the callback off again.
     """

@@ -50,13 +50,36 @@ class AlertBook:
         self._firing: dict[tuple[str, str], Alert] = {}
         self._known: dict[tuple[str, str], Label] = {}
 
-    def detect(self, alert_name: str, endpoint: str, command: str, address: str | None, port: int | None) -> int | None:
+    def detect(
+        self,
+        alert_name: str,
+        endpoint: str,
+        command: str,
+        address: str | None,
+        port: int | None,
+        late: Callable[[int], None] | None = None,
+    ) -> int | None:
         """Count a momentary alert.
+
+        Args:
+            alert_name: Its name.
+            endpoint: What it is about.
+            command: Of what command.
+            address: Host of the server.
+            port: Its port.
+            late: Tells it after all if none of its kind follows, given how many more were held back.
 
         Returns:
             None if it is to be held back; else how many of its kind were held back before it.
         """
-        admitted = self.limit.admit((alert_name, endpoint, command))
+
+        def told_late(held_back: int) -> None:
+            with self._lock:
+                self._emitted[alert_name] += 1
+            if late is not None:
+                late(held_back)
+
+        admitted = self.limit.admit((alert_name, endpoint, command), late and told_late)
         with self._lock:
             self._count((alert_name, address, port))
             if admitted is not None:

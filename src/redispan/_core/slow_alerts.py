@@ -6,19 +6,38 @@ Shared by the two that detect: insight, for our own operations, and the span pro
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from redispan._core.alert_book import AlertBook
 from redispan._core.ledger import LEDGER
 from redispan._core.records import DETECTED, SLOW_OPERATION, Alert, SlowOperation
 
+Tell = Callable[[Alert], None]
 
-def detect(book: AlertBook, record: SlowOperation, threshold_ns: int, tell: Callable[[Alert], None]) -> None:
-    """Count one detection, and tell it unless it is to be held back."""
-    held_back = book.detect(SLOW_OPERATION, record.endpoint, record.command, record.address, record.port)
-    if held_back is None:
-        LEDGER.dropped("alerts")
-    else:
-        tell(slow_alert(record, threshold_ns, held_back))
+
+def detect(
+    book: AlertBook, record: SlowOperation, threshold_ns: int, tell: Tell, tell_later: Tell | None = None
+) -> None:
+    """Count one detection, and tell it unless it is to be held back.
+
+    Args:
+        book: Counts it.
+        record: The slow operation.
+        threshold_ns: What made it slow.
+        tell: Tells it now.
+        tell_later: Tells it from another thread, later, if it is the last one held back; by default ``tell``.
+    """
+
+    def told(by: Tell, held_back: int) -> None:
+        if held_back:
+            LEDGER.dropped("alerts", held_back)
+        by(slow_alert(record, threshold_ns, held_back))
+
+    label = (record.address, record.port)
+    later = partial(told, tell_later or tell)
+    held_back = book.detect(SLOW_OPERATION, record.endpoint, record.command, *label, late=later)
+    if held_back is not None:
+        told(tell, held_back)
 
 
 def slow_alert(record: SlowOperation, threshold_ns: int, held_back: int) -> Alert:

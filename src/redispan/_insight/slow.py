@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, time_ns
-from typing import Protocol
+from typing import Any, Protocol
 
 from redispan._core.alert_book import AlertBook
 from redispan._core.operation import Operation
 from redispan._core.rate_limit import RateLimit
-from redispan._core.records import Alert, SlowOperation
+from redispan._core.records import SlowOperation
 from redispan._core.slow_alerts import detect
 
 KEPT = 100
@@ -26,6 +27,9 @@ class SpanSide(Protocol):
     def judge(self, operation: Operation) -> tuple[str, str]:
         """Remember that this operation's span was judged here; its trace and span id as text, empty without."""
 
+    def place(self, operation: Operation) -> Any:
+        """Where it happened, small enough to be kept, for who tells it later."""
+
 
 class SlowDetector:
     """Judges the operations that took longer than ``floor_ns``."""
@@ -37,7 +41,7 @@ class SlowDetector:
         alert_ms: float,
         book: AlertBook,
         spans: SpanSide,
-        tell: Callable[[Alert], None],
+        tell: Callable[..., None],
         log: Callable[[SlowOperation, int], None],
         log_interval_s: float = 10.0,
         clock_s: Callable[[], float] = monotonic,
@@ -50,7 +54,7 @@ class SlowDetector:
             alert_ms: Operations from here on are slow; 0: none.
             book: Counts detections and says which are told.
             spans: The other side of detection.
-            tell: Given the alerts to be told.
+            tell: Given the alerts to be told; those told later with the place that ``spans`` says.
             log: Given the operations to be logged, and how many like it were not.
             log_interval_s: Operations of one kind are logged at most this often.
             clock_s: A monotonic clock.
@@ -101,8 +105,10 @@ class SlowDetector:
         )
         self.recent.append(record)
         if slow:
-            detect(self._book, record, alert_ns, self._tell)
+            place = self._spans.place(operation)
+            detect(self._book, record, alert_ns, self._tell, lambda alert: self._tell(alert, place))
         else:
-            held_back = self._log_limit.admit((record.endpoint, record.command))
+            late = partial(self._log, record)
+            held_back = self._log_limit.admit((record.endpoint, record.command), late)
             if held_back is not None:
                 self._log(record, held_back)

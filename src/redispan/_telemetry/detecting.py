@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 
 from redispan._core import observing
 from redispan._core.ledger import LEDGER
@@ -92,7 +93,7 @@ class SpansOfOperations:
         if operation.slow and operation.late_span is not None:
             operation.late_span(operation)  # so that what is told of it is told in its own context
         own = operation.span
-        context = (trace.get_current_span() if own is None else own).get_span_context()
+        context = _span_context(operation)
         if own is not None:
             JUDGED.add(context.span_id)
         if operation.slow:
@@ -103,6 +104,14 @@ class SpansOfOperations:
         if not context.is_valid:
             return "", ""
         return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+
+    def place(self, operation: Operation) -> Context:
+        """A context that holds the ids of the operation's span, and nothing of the program's."""
+        return trace.set_span_in_context(trace.NonRecordingSpan(_span_context(operation)), Context())
+
+
+def _span_context(operation: Operation) -> trace.SpanContext:
+    return (trace.get_current_span() if operation.span is None else operation.span).get_span_context()
 
 
 def explicit_threshold_ns(active_processor: Any) -> int | None:

@@ -14,6 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind
 
+from redispan._core import told_later
 from redispan._core.alert_book import ALERTS, AlertBook
 from redispan._core.commands import identify
 from redispan._core.ledger import LEDGER
@@ -81,6 +82,8 @@ class SlowOperationSpanProcessor(SpanProcessor):
         try:
             if not self.enabled or span.kind is not SpanKind.CLIENT:
                 return
+            # Without the instrumentor nobody else comes by.
+            self._book.limit.tell_due()
             duration_ns = (span.end_time or 0) - (span.start_time or 0)
             if duration_ns >= self.threshold_ns:
                 self._judge(span, duration_ns)
@@ -92,7 +95,8 @@ class SlowOperationSpanProcessor(SpanProcessor):
         self.enabled = False
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
-        """Nothing is held, so nothing is to be flushed."""
+        """Tell what was held back, if its time has come."""
+        told_later.tell_due()
         return True
 
     def _judge(self, span: ReadableSpan, duration_ns: int) -> None:

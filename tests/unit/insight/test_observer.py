@@ -30,6 +30,9 @@ class NoSpans:
     def judge(self, operation: Operation) -> tuple[str, str]:
         return "", ""
 
+    def place(self, operation: Operation) -> None:
+        return None
+
 
 class Bench:
     """An observer with everything around it in memory."""

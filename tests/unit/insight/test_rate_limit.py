@@ -1,5 +1,6 @@
 """Rate limiting that loses nothing: what is let through plus what is held back is what came."""
 
+from functools import partial
 from itertools import pairwise
 
 from hypothesis import given
@@ -26,18 +27,67 @@ def test_nothing_is_lost(items: list[tuple[int, float]]) -> None:
             told.setdefault(kind, []).append(now)
     assert through + reported + limit.waiting() == len(items)
     for times in told.values():
-        assert all(later - earlier >= 10.0 for earlier, later in pairwise(times))
+        assert all(later >= earlier + 10.0 for earlier, later in pairwise(times))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 20), st.booleans()), max_size=200))
+def test_nothing_waits_for_ever(items: list[tuple[int, float, bool]]) -> None:
+    """Whoever comes by tells the last one held back: each is let through, told late, or counted by one of these."""
+    now = 0.0
+    limit = RateLimit(10.0, lambda: now)
+    told: dict[int, list[float]] = {}
+    lines: list[int] = []
+
+    def tell(kind: int, held_back: int) -> None:
+        lines.append(held_back)
+        told.setdefault(kind, []).append(now)
+
+    for kind, later, comes_by in items:
+        now += later
+        if comes_by:
+            limit.tell_due()
+        held_back = limit.admit(kind, partial(tell, kind))
+        if held_back is not None:
+            tell(kind, held_back)
+    now += 10.0
+    limit.tell_due()
+    limit.tell_due()
+    assert len(lines) + sum(lines) == len(items)
+    assert limit.waiting() == 0
+    for times in told.values():
+        assert all(later >= earlier + 10.0 for earlier, later in pairwise(times))
+
+
+def test_a_teller_that_fails_keeps_nothing_from_the_others() -> None:
+    """What the first raises reaches nobody, and the second is told; at the end no interval is waited for."""
+    limit = RateLimit(10.0, lambda: 0.0)
+    told: list[int] = []
+
+    def fail(_: int) -> None:
+        raise OSError
+
+    for kind, late in (("one", fail), ("two", told.append)):
+        for _ in range(4):
+            limit.admit(kind, late)
+    limit.tell_due()
+    assert told == []
+    limit.tell_due(everything=True)
+    assert told == [2]
+    assert limit.waiting() == 0
 
 
 def test_forgotten_kinds_hand_on_what_they_held_back() -> None:
-    """A kind that is dropped for want of room doesn't take its count with it."""
+    """A kind that is dropped for want of room doesn't take its count with it, and isn't told a second time."""
     limit = RateLimit(10.0, lambda: 0.0)
-    assert [limit.admit("first") for _ in range(6)] == [0, None, None, None, None, None]
+    told: list[int] = []
+    assert [limit.admit("first", told.append) for _ in range(6)] == [0, None, None, None, None, None]
     for number in range(KINDS_LIMIT - 1):
         limit.admit(number)
     assert limit.admit("one too many") == 5
     assert limit.admit("and another") == 0
     assert limit.waiting() == 0
+    limit.tell_due(everything=True)
+    assert told == []
 
 
 def test_no_interval_lets_everything_through() -> None:
@@ -53,3 +103,15 @@ def test_every_detection_is_counted_whether_told_or_not() -> None:
     assert told == [0, None, None, None, None]
     assert book.counts() == {(SLOW_OPERATION, "h", 1): 5}
     assert book.snapshot()["emitted"] == {SLOW_OPERATION: 1}
+
+
+def test_what_is_told_late_is_no_further_detection() -> None:
+    """Detections = emitted + held back, before and after the last one held back is told."""
+    book = AlertBook(10.0, lambda: 0.0)
+    told: list[int] = []
+    for _ in range(5):
+        book.detect(SLOW_OPERATION, "h:1/0", "GET", "h", 1, late=told.append)
+    book.limit.tell_due(everything=True)
+    assert told == [3]
+    assert book.counts() == {(SLOW_OPERATION, "h", 1): 5}
+    assert book.snapshot()["emitted"] == {SLOW_OPERATION: 2}
