@@ -10,12 +10,13 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from redispan import watched_generators
 from redispan._core.alert_book import ALERTS
 from redispan._core.records import Alert
 from redispan._insight.facts import work_figures
 from redispan._insight.findings import repeated_calls
 from redispan._insight.report_figures import Finding, WorkFigures
-from redispan._insight.work import Run, Work
+from redispan._insight.work import Run, Running, Work
 from redispan.insight import INSIGHT
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -43,7 +44,7 @@ class monitor:  # noqa: N801 - it is used like a function
         """
         self.name = str(name)[:_NAME_LENGTH]
         self._run: Run | None = None
-        self._token: Token[Run | None] | None = None
+        self._token: Token[Running | None] | None = None
         self._begin_ns = 0
         self._work = Work()
 
@@ -77,8 +78,15 @@ class monitor:  # noqa: N801 - it is used like a function
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: Function) -> Function:
-        """Watch every call of ``function``, which may be a coroutine function."""
+        """Watch every call of ``function``, which may be a coroutine function.
+
+        Of a generator function, sync or async, the work is what its body does from the first item to the end.
+        """
         name = self.name
+        if inspect.isasyncgenfunction(function):
+            return cast("Function", watched_generators.watch_async(name, function))
+        if inspect.isgeneratorfunction(function):
+            return cast("Function", watched_generators.watch(name, function))
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

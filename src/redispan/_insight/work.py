@@ -22,7 +22,7 @@ REPEATS_THAT_TELL = 10
 class Run:
     """One piece of work while it runs. Operations are added from any thread or task that it started."""
 
-    def __init__(self, name: str, size: int, outer: Run | None) -> None:
+    def __init__(self, name: str, size: int, outer: Running | None) -> None:
         self.name = name
         self.outer = outer
         self.done = False
@@ -46,6 +46,26 @@ class Run:
                 self.slowest.append((duration_ns, command, label))
                 self.slowest.sort(reverse=True)
                 del self.slowest[SLOWEST_KEPT:]
+
+
+class Stretch:
+    """A part of a run that goes on in pieces, each inside whatever work is around it by then."""
+
+    def __init__(self, run: Run, outer: Running | None) -> None:
+        self.run = run
+        self.outer = outer
+
+    @property
+    def done(self) -> bool:
+        """The run is over."""
+        return self.run.done
+
+    def add(self, entry: Entry, label: str, *, single: bool) -> None:
+        """Take one operation in."""
+        self.run.add(entry, label, single=single)
+
+
+Running = Run | Stretch
 
 
 @dataclass
@@ -107,7 +127,7 @@ class Works:
             size: Operations kept per run.
         """
         self._size = size
-        self._current: ContextVar[Run | None] = ContextVar("redispan_work", default=None)
+        self._current: ContextVar[Running | None] = ContextVar("redispan_work", default=None)
         self.reset()
 
     def reset(self) -> None:
@@ -116,22 +136,45 @@ class Works:
         self.running = 0
         self._works: dict[str, Work] = {}
 
-    def begin(self, name: str) -> tuple[Run, Token[Run | None]]:
-        """A run of ``name`` starts in this context."""
+    def begin(self, name: str) -> tuple[Run, Token[Running | None]]:
+        """A run of ``name`` starts in this context, and is the current one until it ends."""
         run = Run(name, self._size, self._current.get())
         with self._lock:
             self.running += 1
         return run, self._current.set(run)
 
-    def end(self, run: Run, token: Token[Run | None], duration_ns: int, *, failed: bool) -> None:
+    def end(self, run: Run, token: Token[Running | None], duration_ns: int, *, failed: bool) -> None:
         """The run is over."""
+        self.pause(token)
+        self.finish(run, duration_ns, failed=failed)
+
+    def start(self, name: str) -> Run:
+        """A run of ``name`` that goes on in pieces: ``resume`` and ``pause`` it, and ``finish`` it at the end."""
+        return Run(name, self._size, None)
+
+    def resume(self, run: Run) -> Token[Running | None]:
+        """From here on ``run`` is the current one of this context."""
+        outer = around = self._current.get()
+        while around is not None and run is not (around.run if isinstance(around, Stretch) else around):
+            around = around.outer
+        with self._lock:
+            self.running += 1
+        # Inside of itself already, as in a task that it started, it must not see every operation twice.
+        return self._current.set(Stretch(run, outer) if around is None else outer)
+
+    def pause(self, token: Token[Running | None]) -> None:
+        """What was current before it is so again."""
         try:
             self._current.reset(token)
         except ValueError:
             pass  # ended in another context than it began in: there is nothing to restore
-        run.done = True
         with self._lock:
             self.running = max(0, self.running - 1)
+
+    def finish(self, run: Run, duration_ns: int, *, failed: bool) -> None:
+        """The run is over, after so much time."""
+        run.done = True
+        with self._lock:
             name = run.name if run.name in self._works or len(self._works) < NAMES_LIMIT else OTHER
             self._works.setdefault(name, Work()).absorb(run, duration_ns, failed=failed)
 

@@ -1,0 +1,295 @@
+"""``redispan.monitor`` on generator functions: the work is that of the body, and the generator is as it was."""
+
+import asyncio
+import gc
+import inspect
+import sys
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+import redispan
+from redispan import watched_generators
+from redispan.insight import INSIGHT
+from redispan.testing import TelemetryInMemory
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> Iterator[None]:
+    INSIGHT.reset()
+    yield
+    INSIGHT.reset()
+
+
+@pytest.fixture
+def client(told: TelemetryInMemory, redis_url: str) -> Iterator[redis.Redis]:
+    """A client of an instrumented program."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+class Clock:
+    """A clock that only goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that generators are timed by."""
+    clock = Clock()
+    monkeypatch.setattr(watched_generators, "perf_counter_ns", clock)
+    return clock
+
+
+def works() -> dict[str, Any]:
+    """The named pieces of work in the performance report."""
+    return {found.name: found for found in redispan.performance_report("process").works}
+
+
+def test_a_generator_is_its_body(client: redis.Redis, clock: Clock) -> None:
+    """Operations and time of the body count, those of the consumer don't, and the work around it has all of them."""
+
+    @redispan.monitor("pages")
+    def pages(count: int) -> Iterator[int]:
+        for number in range(count):
+            clock.now_ns += 1_000_000
+            client.get("page")
+            yield number
+
+    made = pages(3)
+    assert "pages" not in works()
+    with redispan.monitor("around") as around:
+        for number in made:
+            clock.now_ns += 500_000_000
+            client.set("seen", number)
+    found = works()["pages"]
+    assert (found.runs, found.failed_runs, found.commands) == (1, 0, {"GET": 3})
+    assert INSIGHT.works.snapshot()["pages"]["total_ns"] == 3_000_000
+    assert around.figures().commands == {"GET": 3, "SET": 3}
+    assert INSIGHT.works.running == 0
+
+
+async def test_an_async_generator_is_its_body(told: TelemetryInMemory, redis_url: str) -> None:
+    """The same for asyncio, with two of them side by side and what the body awaits; each sees its own."""
+    client = redis.asyncio.Redis.from_url(redis_url)
+
+    async def pages(count: int) -> AsyncIterator[int]:
+        for number in range(count):
+            await asyncio.gather(client.get("page"), asyncio.sleep(0))
+            yield number
+
+    async def consume(name: str, count: int) -> None:
+        async for number in redispan.monitor(name)(pages)(count):
+            await client.set("seen", number)
+
+    await asyncio.gather(consume("one", 2), consume("two", 3))
+    await client.aclose()
+    found = works()
+    assert {name: found[name].commands for name in ("one", "two")} == {"one": {"GET": 2}, "two": {"GET": 3}}
+    assert INSIGHT.works.running == 0
+
+
+def conversation(log: list[Any]) -> Generator[Any, Any, str]:
+    """A generator that does everything that one can do."""
+    try:
+        log.append((yield 1))
+        try:
+            yield 2
+        except KeyError as error:
+            log.append(error)
+            yield 3
+        yield 4
+    finally:
+        log.append("end")
+    return "result"
+
+
+async def async_conversation(log: list[Any]) -> AsyncGenerator[Any, Any]:
+    """The same."""
+    try:
+        log.append((yield 1))
+        try:
+            yield 2
+        except KeyError as error:
+            log.append(error)
+            yield 3
+        yield 4
+    finally:
+        log.append("end")
+
+
+KEY_ERROR = KeyError("k")
+TALKS: dict[str, Callable[[Any], Any]] = {
+    "to the end": list,
+    "send and throw": lambda g: [next(g), g.send("sent"), g.throw(KEY_ERROR), next(g), next(g, "over")],
+    "closed": lambda g: [next(g), g.close(), next(g, "over")],
+    "closed at once": lambda g: [g.close(), next(g, "over")],
+    "thrown out": lambda g: [next(g), g.throw(KEY_ERROR)],
+    "thrown at once": lambda g: g.throw(KEY_ERROR),
+    "left by GeneratorExit": lambda g: [next(g), g.throw(GeneratorExit())],
+    "its result": lambda g: (yield from g),
+}
+
+
+@pytest.mark.parametrize("talk", TALKS)
+def test_the_protocol_is_the_same(talk: str) -> None:
+    """Items, results, what is sent and thrown, and the identical exceptions, as without the decorator."""
+
+    def outcome(function: Callable[..., Any]) -> tuple[Any, list[Any]]:
+        log: list[Any] = []
+        try:
+            result: Any = TALKS[talk](function(log))
+            if inspect.isgenerator(result):
+                items = []
+                while True:
+                    items.append(next(result))
+        except BaseException as error:
+            result = (
+                (error if error is KEY_ERROR else repr(error)) if not isinstance(error, StopIteration) else error.value
+            )
+        return result, log
+
+    assert outcome(redispan.monitor("talk")(conversation)) == outcome(conversation)
+
+
+ASYNC_TALKS: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "send and throw": lambda g: _one_by_one(g.__anext__, lambda: g.asend(5), lambda: g.athrow(KEY_ERROR), g.__anext__),
+    "closed": lambda g: _one_by_one(g.__anext__, g.aclose, g.__anext__),
+    "thrown out": lambda g: _one_by_one(g.__anext__, lambda: g.athrow(KEY_ERROR)),
+    "left by GeneratorExit": lambda g: _one_by_one(g.__anext__, lambda: g.athrow(GeneratorExit())),
+    "to the end": lambda g: _one_by_one(*[g.__anext__] * 5),
+}
+
+
+async def _one_by_one(*steps: Callable[[], Awaitable[Any]]) -> list[Any]:
+    found = []
+    for step in steps:
+        try:
+            found.append(await step())
+        except BaseException as error:
+            found.append(error if error is KEY_ERROR else repr(error))
+    return found
+
+
+@pytest.mark.parametrize("talk", ASYNC_TALKS)
+async def test_the_async_protocol_is_the_same(talk: str) -> None:
+    """The same for async generators."""
+    ours: list[Any] = []
+    plain: list[Any] = []
+    found = await ASYNC_TALKS[talk](redispan.monitor("talk")(async_conversation)(ours))
+    assert found == await ASYNC_TALKS[talk](async_conversation(plain))
+    assert ours == plain
+
+
+def test_frameworks_recognise_it() -> None:
+    """It is a generator function still, with its name and signature, and works in ``contextmanager``."""
+    watched = redispan.monitor("talk")(conversation)
+    assert inspect.isgeneratorfunction(watched)
+    assert inspect.isasyncgenfunction(redispan.monitor("talk")(async_conversation))
+    assert inspect.signature(watched) == inspect.signature(conversation)
+
+    @contextmanager
+    @redispan.monitor("managed")
+    def managed() -> Iterator[str]:
+        yield "inside"
+
+    def use() -> None:
+        with managed() as value:
+            assert value == "inside"
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        use()
+    assert (works()["managed"].runs, works()["managed"].failed_runs) == (1, 1)
+
+
+async def test_async_frameworks_too() -> None:
+    """And in ``asynccontextmanager``."""
+
+    @asynccontextmanager
+    @redispan.monitor("managed")
+    async def managed() -> AsyncIterator[str]:
+        yield "inside"
+
+    async with managed() as value:
+        assert value == "inside"
+    assert (works()["managed"].runs, works()["managed"].failed_runs) == (1, 0)
+
+
+def test_a_generator_left_behind_is_a_run_that_ended(client: redis.Redis) -> None:
+    """Who stops iterating closes it sooner or later: one run, no failure, and nothing counts to it afterwards."""
+
+    @redispan.monitor("endless")
+    def endless() -> Iterator[Any]:
+        while True:
+            yield client.get("k")
+
+    left = endless()
+    next(left)
+    assert INSIGHT.works.running == 0
+    client.set("between", "1")
+    del left
+    gc.collect()
+    client.set("after", "1")
+    found = works()["endless"]
+    assert (found.runs, found.failed_runs, found.commands) == (1, 0, {"GET": 1})
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts references")
+def test_nothing_is_kept_alive() -> None:
+    """A suspended generator holds neither its last item nor what it was called with."""
+
+    class Thing:
+        pass
+
+    @redispan.monitor("items")
+    def items(given: Thing) -> Iterator[Thing]:
+        del given
+        yield Thing()
+        yield Thing()
+
+    argument = Thing()
+    generator = items(argument)
+    item = next(generator)
+    kept = [weakref.ref(argument), weakref.ref(item)]
+    del argument, item
+    assert [known() for known in kept] == [None, None]
+    generator.close()
+
+
+async def test_a_task_that_iterates_the_generator_that_started_it(told: TelemetryInMemory, redis_url: str) -> None:
+    """The context of the task is inside of the work already: no operation counts twice."""
+    client = redis.asyncio.Redis.from_url(redis_url)
+    tasks: list[asyncio.Task[None]] = []
+    suspended = asyncio.Event()
+
+    async def go_on() -> None:
+        await suspended.wait()
+        async for _ in generator:
+            pass
+
+    @redispan.monitor("loop")
+    async def loop() -> AsyncIterator[int]:
+        tasks.append(asyncio.create_task(go_on()))
+        yield 1
+        await client.get("k")
+        yield 2
+
+    generator = loop()
+    await anext(generator)
+    suspended.set()
+    await asyncio.gather(*tasks)
+    await client.aclose()
+    assert works()["loop"].commands == {"GET": 1}
