@@ -112,6 +112,47 @@ def test_pools_made_per_request_are_found() -> None:
     assert [finding.name for finding in found(pools=pools)] == ["connection_churn"]
 
 
+def of_many(**figures: Any) -> dict[str, Any]:
+    """A cluster of forty nodes, each a little fuller than the one before."""
+    numbers = range(40)
+    return {
+        f"n{number}:1": server(
+            endpoint=f"n{number}:1", used_memory_bytes=900 + number, max_memory_bytes=1000, **figures
+        )
+        for number in numbers
+    }
+
+
+def test_a_full_cluster_is_one_piece_of_advice() -> None:
+    """The three fullest servers are named and the rest is counted, whatever the number of nodes."""
+    (finding,) = found(servers=of_many(figures={"maxmemory_policy": "noeviction"}))
+    assert finding.what == "40 servers use more than 80% of their memory: n39:1 94%, n38:1 94%, n37:1 94% and 37 more"
+    assert finding.evidence.startswith("939 of 1000 bytes, read at ")
+    assert finding.evidence.count(" bytes, ") == 3
+    assert finding.figures == {"memory_usage": 0.939, "servers": 40}
+    assert finding.change.startswith("`CONFIG SET maxmemory-policy")
+    mixed = of_many() | {
+        "m:1": server(endpoint="m:1", used_memory_bytes=99, figures={"maxmemory_policy": "noeviction"})
+    }
+    (finding,) = found(servers=mixed)
+    assert finding.what.startswith("41 servers use more than 80% of their memory: m:1 99%, n39:1 94%")
+    assert "on the 1 whose `maxmemory-policy` is noeviction" in finding.change
+
+
+def test_a_filling_cluster_is_one_piece_of_advice() -> None:
+    """Of forty servers that will be full, those that will be first are named, by the time they have."""
+    names = [f"n{number}:1" for number in range(40)]
+    (finding,) = found(
+        servers={name: server(endpoint=name, used_memory_bytes=50) for name in names},
+        memory={name: [[180.0 * at, 10.0 + at * (1 + i / 100)] for at in range(40)] for i, name in enumerate(names)},
+    )
+    assert finding.what.startswith("40 servers will have used up their memory within a day: n39:1 in about ")
+    assert finding.what.endswith(" and 37 more")
+    assert finding.evidence.count("it grows by") == 3
+    assert finding.figures["servers"] == 40
+    assert finding.weight == 3
+
+
 def test_every_finding_has_its_test_and_the_weightiest_comes_first() -> None:
     """A file in the folder without a case here would be advice that nobody ever saw."""
     folder = Path(findings.__file__).parent
