@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import redis
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
@@ -11,6 +12,7 @@ from redispan import RedispanInstrumentor
 from redispan._client import calls, endpoints
 from redispan._core.commands import COMMANDS
 from redispan._semconv import errors
+from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 
 CALLS = 100_000
@@ -73,3 +75,26 @@ def test_a_hundred_thousand_random_calls() -> None:
     fewest = 10 if hasattr(redis.ResponseError(""), "status_code") else 1
     assert fewest <= len(failed) <= errors._INVENTED_LIMIT + 1, "what servers make up is bounded, and the rest is one"
     telemetry.close()
+
+
+def test_endpoints_beyond_the_limit_have_one_word(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, telemetry: TelemetryInMemory
+) -> None:
+    """Reports, log lines and alerts call what is no longer told apart by the same word."""
+    monkeypatch.setattr(endpoints, "_interned", {})
+    monkeypatch.setattr(endpoints, "_LIMIT", 0)
+    INSIGHT.reset()
+    settings = {"slow_log_ms": 0.000_001, "slow_alert_ms": 0.0, "server_probe": False}
+    RedispanInstrumentor().instrument(**telemetry.providers, **settings)
+    with redis.Redis.from_url(redis_url) as client:
+        client.get("k")
+        client.get("k")
+    RedispanInstrumentor().uninstrument()
+    RedispanInstrumentor().instrument(**telemetry.providers, **(settings | {"slow_log_ms": 0, "slow_alert_ms": 0.001}))
+    with redis.Redis.from_url(redis_url) as client:
+        client.get("k")
+    assert [line.partition(" took ")[0] for line in caplog.messages if " took " in line] == ["GET on others"] * 3
+    (event,) = telemetry.events("redis.client.alert.slow_operation")
+    assert event.attributes["redis.client.alert.subject"] == "others"
+    assert list(INSIGHT.snapshot()["endpoints"]) == ["others"]
+    INSIGHT.reset()

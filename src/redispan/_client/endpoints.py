@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from redispan._client import probe_targets, seam
-from redispan._core.operation import Endpoint
+from redispan._core.operation import OTHER_ENDPOINTS, Endpoint
 
 _LIMIT = 1000
 """Most endpoints told apart; beyond it they share one, so that neither memory nor label sets grow without bound."""
 
-_OVERFLOW = Endpoint(None, None, None, late=False)
 _interned: dict[tuple[str | None, int | None, str | None, bool, bool], Endpoint] = {}
 
 
@@ -20,7 +19,7 @@ def intern(address: str | None, port: int | None, db: str | None, late: bool = F
     found = _interned.get(key)
     if found is None:
         if len(_interned) >= _LIMIT:
-            return _OVERFLOW
+            return OTHER_ENDPOINTS
         found = _interned.setdefault(key, Endpoint(address, port, db, late=late, cached=cached))
     return found
 

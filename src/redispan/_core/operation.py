@@ -53,6 +53,21 @@ class Endpoint:
         return place if self.db is None else f"{place}/{self.db}"
 
 
+class _OtherEndpoints(Endpoint):
+    """All places that are one too many to be told apart."""
+
+    __slots__ = ()
+
+    @property
+    def label(self) -> str:
+        """The word for them wherever people read it."""
+        return "others"
+
+
+OTHER_ENDPOINTS = _OtherEndpoints(None, None, None)
+"""Whatever is bounded by endpoint keeps these as one; their address is left out of telemetry."""
+
+
 class Series:
     """One command on one endpoint, and what observers prepared for it once: names, attributes, counters.
 

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from time import perf_counter_ns, time_ns
 from typing import Any
 
-from redispan._core.operation import Endpoint
+from redispan._core.operation import OTHER_ENDPOINTS, Endpoint
 from redispan._insight.window import Entry, Totals, Window
 
 ENDPOINTS_LIMIT = 64
-OVERFLOW_LABEL = "others"
 _ALIASES_LIMIT = 2000
 WINDOW_SIZE = 1000
 
@@ -84,7 +83,8 @@ class Statistics:
             if windows is None:
                 shown = endpoint
                 if len(self._labels) >= ENDPOINTS_LIMIT:
-                    label, shown = OVERFLOW_LABEL, Endpoint(None, None, None)
+                    shown = OTHER_ENDPOINTS
+                    label = shown.label
                 windows = self._labels.setdefault(label, EndpointWindows(label, shown, self.size))
             if len(self.by_endpoint) < _ALIASES_LIMIT:
                 self.by_endpoint[endpoint] = windows

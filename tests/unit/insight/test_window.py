@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redispan._core.operation import Endpoint
+from redispan._core.operation import OTHER_ENDPOINTS, Endpoint
 from redispan._insight import window as window_module
-from redispan._insight.statistics import ENDPOINTS_LIMIT, OVERFLOW_LABEL, Statistics
+from redispan._insight.statistics import ENDPOINTS_LIMIT, Statistics
 from redispan._insight.window import (
     COMMANDS_LIMIT,
     COUNT,
@@ -88,7 +88,7 @@ def test_endpoints_are_bounded() -> None:
         statistics.open(endpoint).answers.add((number, 1, "GET", None, 0))
     assert len(statistics.all()) == ENDPOINTS_LIMIT + 1
     found = statistics.snapshot()
-    assert found[OVERFLOW_LABEL]["answers"]["totals"]["GET"][COUNT] == 50
+    assert found[OTHER_ENDPOINTS.label]["answers"]["totals"]["GET"][COUNT] == 50
     assert statistics.open(endpoints[-1]) is statistics.by_endpoint[endpoints[-1]]
 
 
