@@ -1,5 +1,6 @@
 """The JSON schemas describe what the reports really are."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -61,6 +62,16 @@ def test_reports_fit_their_schemas(name: str, found: dict[str, Any]) -> None:
     schema = schemas()[name]
     assert fits(data, schema, schema) == ""
     assert data["schema_version"] == SCHEMA_VERSION == schema["version"]
+
+
+def test_a_changed_schema_is_a_new_version() -> None:
+    """Fields, their types and what is said of their meaning belong to the version that they are published under."""
+    published = json.dumps({name: {**schema, "version": ""} for name, schema in schemas().items()}, sort_keys=True)
+    fingerprint = hashlib.sha256(published.encode()).hexdigest()[:16]
+    assert (SCHEMA_VERSION, fingerprint) == ("2.0", "b86e921e7ac05ee9"), (
+        "A field went or means something else: raise the first number of SCHEMA_VERSION; one came: the second; "
+        "words alone: neither. Then note the new pair here, and what changed in docs/statistics.md."
+    )
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
