@@ -180,7 +180,7 @@ def test_below_the_alert_it_is_logged(
     client.execute_command("DEBUG", "SLEEP", "0.02")
     (record,) = [record for record in caplog.records if record.name == "redispan.slow"]
     message = record.getMessage()
-    assert message.startswith("DEBUG SLEEP on 127.0.0.1:")
+    assert message.startswith("redispan: DEBUG SLEEP on 127.0.0.1:")
     assert "server and network" in message
     assert "0 retries" in message
     assert "0.02" not in message.partition(" took ")[0]

@@ -28,6 +28,7 @@ def blocking_get_shell(original: Method, attach: Attach) -> Method:
                 return original(self, *args, **kwargs)
         start_s = time.monotonic()
         wait = _OwnWait(state) if pool_seam.queue_is_empty(self) else None
+        repeat = None
         try:
             connection = original(self, *args, **kwargs)
         except Exception as error:
@@ -35,7 +36,11 @@ def blocking_get_shell(original: Method, attach: Attach) -> Method:
                 wait.was_in_vain(self)
                 raise
             get = functools.partial(original, self, *args, **kwargs)
-            connection = pool_connecting.again(state, self, get, error)
+            repeat = pool_connecting.repetition(state, self, get, error)
+            if repeat is None:
+                raise
+        if repeat is not None:
+            connection = repeat()
         if wait is not None:
             wait.ended(in_vain=False)
         _lent(state, connection, threading.get_ident())
@@ -58,6 +63,7 @@ def async_blocking_get_shell(original: Method, attach: Attach) -> Method:
                 return await original(self, *args, **kwargs)
         start_s = time.monotonic()
         wait = _OwnWait(state) if not pool_seam.has_free(self) else None
+        repeat = None
         try:
             connection = await original(self, *args, **kwargs)
         except Exception as error:
@@ -65,7 +71,11 @@ def async_blocking_get_shell(original: Method, attach: Attach) -> Method:
                 wait.was_in_vain(self)
                 raise
             get = functools.partial(original, self, *args, **kwargs)
-            connection = await pool_connecting.again_async(state, self, get, error)
+            repeat = pool_connecting.repetition_async(state, self, get, error)
+            if repeat is None:
+                raise
+        if repeat is not None:
+            connection = await repeat()
         if wait is not None:
             wait.ended(in_vain=False)
         _lent(state, connection, id(asyncio.current_task()))

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from redispan._client import block_budget, pool_deadline, pool_seam, retry_policy, retrying, seam
+from redispan._client.error_context import Contexts
 from redispan._client.pool_state import PoolState
 from redispan._core.ledger import LEDGER
 from redispan._core.pools import POOLS
@@ -21,14 +22,22 @@ from redispan._core.pools import POOLS
 Method = Callable[..., Any]
 
 
-def again(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException) -> Any:
-    """Try ``get`` again after ``error``, or raise it."""
+def repetition(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException) -> Callable[[], Any] | None:
+    """What tries ``get`` again after ``error``, or None if the error is the caller's."""
     attempts = _plan(state, pool, error)
-    if attempts is None:
-        raise error
-    import tenacity
+    return None if attempts is None else functools.partial(_again, _Series(state, attempts, error), get)
 
-    series = _Series(state, attempts, error)
+
+def repetition_async(
+    state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], error: BaseException
+) -> Callable[[], Awaitable[Any]] | None:
+    """Likewise, for coroutines."""
+    attempts = _plan(state, pool, error)
+    return None if attempts is None else functools.partial(_again_async, _Series(state, attempts, error), get)
+
+
+def _again(series: _Series, get: Callable[[], Any]) -> Any:
+    import tenacity
 
     def attempt() -> Any:
         return series.run(get)
@@ -37,19 +46,14 @@ def again(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseExcept
         retry_policy.tell_operation(seconds)
         time.sleep(seconds)
 
-    return tenacity.Retrying(**series.strategy(tenacity), sleep=sleep)(attempt)
+    with series.contexts:
+        return tenacity.Retrying(**series.strategy(tenacity), sleep=sleep)(attempt)
 
 
-async def again_async(state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], error: BaseException) -> Any:
-    """Likewise, for coroutines."""
-    attempts = _plan(state, pool, error)
-    if attempts is None:
-        raise error
+async def _again_async(series: _Series, get: Callable[[], Awaitable[Any]]) -> Any:
     import asyncio
 
     import tenacity
-
-    series = _Series(state, attempts, error)
 
     async def attempt() -> Any:
         series.begin()
@@ -64,7 +68,8 @@ async def again_async(state: PoolState, pool: Any, get: Callable[[], Awaitable[A
         retry_policy.tell_operation(seconds)
         await asyncio.sleep(seconds)
 
-    return await tenacity.AsyncRetrying(**series.strategy(tenacity), sleep=sleep)(attempt)
+    with series.contexts:
+        return await tenacity.AsyncRetrying(**series.strategy(tenacity), sleep=sleep)(attempt)
 
 
 class _Series:
@@ -74,6 +79,7 @@ class _Series:
         self._state = state
         self._attempts = attempts
         self._first: BaseException | None = error
+        self.contexts = Contexts(error)
         self._pause_s: float | None = 0.0
 
     def strategy(self, tenacity: Any) -> dict[str, Any]:
@@ -101,7 +107,8 @@ class _Series:
         return self.succeeded(connection)
 
     def failed(self, failure: BaseException) -> None:
-        again_allowed = retry_policy.is_unsent(failure) and retry_policy.may_repeat(failure, None)
+        self.contexts.note(failure)
+        again_allowed = _may_pass(failure)
         self._pause_s = self._attempts.next_pause_s(failure) if again_allowed else None
         if self._pause_s is None and again_allowed:
             self._state.outage = True
@@ -118,9 +125,8 @@ def _plan(state: PoolState, pool: Any, error: BaseException) -> retry_policy.Att
         not state.tuned
         or not settings.pool_retry
         or state.outage
-        or not retry_policy.is_unsent(error)
         or retrying.was_exhausted(error)
-        or not retry_policy.may_repeat(error, None)
+        or not _may_pass(error)
         or _has_own_policy(pool)
     ):
         return None
@@ -131,6 +137,15 @@ def _plan(state: PoolState, pool: Any, error: BaseException) -> retry_policy.Att
     deadline = retry_policy.deadline_s(settings.pool_deadline_s)
     until_s = now + bound if deadline is None else min(now + bound, deadline)
     return retry_policy.Attempts(state.base_name, most=20, until_s=until_s)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether connecting again may end otherwise.
+
+    A database that isn't there, an unusable timeout, or what the program's own code raises as it is called to connect
+    are the same at every attempt: the caller gets them at once, and the code is called as often as without redispan.
+    """
+    return retry_policy.is_unsent(error) and retry_policy.may_repeat(error, None) and retry_policy.is_trouble(error)
 
 
 def _has_own_policy(pool: Any) -> bool:

@@ -56,13 +56,18 @@ def get_connection_shell(original: Method, attach: Attach) -> Method:
                 return original(self, *args, **kwargs)
         start_s = time.monotonic() if on_waited else 0.0
         if state.waiters and state.tuned:
-            connection = _lend(state, self, functools.partial(original, self, *args, **kwargs), None)
+            connection = _queue_up(state, self, functools.partial(original, self, *args, **kwargs))()
         else:
+            way_on = None
             try:
                 connection = original(self, *args, **kwargs)
             except Exception as error:
-                get = functools.partial(original, self, *args, **kwargs)
-                connection = _lend(state, self, get, error)
+                way_on = _way_on(state, self, functools.partial(original, self, *args, **kwargs), error)
+                if way_on is None:
+                    raise
+            if way_on is not None:
+                # Not in the handler: what fails from now on would have the first failure for its context.
+                connection = way_on()
         try:
             # Looked up each time: a program may let gevent replace it after redispan has come.
             connection.redispan_holder = threading.get_ident()
@@ -76,25 +81,29 @@ def get_connection_shell(original: Method, attach: Attach) -> Method:
     return get_connection
 
 
-def _lend(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException | None) -> Any:
-    """The slow path: the pool is exhausted, others are waiting, or connecting failed."""
-    if error is None or pool_waiting.is_exhaustion(error):
-        if not state.tuned:
-            if error is not None:
-                state.exhausted += 1
-                raise error
-            return get()
-        return pool_waiting.wait_in_thread(state, pool, functools.partial(_connected, state, pool, get))
-    return pool_connecting.again(state, pool, get, error)
+def _queue_up(state: PoolState, pool: Any, get: Callable[[], Any]) -> Callable[[], Any]:
+    """The pool is exhausted, or others are waiting."""
+    return functools.partial(pool_waiting.wait_in_thread, state, pool, functools.partial(_connected, state, pool, get))
+
+
+def _way_on(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException) -> Callable[[], Any] | None:
+    """What to call after ``error``, which ``get`` raised; None if it is the caller's."""
+    if not pool_waiting.is_exhaustion(error):
+        return pool_connecting.repetition(state, pool, get, error)
+    if state.tuned:
+        return _queue_up(state, pool, get)
+    state.exhausted += 1
+    return None
 
 
 def _connected(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
     try:
         return get()
     except Exception as error:
-        if pool_waiting.is_exhaustion(error):
+        repeat = None if pool_waiting.is_exhaustion(error) else pool_connecting.repetition(state, pool, get, error)
+        if repeat is None:
             raise
-        return pool_connecting.again(state, pool, get, error)
+    return repeat()
 
 
 def async_get_connection_shell(original: Method, attach: Attach) -> Method:
@@ -112,13 +121,17 @@ def async_get_connection_shell(original: Method, attach: Attach) -> Method:
         get = lend if state.tuned else original
         start_s = time.monotonic() if on_waited else 0.0
         if state.waiters and state.tuned:
-            connection = await _lend_async(state, self, functools.partial(get, self, *args, **kwargs), None)
+            connection = await _queue_up_async(state, self, functools.partial(get, self, *args, **kwargs))()
         else:
+            way_on = None
             try:
                 connection = await get(self, *args, **kwargs)
             except Exception as error:
-                again = functools.partial(get, self, *args, **kwargs)
-                connection = await _lend_async(state, self, again, error)
+                way_on = _way_on_async(state, self, functools.partial(get, self, *args, **kwargs), error)
+                if way_on is None:
+                    raise
+            if way_on is not None:
+                connection = await way_on()
         try:
             connection.redispan_holder = id(current_task())
             state.count_use()
@@ -131,26 +144,31 @@ def async_get_connection_shell(original: Method, attach: Attach) -> Method:
     return shell
 
 
-async def _lend_async(
-    state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], error: BaseException | None
-) -> Any:
-    if error is None or pool_waiting.is_exhaustion(error):
-        if not state.tuned:
-            if error is not None:
-                state.exhausted += 1
-                raise error
-            return await get()
-        return await pool_waiting.wait_in_task(state, pool, functools.partial(_connected_async, state, pool, get))
-    return await pool_connecting.again_async(state, pool, get, error)
+def _queue_up_async(state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    again = functools.partial(_connected_async, state, pool, get)
+    return functools.partial(pool_waiting.wait_in_task, state, pool, again)
+
+
+def _way_on_async(
+    state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], error: BaseException
+) -> Callable[[], Awaitable[Any]] | None:
+    if not pool_waiting.is_exhaustion(error):
+        return pool_connecting.repetition_async(state, pool, get, error)
+    if state.tuned:
+        return _queue_up_async(state, pool, get)
+    state.exhausted += 1
+    return None
 
 
 async def _connected_async(state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]]) -> Any:
     try:
         return await get()
     except Exception as error:
-        if pool_waiting.is_exhaustion(error):
+        exhausted = pool_waiting.is_exhaustion(error)
+        repeat = None if exhausted else pool_connecting.repetition_async(state, pool, get, error)
+        if repeat is None:
             raise
-        return await pool_connecting.again_async(state, pool, get, error)
+    return await repeat()
 
 
 def note_lending(state: PoolState, connection: Any, start_s: float) -> None:

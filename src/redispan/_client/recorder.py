@@ -22,6 +22,7 @@ Begin = Callable[[Any, tuple[Any, ...], dict[str, Any]], "Operation | None"]
 """Given a client (or what stands for it) and the arguments of its method: the operation that begins, if one does."""
 
 _SERIES_LIMIT = 10_000
+_NOWHERE = Endpoint(None, None, None)
 
 
 class Recorder:
@@ -67,6 +68,7 @@ class Recorder:
                 series = known.get(info) if known is not None else None
                 if series is None:
                     series = self._new_series(endpoint, info)
+                    endpoint = series.endpoint
                 operation = Operation(series, args, client)
                 if info.blocking is not None or endpoint.cached:
                     _note_particulars(operation)
@@ -168,6 +170,11 @@ class Recorder:
         return (known.get(info) if known is not None else None) or self._new_series(endpoint, info)
 
     def _new_series(self, endpoint: Endpoint, info: CommandInfo) -> Series:
+        if type(endpoint) is not Endpoint:
+            endpoint = _NOWHERE  # a mock in the place of a client or pool has an answer to everything
+            known = self._series.get(endpoint)
+            if known is not None and info in known:
+                return known[info]
         if sum(map(len, tuple(self._series.values()))) >= _SERIES_LIMIT:
             self._series.clear()  # every series is made again when it is needed
         series = Series(endpoint, info, LEDGER.operations(info.group))

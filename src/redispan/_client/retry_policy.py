@@ -20,7 +20,8 @@ _NEVER = frozenset(
 )
 _REJECTED = frozenset({"BusyLoadingError", "MasterDownError", "ReadOnlyError", "TryAgainError", "ClusterDownError"})
 """The server said that it did nothing."""
-
+_TROUBLE = frozenset({"ConnectionError", "TimeoutError", "OSError"}) | _REJECTED
+"""The network, or a server that can't serve yet."""
 
 operation_until_s: ContextVar[float | None] = ContextVar("redispan_operation_until", default=None)
 """When a cluster operation must have ended: what it does inside counts as the client's housekeeping."""
@@ -58,6 +59,11 @@ def may_repeat(error: BaseException, sent: CommandInfo | None, *, listener: bool
         # Of a batch, other commands may have been done.
         return sent.replay_safe or not sent.name.endswith("_BATCH")
     return sent.replay_safe
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Whether ``error`` is of the network or of a server that can't serve yet, rather than of what was asked for."""
+    return any(cls.__name__ in _TROUBLE for cls in type(error).__mro__)
 
 
 def is_ambiguous(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from redispan._client import pool_seam, retry_policy, seam
 from redispan._client.block_budget import is_subscription
+from redispan._client.error_context import Contexts
 from redispan.pool_settings import PoolSettings
 
 _REJECTIONS = ("ReadOnlyError", "MasterDownError")
@@ -66,14 +67,17 @@ def _retry_class(package: str, is_async: bool) -> Any:
         try:
             return await do()
         except pool_seam.errors_of(self) as error:
-            return await Recovery(self, fail, args, kwargs, started_s).run_async(error, do)
+            failed = [error]
+        # Not in the handler: what fails from now on would have the first failure for its context.
+        return await Recovery(self, fail, args, kwargs, started_s).run_async(failed.pop(), do)
 
     def call(self: Any, do: Any, fail: Any, *args: Any, **kwargs: Any) -> Any:
         started_s = time.monotonic()
         try:
             return do()
         except pool_seam.errors_of(self) as error:
-            return Recovery(self, fail, args, kwargs, started_s).run(error, do)
+            failed = [error]
+        return Recovery(self, fail, args, kwargs, started_s).run(failed.pop(), do)
 
     TunedRetry.call_with_retry = call_async if is_async else call
     TunedRetry.__qualname__ = TunedRetry.__name__
@@ -110,6 +114,8 @@ class Recovery:
         import tenacity
 
         first: list[BaseException] = [error]
+        contexts = Contexts(error)
+        del error  # an error that refers to this frame, and the frame to it, would outlive the call
 
         def attempt() -> Any:
             if not first:
@@ -119,6 +125,7 @@ class Recovery:
                     raise first.pop()
                 return do()
             except pool_seam.errors_of(self._retry) as failure:
+                contexts.note(failure)
                 self._final = True  # what `fail` raises ends it
                 if self._is_hopeless(failure):
                     raise
@@ -126,11 +133,13 @@ class Recovery:
                 self._fail(*self._fail_arguments(failure))
                 self._decide(failure)
                 raise
-            except BaseException:
+            except BaseException as failure:
+                contexts.note(failure)
                 self._final = True
                 raise
 
-        return tenacity.Retrying(**self._strategy(tenacity), sleep=_sleep)(attempt)
+        with contexts:
+            return tenacity.Retrying(**self._strategy(tenacity), sleep=_sleep)(attempt)
 
     async def run_async(self, error: BaseException, do: Callable[[], Any]) -> Any:
         """Likewise, for coroutines."""
@@ -139,6 +148,8 @@ class Recovery:
         import tenacity
 
         first: list[BaseException] = [error]
+        contexts = Contexts(error)
+        del error
 
         async def attempt() -> Any:
             if not first:
@@ -148,6 +159,7 @@ class Recovery:
                     raise first.pop()
                 return await do()
             except pool_seam.errors_of(self._retry) as failure:
+                contexts.note(failure)
                 self._final = True
                 if self._is_hopeless(failure):
                     raise
@@ -155,7 +167,8 @@ class Recovery:
                 await self._fail(*self._fail_arguments(failure))
                 self._decide(failure)
                 raise
-            except BaseException:
+            except BaseException as failure:
+                contexts.note(failure)
                 self._final = True
                 raise
 
@@ -163,7 +176,8 @@ class Recovery:
             retry_policy.tell_operation(seconds)
             await asyncio.sleep(seconds)
 
-        return await tenacity.AsyncRetrying(**self._strategy(tenacity), sleep=sleep)(attempt)
+        with contexts:
+            return await tenacity.AsyncRetrying(**self._strategy(tenacity), sleep=sleep)(attempt)
 
     def _strategy(self, tenacity: Any) -> dict[str, Any]:
         return {

@@ -165,7 +165,23 @@ class Facts:
     def servers(self) -> tuple[ServerFigures, ...]:
         """Servers."""
         points = self.snapshot.get("memory", {})
-        return tuple(_server(found, points.get(name, ())) for name, found in sorted(self.snapshot["servers"].items()))
+        return tuple(
+            _server(found, points.get(name, ()), answered=not found["reachable"] and self._answered_since(found))
+            for name, found in sorted(self.snapshot["servers"].items())
+        )
+
+    def _answered_since(self, server: Mapping[str, Any]) -> bool:
+        """Whether the server answered the program after the probe had read it, or tried to.
+
+        The probe comes by every few seconds: a server that is back must not be called gone until its next visit.
+        """
+        return any(
+            entry[END] > server["at_unix_ns"] and not _is_no_answer(entry[ERROR])
+            for endpoint in self.snapshot["endpoints"].values()
+            if (endpoint["address"], endpoint["port"]) == (server["address"], server["port"])
+            for kind in ("answers", "blocking")
+            for entry in endpoint[kind]["window"]
+        )
 
     @lazily
     def works(self) -> tuple[WorkFigures, ...]:
@@ -216,8 +232,12 @@ def is_unreachable(window: Window, now_ns: int) -> bool:
     return (
         bool(last)
         and now_ns - last[-1][END] <= UNREACHABLE_FOR_NS
-        and all(entry[ERROR] is not None and str(entry[ERROR]).rpartition(".")[2] in _UNREACHABLE for entry in last)
+        and all(_is_no_answer(entry[ERROR]) for entry in last)
     )
+
+
+def _is_no_answer(error: str | None) -> bool:
+    return error is not None and error.rpartition(".")[2] in _UNREACHABLE
 
 
 def iso(unix_ns: int) -> str:
@@ -225,13 +245,13 @@ def iso(unix_ns: int) -> str:
     return datetime.fromtimestamp(unix_ns / 1e9, timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _server(found: Mapping[str, Any], points: Sequence[Sequence[float]]) -> ServerFigures:
+def _server(found: Mapping[str, Any], points: Sequence[Sequence[float]], *, answered: bool) -> ServerFigures:
     limit = found["max_memory_bytes"] or found["host_memory_bytes"]
     used = found["used_memory_bytes"]
     growth = growth_bytes_per_s(points)
     return ServerFigures(
         endpoint=found["endpoint"],
-        reachable=found["reachable"],
+        reachable=found["reachable"] or answered,
         at=iso(found["at_unix_ns"]),
         used_memory_bytes=used,
         memory_limit_bytes=limit,

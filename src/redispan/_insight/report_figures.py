@@ -171,7 +171,7 @@ class ServerFigures:
 
     Attributes:
         endpoint: ``host:port``.
-        reachable: It answered.
+        reachable: It answered the probe, or the program since.
         at: When it was read (ISO 8601).
         used_memory_bytes: Memory in use.
         memory_limit_bytes: Its limit, else its host's memory.

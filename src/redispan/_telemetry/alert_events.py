@@ -75,7 +75,7 @@ def log_slow(record: SlowOperation, held_back: int) -> None:
     """Log an operation above the log threshold and below the alert's."""
     more = f"; {held_back} like it since the last line" if held_back else ""
     _slow_log.warning(
-        "%s on %s took %.1f ms (%s; %d retries)%s",
+        "redispan: %s on %s took %.1f ms (%s; %d retries)%s",
         record.command,
         record.endpoint,
         record.duration_ms,
@@ -112,7 +112,8 @@ def attributes_of(alert: Alert) -> dict[str, Any]:
 def _line(alert: Alert) -> str:
     more = f"; {alert.held_back} like it since the last line" if alert.held_back else ""
     state = "" if alert.name == SLOW_OPERATION else f"alert {alert.name} {alert.state}: "
-    return f"{state}{alert.message}{more}"
+    # Where nobody configured logging, the bare text lands on stderr: it has to say who speaks.
+    return f"redispan: {state}{alert.message}{more}"
 
 
 def _guarded(part: str, tell: Callable[[], None]) -> None:

@@ -217,7 +217,7 @@ function showAlerts(report) {
 function show(data) {
   const report = data.performance;
   const many = report.processes.length;
-  $("covers").textContent = `${many === 1 ? `process ${report.processes[0]}` : `${many} processes`}${report.missing.length ? `, ${report.missing.join(", ")} did not answer` : ""} · since ${new Date(report.since || report.generated_at).toLocaleString()} · at ${clock(Date.parse(report.generated_at) / 1000)}`;
+  $("covers").textContent = `${many === 1 ? `process ${report.processes[0]}` : `${many} processes`}${report.missing.length ? `, ${report.missing.join(", ")} did not answer` : ""} · since ${moment(report.since || report.generated_at)} · at ${clock(Date.parse(report.generated_at) / 1000)}`;
   $("main").hidden = false;
   showHealth(report);
   showTiles(data);

@@ -17,6 +17,7 @@ const milliseconds = (value) => {
 };
 const count = (value) => (value >= 1e6 ? `${+(value / 1e6).toPrecision(3)} M` : value >= 1e4 ? `${+(value / 1e3).toPrecision(3)} k` : `${+(+value).toFixed(value < 10 && value % 1 ? 1 : 0)}`);
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const moment = (iso) => `${new Date(iso).toLocaleDateString()} ${clock(Date.parse(iso) / 1000)}`;
 
 const FRAME = { height: 210, left: 46, right: 8, top: 8, bottom: 22 };
 

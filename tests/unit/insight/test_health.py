@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_data import endpoint, entry, pool, server, snapshot
+from insight_data import NOW_NS, endpoint, entry, pool, server, snapshot
 from redispan._insight.facts import Facts
-from redispan._insight.health import error_points, fullness_points, judge, tail_points, target_points
+from redispan._insight.health import (
+    UNREACHABLE_POINTS,
+    error_points,
+    fullness_points,
+    judge,
+    tail_points,
+    target_points,
+)
 
 share = st.floats(0, 1)
 GOOD = [entry() for _ in range(100)]
@@ -86,6 +93,27 @@ def test_a_worker_that_only_blocks_sees_its_server_go() -> None:
     gone = [entry(age_s=1, command="BLPOP", error="redis.exceptions.ConnectionError") for _ in range(5)]
     found = health(endpoints={"cache:6379/0": endpoint([entry(age_s=500)], gone)})
     assert "can't be reached" in found.reasons[0].what
+
+
+@pytest.mark.parametrize(
+    ("read_s_ago", "error", "gone"),
+    [
+        (2, None, False),
+        (2, "WRONGTYPE", False),
+        (2, "redis.exceptions.TimeoutError", True),
+        (0, None, True),
+    ],
+)
+def test_a_server_that_is_back_is_not_called_gone_until_the_next_probe(
+    read_s_ago: float, error: str | None, gone: bool
+) -> None:
+    """A probe found nobody, then the program was answered: a readiness probe has no reason to wait for the next one."""
+    answers = [entry(age_s=1, error=error) for _ in range(10)]
+    missed = server(reachable=False, used_memory_bytes=None, at_unix_ns=NOW_NS - int(read_s_ago * 1e9))
+    found = health(endpoints={"cache:6379/0": endpoint(answers)}, servers={"cache:6379": missed})
+    assert any(reason.points == UNREACHABLE_POINTS for reason in found.reasons) is gone
+    (check,) = (check for check in found.checks if check.name == "reachable cache:6379")
+    assert check.ok is not gone
 
 
 def test_a_large_cluster_is_as_healthy_as_its_fullest_master() -> None:

@@ -1,0 +1,58 @@
+"""What programs put in the place of Redis in their own tests: mocks and fakes work on, and make no odd telemetry."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from unittest import mock
+
+import pytest
+import redis
+import redis.asyncio
+
+from behaviour.every_client import STANDALONE, settle
+from redispan._client import pool_seam
+from redispan.testing import TelemetryInMemory
+
+
+def client_on(pool: Any, kind: str) -> Any:
+    """A client of a kind on a pool that is none."""
+    module = redis.asyncio if kind == "async" else redis
+    return module.Redis(connection_pool=pool)
+
+
+@pytest.mark.parametrize("how", ["command", "pipeline"])
+def test_a_mocked_pool_makes_no_name_and_no_attribute(
+    how: str, told: TelemetryInMemory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mock answers whatever it is asked: what it says in the place of a server goes nowhere."""
+    client = client_on(mock.MagicMock(), "sync")
+    with caplog.at_level(logging.WARNING):
+        if how == "command":
+            client.get("k")
+        else:
+            client.pipeline(transaction=False).get("k").execute()
+    (span,) = told.spans()
+    assert span.name == "GET"
+    assert "server.address" not in span.attributes
+    assert not any("Mock" in str(value) for value in span.attributes.values())
+    assert not [record for record in caplog.records if "Mock" in record.getMessage()]
+
+
+@pytest.mark.parametrize("kind", STANDALONE)
+async def test_a_patched_method_stands_in_for_ours(kind: str, told: TelemetryInMemory) -> None:
+    """``mock.patch`` on the class replaces our shell as it would the library's method, and gives it back."""
+    module = redis.asyncio if kind == "async" else redis
+    ours = module.Redis.execute_command
+    client = client_on(mock.MagicMock(), kind)
+    with mock.patch.object(module.Redis, "execute_command", return_value="fake") as patched:
+        assert isinstance(patched, mock.AsyncMock) is (kind == "async")
+        assert await settle(client.get("k")) == "fake"
+    assert module.Redis.execute_command is ours
+    assert not told.spans()
+
+
+def test_a_fake_connection_without_a_real_reader_is_left_open() -> None:
+    """fakeredis' reader tells of its end but not of exceptions."""
+    connection = mock.Mock(_reader=mock.Mock(spec=["at_eof"], at_eof=lambda: False))
+    assert pool_seam.close_if_ended(connection) is False
