@@ -12,8 +12,9 @@ import pytest
 import redis
 import redis.asyncio
 
-from behaviour.every_client import acquire, close, take_connection
+from behaviour.every_client import acquire, close, settle, take_connection
 from behaviour.tuned_clients import figures
+from redispan._client import pool_seam, retry_policy
 from servers import resp
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
@@ -117,3 +118,67 @@ async def test_a_waiter_cancelled_while_it_is_called_ends(steps: int, redis_serv
     found = figures(client.connection_pool)
     assert (found["used"], found["pending"], found["timeouts"]) == (0, 0, 0)
     await close(client)
+
+
+def test_a_thread_that_found_the_pool_full_while_it_tried_again_waits(
+    fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who could not connect, and finds the only connection taken at the next attempt, queues for it."""
+    client = redis.Redis.from_url(fault_proxy.url, max_connections=1)
+    pool = client.connection_pool
+    held: list[Any] = []
+
+    def another_takes_it(_: float) -> None:
+        fault_proxy.heal()
+        other = threading.Thread(target=lambda: held.append(acquire(pool)))
+        other.start()
+        other.join()
+        threading.Timer(0.3, pool.release, held).start()
+
+    fault_proxy.refuse()
+    monkeypatch.setattr(retry_policy, "tell_operation", another_takes_it)
+    assert client.ping()
+    assert held
+    assert (figures(pool)["waits"], figures(pool)["used"]) == (1, 0)
+
+
+async def test_a_task_that_found_the_pool_full_while_it_tried_again_waits(
+    fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Likewise with tasks."""
+    client = redis.asyncio.Redis.from_url(fault_proxy.url, max_connections=1)
+    pool = client.connection_pool
+    others: list[asyncio.Task[None]] = []
+
+    async def hold() -> None:
+        connection = await take_connection(pool)
+        await asyncio.sleep(0.3)
+        await pool.release(connection)
+
+    def another_takes_it(_: float) -> None:
+        fault_proxy.heal()
+        others.append(asyncio.create_task(hold()))
+
+    fault_proxy.refuse()
+    monkeypatch.setattr(retry_policy, "tell_operation", another_takes_it)
+    assert await client.ping()
+    await asyncio.gather(*others)
+    assert (figures(pool)["waits"], figures(pool)["used"]) == (1, 0)
+    await close(client)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_pools_own_wait_is_not_repeated(mode: str, redis_server: RedisServer) -> None:
+    """A BlockingConnectionPool that was emptied in the moment of asking waits once, as long as the program said."""
+    module = redis if mode == "sync" else redis.asyncio
+    pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.4)
+    held = await take_connection(pool)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pool_seam, "queue_is_empty", lambda _: False)
+        patched.setattr(pool_seam, "has_free", lambda _: True)
+        start_s = time.monotonic()
+        with pytest.raises(redis.ConnectionError, match="No connection available"):
+            await take_connection(pool)
+        assert time.monotonic() - start_s < 0.75
+    await settle(pool.release(held))
+    await settle(pool.disconnect())

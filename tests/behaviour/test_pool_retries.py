@@ -128,6 +128,47 @@ async def test_only_the_first_caller_of_an_outage_spends_time_on_it(redis_server
             assert time.monotonic() - start_s < most_s
 
 
+@pytest.mark.parametrize("kind", ["sync-url", "async-url"])
+async def test_each_outage_has_its_first_caller(kind: str, fault_proxy: FaultProxy) -> None:
+    """A connection that worked ends an outage, so that the next one is bridged like the first."""
+    client = make(kind, fault_proxy.host, fault_proxy.port)
+    attempts = []
+    for _ in range(2):
+        await settle(client.ping())
+        fault_proxy.refuse()
+        fault_proxy.drop_all()
+        await settle(client.connection_pool.disconnect())
+        before = client.connection_pool.redispan_state.connect_failures
+        with pytest.raises(redis.ConnectionError):
+            await settle(client.ping())
+        attempts.append(client.connection_pool.redispan_state.connect_failures - before)
+        fault_proxy.heal()
+    assert min(attempts) > 1
+    await close(client)
+
+
+@pytest.mark.parametrize("kind", ["sync-url", "async-url"])
+async def test_an_answer_that_refuses_the_connection_is_final(kind: str, redis_server: RedisServer) -> None:
+    """A database that the server does not have, and a fault of the program's own, end an operation at once."""
+
+    class Broken(redis.CredentialProvider):
+        asked = 0
+
+        def get_credentials(self) -> tuple[str]:
+            self.asked += 1
+            raise LookupError("no such secret")
+
+    broken = Broken()
+    module = redis.asyncio if kind.startswith("async") else redis
+    for options, error in (({"db": 999}, redis.ResponseError), ({"credential_provider": broken}, LookupError)):
+        client = module.Redis.from_url(f"redis://{redis_server.host}:{redis_server.port}", **options)
+        with pytest.raises(error):
+            await settle(client.get("k"))
+        assert client.connection_pool.redispan_state.connect_failures == 1
+        await close(client)
+    assert broken.asked == 1
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_wrong_passwords_are_never_repeated(kind: str, acl_server: RedisServer) -> None:
     """An authentication error comes back at once; plain redis-py 8 asks eleven times."""

@@ -15,6 +15,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
+from behaviour.every_client import close, settle
 from servers import resp
 from servers.sentinel import SentinelServer, start_sentinel
 
@@ -112,3 +113,27 @@ async def test_traffic_survives_the_loss_of_its_master(how: str, mode: str, trio
     # What the dead master had not yet handed to its replica is gone; nothing is there twice.
     assert {name: held[name] for name in held if held[name] != traffic.asked[name]} == {}
     assert len(held) >= WORKERS * AFTER
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_service_without_a_master_is_waited_for(mode: str, sentinel_server: SentinelServer) -> None:
+    """While Sentinel knows no master, connecting is tried again: nothing of the program's was written yet."""
+    module = redis if mode == "sync" else redis.asyncio
+    sentinel = module.sentinel.Sentinel(sentinel_server.sentinels)
+    client = sentinel.master_for(sentinel_server.service_name)
+    find, asked = sentinel.discover_master, []
+
+    def find_at_the_third_time(service: str) -> Any:
+        asked.append(service)
+        if len(asked) < 3:
+            raise redis.sentinel.MasterNotFoundError(f"No master found for {service!r}")
+        return find(service)
+
+    async def find_likewise(service: str) -> Any:
+        return await find_at_the_third_time(service)
+
+    sentinel.discover_master = find_at_the_third_time if mode == "sync" else find_likewise
+    assert await settle(client.incr("visits")) == 1
+    assert len(asked) == 3
+    for one in (client, *sentinel.sentinels):
+        await close(one)

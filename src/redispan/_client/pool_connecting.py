@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redispan._client import block_budget, pool_deadline, pool_seam, retry_policy, retrying, seam
+from redispan._client import block_budget, pool_deadline, pool_seam, pool_waiting, retry_policy, retrying, seam
 from redispan._client.error_context import Contexts
 from redispan._client.pool_state import PoolState
 from redispan._core.ledger import LEDGER
@@ -145,7 +145,11 @@ def _may_pass(error: BaseException) -> bool:
     A database that isn't there, an unusable timeout, or what the program's own code raises as it is called to connect
     are the same at every attempt: the caller gets them at once, and the code is called as often as without redispan.
     """
-    return retry_policy.is_unsent(error) and retry_policy.may_repeat(error, None) and retry_policy.is_trouble(error)
+    if pool_waiting.is_exhaustion(error) or pool_seam.is_wait_timeout(error):
+        return False
+    # No connection was lent, so nothing was written: a Sentinel without a master fails before one is even opened.
+    retry_policy.mark_unsent(error)
+    return retry_policy.may_repeat(error, None) and retry_policy.is_trouble(error)
 
 
 def _has_own_policy(pool: Any) -> bool:
@@ -246,6 +250,7 @@ class _Opening:
         state = connection.redispan_pool_state
         if state is not None and not self._outer:
             state.created += 1
+            state.outage = False
             if POOLS.on_created:
                 POOLS.call(POOLS.on_created, state.name, time.monotonic() - self._start_s)
 

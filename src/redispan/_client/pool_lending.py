@@ -89,11 +89,22 @@ def _queue_up(state: PoolState, pool: Any, get: Callable[[], Any]) -> Callable[[
 def _way_on(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException) -> Callable[[], Any] | None:
     """What to call after ``error``, which ``get`` raised; None if it is the caller's."""
     if not pool_waiting.is_exhaustion(error):
-        return pool_connecting.repetition(state, pool, get, error)
+        repeat = pool_connecting.repetition(state, pool, get, error)
+        return None if repeat is None else functools.partial(_repeat_or_queue, state, pool, get, repeat)
     if state.tuned:
         return _queue_up(state, pool, get)
     state.exhausted += 1
     return None
+
+
+def _repeat_or_queue(state: PoolState, pool: Any, get: Callable[[], Any], repeat: Callable[[], Any]) -> Any:
+    try:
+        return repeat()
+    except Exception as error:
+        if not pool_waiting.is_exhaustion(error):
+            raise
+    # Others were quicker with what the pool has.
+    return _queue_up(state, pool, get)()
 
 
 def _connected(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
@@ -153,11 +164,23 @@ def _way_on_async(
     state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], error: BaseException
 ) -> Callable[[], Awaitable[Any]] | None:
     if not pool_waiting.is_exhaustion(error):
-        return pool_connecting.repetition_async(state, pool, get, error)
+        repeat = pool_connecting.repetition_async(state, pool, get, error)
+        return None if repeat is None else functools.partial(_repeat_or_queue_async, state, pool, get, repeat)
     if state.tuned:
         return _queue_up_async(state, pool, get)
     state.exhausted += 1
     return None
+
+
+async def _repeat_or_queue_async(
+    state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], repeat: Callable[[], Awaitable[Any]]
+) -> Any:
+    try:
+        return await repeat()
+    except Exception as error:
+        if not pool_waiting.is_exhaustion(error):
+            raise
+    return await _queue_up_async(state, pool, get)()
 
 
 async def _connected_async(state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]]) -> Any:
