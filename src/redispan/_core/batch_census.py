@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 
 from redispan._core.commands import AT_ONCE, CommandInfo, identify
 
+_FIRST = itemgetter(0)
+_PLAIN_WORDS = {str}
 
-class Census(Counter[CommandInfo]):
+
+class Census(dict[CommandInfo, int]):
     """How often each command occurs.
 
     Attributes:
@@ -23,11 +27,13 @@ def take(commands: Sequence[Sequence[object]]) -> Census:
     try:
         # Nearly all are plain words. Only such are compared: comparing bytes with str is what `python -bb` forbids,
         # and a class of the program's may do anything when it is.
-        words = [word for args in commands if type(word := args[0]) is str]
-        if len(words) == len(commands):
-            found = Census({AT_ONCE[word]: count for word, count in Counter(words).items()})
+        words = list(map(_FIRST, commands))
+        if set(map(type, words)) == _PLAIN_WORDS:
+            first = words[0]
+            counts = {first: len(words)} if words.count(first) == len(words) else Counter(words)
+            found = Census({AT_ONCE[word]: count for word, count in counts.items()})
             found.plain = True
             return found
     except Exception:  # noqa: S110 - an empty command, or a word that is not in the table as it stands
         pass
-    return Census([identify(args) for args in commands])
+    return Census(Counter([identify(args) for args in commands]))

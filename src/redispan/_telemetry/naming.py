@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from redispan._core.batch_census import Census
 from redispan._core.commands import CommandInfo, identify
 from redispan._core.operation import Endpoint, Operation
 from redispan._core.plain_values import plain
@@ -220,14 +221,23 @@ class Namer:
         if batch is None:
             return query_text(operation.info, operation.args, self._mode, self._limit) or ""
         commands = batch.commands
-        census = batch.census
-        if self._mode == "hidden" and census.plain and len(census) == 1 and len({len(args) for args in commands}) == 1:
-            (info,) = census
-            return hidden_text(info.name, len(commands[0]) - 1)
+        if self._mode == "hidden" and batch.census.plain:
+            return self._hidden_text_of(commands, batch.census)
         return batch_text(
             (query_text(identify(args), args, self._mode, self._limit) or "" for args in commands[:_BATCH_TEXTS]),
             self._limit,
         )
+
+    def _hidden_text_of(self, commands: Sequence[Sequence[Any]], census: Census) -> str:
+        """Of commands that their first word tells: the number of arguments is all else that shows."""
+        if len(census) == len(set(map(len, commands))) == 1:
+            (info,) = census
+            return hidden_text(info.name, len(commands[0]) - 1, self._limit)
+        shapes = [(args[0], len(args)) for args in commands[:_BATCH_TEXTS]]
+        texts = {
+            (word, count): hidden_text(identify((word,)).name, count - 1, self._limit) for word, count in set(shapes)
+        }
+        return batch_text(map(texts.__getitem__, shapes), self._limit)
 
     def _with_old(self, attributes: dict[str, Any]) -> dict[str, Any]:
         return {**attributes, **old_attributes(attributes)} if self._old_names else attributes
