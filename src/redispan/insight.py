@@ -330,7 +330,7 @@ class Insight:
                 "pool_usage": self.settings.pool_alert,
             },
             # These first: the slices are made of what is read for them.
-            "endpoints": self.statistics.snapshot(self.slices.follow, windows=windows),
+            "endpoints": self.statistics.snapshot(self.slices, windows=windows),
             "slices": self.slices.snapshot(time_ns()),
             "cache": self.cache.snapshot(),
             "works": self.works.snapshot(),

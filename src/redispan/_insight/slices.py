@@ -47,8 +47,19 @@ class Slices:
         self._seen: dict[str, tuple[int, int]] = {}
         self._slices: dict[int, Slice] = {}
 
+    def seen(self, label: str) -> int:
+        """How many operations of an endpoint were taken in."""
+        return self._seen.get(label, (0, 0))[0]
+
     def follow(self, label: str, entries: Sequence[Entry], totals: Totals, to_unix_ns: int) -> None:
-        """Take in what is new of an endpoint: its window, its totals, and what makes times of day of its times."""
+        """Take in what is new of an endpoint.
+
+        Args:
+            label: The endpoint.
+            entries: Its window, or as much of it as came after what was ``seen`` a moment ago.
+            totals: Its totals of the same instant.
+            to_unix_ns: What makes times of day of its times.
+        """
         count = sum(row[COUNT] for row in totals.values())
         errors = sum(row[ERRORS] for row in totals.values())
         with self._lock:

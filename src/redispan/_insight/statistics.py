@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from time import perf_counter_ns, time_ns
-from typing import Any
+from typing import Any, Protocol
 
 from redispan._core.operation import OTHER_ENDPOINTS, Endpoint
 from redispan._insight.window import Entry, Totals, Window
@@ -14,7 +15,18 @@ ENDPOINTS_LIMIT = 64
 _ALIASES_LIMIT = 2000
 WINDOW_SIZE = 1000
 
-Seen = Callable[[str, "list[Entry]", Totals, int], None]
+_NOTHING = sys.maxsize
+"""More operations than there ever are."""
+
+
+class Follower(Protocol):
+    """Someone who keeps up with what is new."""
+
+    def seen(self, label: str) -> int:
+        """How many operations of an endpoint it knows."""
+
+    def follow(self, label: str, entries: list[Entry], totals: Totals, to_unix_ns: int) -> None:
+        """What there is by now: at least all entries that it didn't know, as far as the window holds them."""
 
 
 class EndpointWindows:
@@ -95,19 +107,21 @@ class Statistics:
         with self._lock:
             return list(self._labels.values())
 
-    def snapshot(self, seen: Seen = lambda *_: None, *, windows: bool = True) -> dict[str, Any]:
+    def snapshot(self, follower: Follower | None = None, *, windows: bool = True) -> dict[str, Any]:
         """Everything as plain data with times of day, ready to be sent to another process and merged there.
 
         Args:
-            seen: Given the label, the window and the totals of each endpoint's answers, and what makes times of day of
-                its times.
+            follower: Told of each endpoint's answers.
             windows: Whether to show the windows: that is most of the work.
         """
         to_unix_ns = self.wall_ns() - self.clock_ns()
         found: dict[str, Any] = {}
         for one in self.all():
-            answers, blocking = one.answers.read(), one.blocking.read()
-            seen(one.label, answers[0], answers[1], to_unix_ns)
+            known = follower.seen(one.label) if follower is not None else _NOTHING
+            answers = one.answers.read(0 if windows else known)
+            blocking = one.blocking.read(0 if windows else _NOTHING)
+            if follower is not None:
+                follower.follow(one.label, answers[0], answers[1], to_unix_ns)
             found[one.label] = {
                 "address": one.endpoint.address,
                 "port": one.endpoint.port,

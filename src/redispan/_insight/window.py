@@ -105,12 +105,16 @@ class Window:
             fresh = self._total - seen
             return self._total, self._last(fresh if at_most is None else min(fresh, at_most))
 
-    def read(self) -> tuple[list[Entry], Totals, dict[str, int]]:
-        """The window, the totals by command and the error types: all of one instant, so that they agree."""
+    def read(self, seen: int = 0) -> tuple[list[Entry], Totals, dict[str, int]]:
+        """The window, the totals by command and the error types: all of one instant, so that they agree.
+
+        Args:
+            seen: Leave out the first so many operations: who comes back for what is new need not have all copied.
+        """
         with self._lock:
             self._settle()
             totals = {command: list(figures) for command, figures in self._folded.items()}
-            return self._last(self.size), totals, dict(self._error_types)
+            return self._last(self._total - seen), totals, dict(self._error_types)
 
     def _last(self, count: int) -> list[Entry]:
         # Called from within ``_settle``, the columns may be of different lengths.

@@ -4,11 +4,14 @@ import math
 import threading
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redispan._core.operation import Endpoint
 from redispan._insight.slices import KEPT, SLICE_S, Slices, merge, quantile_ms, step_of, upper_ms
-from redispan._insight.window import count_into
+from redispan._insight.statistics import Statistics
+from redispan._insight.window import _Columns, count_into
 
 SECOND = 1_000_000_000
 LATER_NS = 10**6 * SECOND
@@ -114,3 +117,47 @@ def test_two_readers_at_once_count_once() -> None:
         reader.join()
     (found,) = slices.snapshot(LATER_NS).values()
     assert found["count"] == sum(found["steps"].values()) == 500
+
+
+@given(st.lists(st.tuples(st.integers(0, 90), st.sampled_from([None, "OOM"]), st.booleans()), max_size=40))
+def test_whether_windows_are_shown_makes_no_difference(steps: list[tuple[int, str | None, bool]]) -> None:
+    """Written down every second with what is new alone, and shown whole in between: the slices are the same."""
+    endpoint = Endpoint("c", 1, "0")
+    now_ns = 0
+    both = [(Statistics(50, lambda: now_ns, lambda: now_ns), Slices()) for _ in range(2)]
+    made = 0
+    for count, error, windows in steps:
+        for _ in range(count):
+            made += 1
+            now_ns += SECOND // 20
+            for statistics, _ in both:
+                statistics.open(endpoint).answers.add((now_ns, made, "GET", error, 0))
+        (statistics, slices), (always, expected) = both
+        shown = statistics.snapshot(slices, windows=windows)
+        always.snapshot(expected)
+        if shown:
+            assert len(shown["c:1/0"]["answers"]["window"]) == (min(made, 50) if windows else 0)
+    assert both[0][1].snapshot(LATER_NS) == both[1][1].snapshot(LATER_NS)
+    assert sum(found["count"] for found in both[0][1].snapshot(LATER_NS).values()) == made
+
+
+def test_what_is_written_down_every_second_copies_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a full window of operations nothing is read again."""
+    copied: list[int] = []
+    last = _Columns.last
+
+    def counting(columns: _Columns, count: int) -> list[Any]:
+        found = last(columns, count)
+        copied.append(len(found))
+        return found
+
+    monkeypatch.setattr(_Columns, "last", counting)
+    statistics, slices = Statistics(1000), Slices()
+    windows = statistics.open(Endpoint("c", 1, "0"))
+    for fresh in (1500, 7, 0):
+        for at in range(fresh):
+            windows.answers.add((at, 1000, "GET", None, 0))
+            windows.blocking.add((at, 1000, "BLPOP", None, 0))
+        copied.clear()
+        statistics.snapshot(slices, windows=False)
+        assert sum(copied) == min(fresh, 1000)
