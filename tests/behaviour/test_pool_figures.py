@@ -15,6 +15,7 @@ import redis.sentinel
 from behaviour.every_client import acquire, settle, take_connection
 from behaviour.tuned_clients import figures
 from redispan import pools_in_effect
+from redispan._client import pool_seam
 from redispan._core.pools import POOLS, PoolEvent
 from servers.redis_server import RedisServer
 
@@ -54,6 +55,48 @@ def test_a_closed_pool_vanishes_and_comes_back_with_use(redis_server: RedisServe
     assert name not in [found["name"] for found in pools_in_effect()]
     client.ping()
     assert figures(client.connection_pool)["idle"] == 1
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_closed_pools_cost_nothing(mode: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: once seen closed and empty, they aren't looked at before they are used again."""
+    module = redis if mode == "sync" else redis.asyncio
+    pools = [module.ConnectionPool.from_url(redis_server.url) for _ in range(30)]
+    for pool in pools:
+        await settle(pool.release(await take_connection(pool)))
+    assert {pool.redispan_state.name for pool in pools} <= {found["name"] for found in pools_in_effect()}
+    for pool in pools:
+        await settle(pool.disconnect())
+    pools_in_effect()
+    looked_at: list[Any] = []
+    look = pool_seam.lent_and_free
+
+    def looking(pool: Any) -> Any:
+        looked_at.append(pool)
+        return look(pool)
+
+    monkeypatch.setattr(pool_seam, "lent_and_free", looking)
+    pools_in_effect()
+    assert not set(looked_at) & set(pools)
+    await settle(pools[7].release(await take_connection(pools[7])))
+    assert figures(pools[7])["idle"] == 1
+    assert set(looked_at) & set(pools) == {pools[7]}
+    await settle(pools[7].disconnect())
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_what_a_closed_pool_has_lent_is_told_until_it_is_back(mode: str, redis_server: RedisServer) -> None:
+    """A connection that is out while its pool is closed is in use still, each time that somebody looks."""
+    module = redis if mode == "sync" else redis.asyncio
+    pool = module.ConnectionPool.from_url(redis_server.url)
+    connection = await take_connection(pool)
+    await settle(pool.disconnect())
+    for _ in range(3):
+        assert figures(pool)["used"] == 1
+    await settle(pool.release(connection))
+    for _ in range(2):
+        assert pool.redispan_state.name not in {found["name"] for found in pools_in_effect()}
+    await settle(pool.disconnect())
 
 
 @pytest.mark.parametrize("kind", ["ConnectionPool", "BlockingConnectionPool"])

@@ -115,6 +115,8 @@ class Book:
     def __init__(self) -> None:
         self._reset_locks()
         self._states: weakref.WeakSet[PoolState] = weakref.WeakSet()
+        self._nodes: weakref.WeakSet[PoolState] = weakref.WeakSet()
+        self._at_work: weakref.WeakSet[PoolState] = weakref.WeakSet()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
@@ -124,6 +126,7 @@ class Book:
     def _after_fork(self) -> None:
         # What a child inherits is its parent's: it reports nothing until it is used here.
         self._reset_locks()
+        self._at_work = weakref.WeakSet()
         for state in tuple(self._states):
             state.active = False
             state.reset()
@@ -138,7 +141,26 @@ class Book:
                 LEDGER.dropped("pools")
                 return False
             self._states.add(state)
+            if state.kind == "cluster_node":
+                self._nodes.add(state)
         return True
+
+    def at_work(self) -> tuple[PoolState, ...]:
+        """Those of the pools, but for nodes, that may have something to tell: of ten thousand closed ones, none."""
+        with self._lock:
+            return tuple(self._at_work)
+
+    def wake(self, state: PoolState) -> None:
+        """Its pool, which is active by now, is read from here on."""
+        with self._lock:
+            self._at_work.add(state)
+
+    def rest(self, state: PoolState) -> None:
+        """Its pool was found closed and empty: it isn't read again before it is used again."""
+        with self._lock:
+            # Used again since it was looked at, or about to lend what was waited for: not yet.
+            if not state.active and not state.waiters:
+                self._at_work.discard(state)
 
     def name(self, state: PoolState, base_name: str) -> None:
         """Give a companion a name that no other living one has."""
@@ -146,7 +168,7 @@ class Book:
             # A closed pool has left the stage, and its name with it; it is named anew if it comes back.
             taken = {
                 other.name
-                for other in self._states
+                for other in (*self._at_work, *self._nodes)
                 if other.active and other.owner() is not None and other is not state
             }
             name, number = base_name, 1
@@ -188,6 +210,8 @@ def activate(state: PoolState, pool: Any, *, provisionally: bool = False) -> Non
     state.provisional = provisionally
     state.closed = False
     state.active = not provisionally
+    if state.active:
+        BOOK.wake(state)
 
 
 def is_ours(seconds: Any) -> bool:

@@ -22,9 +22,7 @@ _VALUES = (
 
 def read() -> Iterator[PoolStats]:
     """Every pool that is in use in this process."""
-    for state in BOOK:
-        if state.kind == "cluster_node":
-            continue
+    for state in BOOK.at_work():
         pool = state.owner()
         if pool is None:
             continue
@@ -33,7 +31,9 @@ def read() -> Iterator[PoolStats]:
         except Exception:
             LEDGER.telemetry_error("pool")
             continue
-        if found is not None:
+        if found is None:
+            BOOK.rest(state)
+        else:
             yield found
     yield from _of_nodes()
 
