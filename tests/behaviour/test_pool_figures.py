@@ -1,9 +1,8 @@
-"""The figures of a pool are the pool's truth: after errors, a fork, a close, and whatever kind of pool it is."""
+"""The figures of a pool are the pool's truth: after errors, a close, and whatever kind of pool it is."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from typing import Any
 
@@ -22,28 +21,6 @@ from servers.redis_server import RedisServer
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
 TUNING: dict[str, Any] = {}
-
-
-def test_a_fork_starts_afresh(redis_server: RedisServer) -> None:
-    """A child reports nothing of its parent's pools until it uses one, then its own figures; the parent's stay."""
-    client = redis.Redis(port=redis_server.port)
-    client.ping()
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            before = len(pools_in_effect())
-            client.ping()
-            found = figures(client.connection_pool)
-            told = (before, found["uses"], found["created"], found["idle"], sum(found["closed"].values()))
-            os.write(write_end, repr(told).encode())
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    # The connection inherited from the parent was not the child's to count when it let go of it.
-    assert os.read(read_end, 100).decode() == "(0, 1, 1, 1, 0)"
-    found = figures(client.connection_pool)
-    assert (found["uses"], found["idle"]) == (1, 1)
 
 
 def test_a_closed_pool_vanishes_and_comes_back_with_use(redis_server: RedisServer) -> None:

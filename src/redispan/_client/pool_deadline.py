@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,8 +35,15 @@ class _Haste:
     """How many operations of this process look at the time."""
 
     def __init__(self) -> None:
+        self.reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.reset)
+
+    def reset(self) -> None:
+        """Nobody is in haste: in a forked child, whose parent's other threads are not there to end theirs."""
         self._lock = threading.RLock()
         self._count = 0
+        block_budget.hasten = None
 
     def begin(self) -> None:
         with self._lock:
@@ -44,7 +52,7 @@ class _Haste:
 
     def end(self) -> None:
         with self._lock:
-            # A forked child may have inherited the count of threads that it doesn't have: that only costs it a look.
+            # Not below: what was begun before a fork may end in the child.
             self._count = max(0, self._count - 1)
             if not self._count:
                 block_budget.hasten = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -84,6 +85,8 @@ class Budget:
     def __init__(self, rate_per_s: float = 50.0) -> None:
         self.rate_per_s = rate_per_s
         self.reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.reset)
 
     def reset(self) -> None:
         """Forget what was spent (a forked child starts afresh)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from collections.abc import Callable, Iterable
@@ -132,6 +133,7 @@ class PoolTelemetry:
         self._elsewhere = elsewhere
         self._logger = logger
         self._limit = RateLimit(_EVENTS_INTERVAL_S, time.monotonic)
+        self._pid = os.getpid()
         self._listeners: list[tuple[list[Callable[[str, float], None]], Callable[[str, float], None]]] = []
         if meter is not None:
             self._observe(meter)
@@ -191,6 +193,10 @@ class PoolTelemetry:
         return self._elsewhere(name)
 
     def _on_event(self, event: PoolEvent) -> None:
+        if self._pid != os.getpid():
+            # After a fork: a thread that is not here any more may have been at it.
+            self._pid = os.getpid()
+            self._limit.reset()
         held_back = self._limit.admit((event.kind, event.pool))
         if held_back is None or self._logger is None:
             return
