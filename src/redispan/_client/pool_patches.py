@@ -185,6 +185,9 @@ def _rows(package: str, settings: PoolSettings) -> list[Row]:
     rows = [*_watching_rows(package, settings)]
     # The budget of blocking commands and the making of connections also serve pools tuned by hand.
     rows += _connection_rows()
+    if pool_sending.may_lose_cancellations(package):
+        shell = pool_sending.async_send_packed_shell
+        rows.append(("asyncio.connection", "AbstractConnection", "send_packed_command", shell))
     rows += _cluster_rows(settings)
     return rows
 

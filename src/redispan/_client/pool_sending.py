@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from redispan._client import block_budget, connections
+from redispan._client import block_budget, connections, pool_seam
+from redispan._client.pool_values import TunedSeconds
 from redispan._core.observing import current
 
 Method = Callable[..., Any]
@@ -82,3 +85,30 @@ def async_pack_commands_shell(original: Method) -> Method:
             self.redispan_packing = False
 
     return pack_commands
+
+
+def may_lose_cancellations(package: str) -> bool:
+    """Whether a timeout of ours, and nothing but that, makes async connections write in ``asyncio.wait_for``.
+
+    In Python 3.11 that loses a cancellation which comes together with the end of the write. Python 3.10 does so as
+    well, and does not tell.
+    """
+    return sys.version_info[:2] == (3, 11) and pool_seam.library_read_timeout_s(package) is None
+
+
+def async_send_packed_shell(original: Method) -> Method:
+    """Async ``send_packed_command``: a cancellation that was lost in it is raised after it."""
+
+    @functools.wraps(original)
+    async def send_packed_command(self: Any, *args: Any, **kwargs: Any) -> Any:
+        task: Any = asyncio.current_task() if isinstance(self.socket_timeout, TunedSeconds) else None
+        if task is None:
+            return await original(self, *args, **kwargs)
+        before = task.cancelling()
+        result = await original(self, *args, **kwargs)
+        if task.cancelling() > before:
+            await self.disconnect(nowait=True)  # as the method does; nobody will read the reply
+            raise asyncio.CancelledError
+        return result
+
+    return send_packed_command

@@ -1,0 +1,58 @@
+"""A command that is cancelled while it is written ends, although its tuned timeout makes redis-py wait differently."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+from behaviour.every_client import close
+from behaviour.tuned_clients import figures
+from redispan._client import pool_seam
+from servers.redis_server import RedisServer
+
+pytestmark = [
+    pytest.mark.redis,
+    pytest.mark.usefixtures("tuned"),
+    pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 does not tell that a task was cancelled"),
+    pytest.mark.skipif(
+        sys.version_info < (3, 12) and pool_seam.library_read_timeout_s("redis") is not None,
+        reason="redis-py 8 loses cancellations by itself there",
+    ),
+]
+
+TUNING: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize("what", ["command", "pipeline"])
+@pytest.mark.parametrize("steps", range(10))
+async def test_a_task_cancelled_in_any_step_of_a_command_ends(steps: int, what: str, redis_server: RedisServer) -> None:
+    """The task ends as cancelled, no connection stays lent, and the next reply is that of the next command."""
+    client = redis.asyncio.Redis(port=redis_server.port)
+    await client.ping()
+
+    async def poll_for_ever() -> None:
+        while True:
+            if what == "command":
+                await client.echo("cancelled")
+            else:
+                await client.pipeline().echo("cancelled").echo("cancelled").execute()
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(poll_for_ever())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=1)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+    assert done, "the cancellation was swallowed"
+    assert task.cancelled()
+    assert figures(client.connection_pool)["used"] == 0
+    assert [await client.echo(f"n{number}") for number in range(3)] == [b"n0", b"n1", b"n2"]
+    await close(client)
