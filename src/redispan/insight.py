@@ -11,14 +11,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from heapq import nlargest
-from time import perf_counter_ns, thread_time_ns, time_ns
+from time import perf_counter_ns, time_ns
 from typing import Any
 
 from redispan._core import told_later
 from redispan._core.alert_book import ALERTS
 from redispan._core.ledger import LEDGER
-from redispan._core.pools import POOLS, PoolStats
+from redispan._core.pools import POOLS
 from redispan._core.records import ServerReading, SlowOperation
 from redispan._insight import alert_rules, readings, snapshots
 from redispan._insight.alerting import AlertEngine
@@ -27,6 +26,7 @@ from redispan._insight.cache_patterns import CachePatterns
 from redispan._insight.cache_sampling import CacheSampler
 from redispan._insight.memory_trend import MemoryTrends
 from redispan._insight.observer import TICK_NS, InsightObserver
+from redispan._insight.pool_watch import PoolWatch
 from redispan._insight.slices import Slices
 from redispan._insight.slow import SlowDetector
 from redispan._insight.statistics import Statistics
@@ -39,9 +39,6 @@ from redispan.settings import Settings
 _log = logging.getLogger("redispan")
 
 SNAPSHOT_VERSION = 1
-_PEAKS_LIMIT = 500
-POOLS_SHOWN = 200
-"""Of more, a report has those that are fullest."""
 
 
 class Insight:
@@ -66,6 +63,7 @@ class Insight:
         self.sampler = CacheSampler(self.cache)
         self.memory = MemoryTrends()
         self.slices = Slices()
+        self._pools = PoolWatch(lambda: asked(POOLS.read))
         self.settings = Settings()
         self.servers: Callable[[], Iterable[ServerReading]] = tuple
         self.judged_servers: Callable[[], Iterable[ServerReading]] | None = None
@@ -83,8 +81,6 @@ class Insight:
     def _reset_cells(self) -> None:
         self._lock = threading.RLock()
         self._evaluated_ns = 0
-        self._pools_due_ns = 0
-        self._peaks: dict[str, int] = {}
 
     def reset(self) -> None:
         """Forget every figure: in a forked child, and in tests. Settings, callbacks and observers stay."""
@@ -95,6 +91,7 @@ class Insight:
         self.sampler.reset()
         self.memory.reset()
         self.slices.reset()
+        self._pools.reset()
         ALERTS.reset()
         for detector in self._detectors:
             detector.reset()
@@ -250,26 +247,15 @@ class Insight:
             if self._evaluated_ns and now_ns - self._evaluated_ns < TICK_NS:
                 return
             self._evaluated_ns = now_ns
-        pools = self._pools_now_and_then(now_ns)
-        self._follow_peaks(pools)
         self.memory.follow(asked(self.servers))
         found = [
             *readings.error_rates(self.statistics, now_ns, self.settings.error_rate_minimum),
-            *readings.pool_usages(pools),
+            *readings.pool_usages(self._pools.now_and_then(now_ns)),
             *readings.memory_usages(asked(self.judged_servers or self.servers)),
         ]
         engine.evaluate(found, now_ns / 1e9, time_ns())
         if anomalies is not None:
             anomalies.follow(self.statistics.all(), now_ns / 1e9, time_ns())
-
-    def _pools_now_and_then(self, now_ns: int) -> list[PoolStats]:
-        """All pools, unless reading them would take more than a hundredth of the time; a thousand pools are many."""
-        if now_ns < self._pools_due_ns:
-            return []
-        began_ns = thread_time_ns()
-        pools = asked(POOLS.read)
-        self._pools_due_ns = now_ns + 100 * (thread_time_ns() - began_ns)
-        return pools
 
     def learned(self) -> list[dict[str, Any]]:
         """What was learned to be usual, for processes to come."""
@@ -285,15 +271,8 @@ class Insight:
         found = [record for detector in self._detectors for record in list(detector.recent)]
         return sorted(found, key=lambda record: record.duration_ms, reverse=True)
 
-    def _follow_peaks(self, pools: list[PoolStats]) -> None:
-        for pool in pools:
-            if pool.name in self._peaks or len(self._peaks) < _PEAKS_LIMIT:
-                self._peaks[pool.name] = max(self._peaks.get(pool.name, 0), readings.busy(pool))
-
     def snapshot(self) -> dict[str, Any]:
         """Everything that reports are made of, as plain data that merges with other processes' snapshots."""
-        pools = asked(POOLS.read)
-        self._follow_peaks(pools)
         pid = os.getpid()
         return {
             **self._counts(windows=True),
@@ -301,10 +280,7 @@ class Insight:
             "baselines": self._anomalies.snapshot() if self._anomalies is not None else [],
             "slow": [asdict(record) for record in self.slowest()],
             "alerts": ALERTS.snapshot(),
-            "pools": [
-                {**asdict(pool), "pid": pid, "busy": readings.busy(pool), "peak": self._peaks.get(pool.name, 0)}
-                for pool in nlargest(POOLS_SHOWN, pools, key=_urgency)
-            ],
+            "pools": self._pools.snapshot(pid),
             "memory": self.memory.snapshot(),
             "servers": {reading.endpoint: asdict(reading) for reading in asked(self.servers)},
         }
@@ -335,10 +311,6 @@ class Insight:
             "cache": self.cache.snapshot(),
             "works": self.works.snapshot(),
         }
-
-
-def _urgency(pool: PoolStats) -> tuple[int, float, int]:
-    return pool.pending, readings.busy(pool) / (pool.limit or 1 << 31), pool.uses
 
 
 def asked(source: Callable[[], Iterable[Any]]) -> list[Any]:

@@ -14,7 +14,8 @@ from redispan._core.commands import COMMANDS
 from redispan._core.operation import Endpoint, Operation, Series
 from redispan._core.pools import POOLS, PoolStats
 from redispan._insight import reporting
-from redispan.insight import POOLS_SHOWN, Insight
+from redispan._insight.pool_watch import POOLS_SHOWN
+from redispan.insight import Insight
 from redispan.settings import Settings
 
 THREADS, EACH = 200, 5000
@@ -98,7 +99,7 @@ def test_thousands_of_pools_are_read_now_and_then_and_the_fullest_are_shown(
     monkeypatch.setattr(POOLS, "_sources", [lambda: (reads.append(1), pools)[1]])
     cost_ns = 50 * MS
     passed_ns = iter(range(0, 10**12, cost_ns))
-    monkeypatch.setattr("redispan.insight.thread_time_ns", lambda: next(passed_ns))
+    monkeypatch.setattr("redispan._insight.pool_watch.thread_time_ns", lambda: next(passed_ns))
     insight.observer(Settings(), tracer_provider=NoOpTracerProvider(), meter=None, logger_provider=None)
     for second in range(1, 12):
         insight.evaluate(second * 1000 * MS)
