@@ -17,7 +17,7 @@ Late = Callable[[int], None]
 """Tells an item that was held back, given how many more were."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Kind:
     told_s: float
     held_back: int = 0

@@ -1,7 +1,8 @@
 """Rate limiting that loses nothing: what is let through plus what is held back is what came."""
 
+import threading
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +57,31 @@ def test_nothing_waits_for_ever(items: list[tuple[int, float, bool]]) -> None:
     assert limit.waiting() == 0
     for times in told.values():
         assert all(later >= earlier + 10.0 for earlier, later in pairwise(times))
+
+
+def test_each_is_told_once_whoever_comes_by() -> None:
+    """Threads that hold back beside threads that tell what is due: none is lost and none is told twice."""
+    ticks = count()
+    limit = RateLimit(50.0, lambda: float(next(ticks)))
+    lines: list[int] = []
+
+    def be_slow() -> None:
+        for number in range(3000):
+            held_back = limit.admit(number % 3, lines.append)
+            if held_back is not None:
+                lines.append(held_back)
+
+    def come_by() -> None:
+        for _ in range(3000):
+            limit.tell_due()
+
+    threads = [threading.Thread(target=work) for work in (be_slow, come_by) * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    limit.tell_due(everything=True)
+    assert len(lines) + sum(lines) == 4 * 3000
 
 
 def test_a_teller_that_fails_keeps_nothing_from_the_others() -> None:
