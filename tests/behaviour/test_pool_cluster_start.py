@@ -1,11 +1,16 @@
 """The first commands of an async cluster client."""
 
 import asyncio
+import time
 
+import pytest
 import redis.asyncio
 
+from behaviour.every_client import close
 from redispan import RedispanInstrumentor
+from redispan.testing import TelemetryInMemory
 from servers.cluster import ClusterServer
+from servers.dead_ends import dead_port
 
 
 def test_tasks_that_begin_together_on_a_fresh_client_all_succeed(cluster_server: ClusterServer) -> None:
@@ -27,3 +32,37 @@ def test_tasks_that_begin_together_on_a_fresh_client_all_succeed(cluster_server:
 
     RedispanInstrumentor().instrument(insight=False)
     assert asyncio.run(start_many()) == [str(number).encode() for number in range(20)] * 5
+
+
+async def test_a_cluster_that_cannot_be_reached_makes_an_operation_of_each_call(told: TelemetryInMemory) -> None:
+    """A client that finds no node fails inside its first operation: span and measurement say so."""
+    with dead_port() as port:
+        client = redis.asyncio.RedisCluster(host="127.0.0.1", port=port)
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - versions differ
+            await client.get("k")
+        await close(client)
+    span = told.span()
+    assert span.name.partition(" ")[0] == "GET"
+    assert span.attributes["error.type"].endswith(type(caught.value).__name__)
+    assert sum(point.count for point in told.metric("db.client.operation.duration")) == 1
+
+
+async def test_finding_the_nodes_is_a_part_of_the_first_operation(
+    told: TelemetryInMemory, cluster_server: ClusterServer
+) -> None:
+    """The caller of the first command waits for the start, so that its span is as long as its wait."""
+    client = redis.asyncio.RedisCluster(host=cluster_server.host, port=cluster_server.port)
+    start = client.initialize
+    ended_ns: list[int] = []
+
+    async def initialize() -> object:
+        found = await start()
+        ended_ns.append(time.time_ns())
+        return found
+
+    client.initialize = initialize
+    await client.get("k")
+    await close(client)
+    span = told.span()
+    assert span.start_time is not None
+    assert span.start_time < ended_ns[0]

@@ -2,9 +2,12 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 
 import pytest
 import redis
+import redis.asyncio.sentinel
+import redis.sentinel
 from opentelemetry.trace import StatusCode
 
 from behaviour.every_client import (
@@ -18,6 +21,7 @@ from behaviour.every_client import (
 )
 from redispan.testing import TelemetryInMemory
 from servers import resp
+from servers.dead_ends import dead_port
 from servers.fault_proxy import FaultProxy
 
 pytestmark = pytest.mark.redis
@@ -304,3 +308,20 @@ async def test_ordinary_commands_have_neither_retries_nor_redirects(world: World
     for span in told.spans():
         assert not [name for name in span.attributes if name.startswith("redis.client.operation.re")]
     assert told.value("redis.client.operation.retries") == told.value("redis.client.redirects") == 0
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_the_parts_of_an_operation_are_no_more_than_the_whole(
+    kind: str, instrument: Callable[..., TelemetryInMemory]
+) -> None:
+    """Where connecting itself pauses and tries again, as behind Sentinel, a pause is told once."""
+    telemetry = instrument(pool_deadline_s=0.6, pool_connect_retry_s=0.3)
+    module = redis.asyncio if kind == "async" else redis
+    with dead_port() as port:
+        sentinel = module.sentinel.Sentinel([("127.0.0.1", port)])
+        with pytest.raises(redis.ConnectionError):
+            await settle(sentinel.master_for("nobody").get("k"))
+    span = telemetry.span()
+    parts = [span.attributes[f"redis.client.operation.{part}.time"] for part in ("connect", "backoff")]
+    assert min(parts) >= 0
+    assert sum(parts) <= (span.end_time - span.start_time) / 1e9 + 0.001

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from redispan._client import endpoints, seam
+from redispan._client import cluster_start, endpoints, seam
 from redispan._client.recorder import Begin, EndpointFinder, Recorder
 from redispan._core.ledger import LEDGER
 from redispan._core.operation import Operation
@@ -55,6 +55,29 @@ def async_call_shell(original: Method, recorder: Recorder, begin: Begin) -> Meth
         end(operation, response, None)
         return response
 
+    return call
+
+
+def async_starting_shell(original: Method, recorder: Recorder, begin: Begin) -> Method:
+    """Async ``RedisCluster.execute_command``: finding its nodes, or none, is a part of the first operation."""
+    end = recorder.end
+
+    @functools.wraps(original)
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        operation = begin(self, args, kwargs)
+        try:
+            if cluster_start.is_due(self):
+                await cluster_start.start(self)
+            response = await original(self, *args, **kwargs)
+        except BaseException as error:
+            if operation is not None:
+                end(operation, None, error)
+            raise
+        if operation is not None:
+            end(operation, response, None)
+        return response
+
+    setattr(call, cluster_start.STARTS, True)
     return call
 
 

@@ -157,11 +157,11 @@ def connect_shell(original: Method) -> Method:
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(self, "_sock", None):
             return None  # what the original does first of all; it is asked before every command
-        internal, token, start_ns = _connecting()
+        internal, token, start_ns, paused_ns = _connecting()
         try:
             return original(self, *args, **kwargs)
         finally:
-            _connected(self, internal, token, start_ns)
+            _connected(self, internal, token, start_ns, paused_ns)
 
     return connect
 
@@ -173,21 +173,23 @@ def async_connect_shell(original: Method) -> Method:
     async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.is_connected:
             return None  # as above
-        internal, token, start_ns = _connecting()
+        internal, token, start_ns, paused_ns = _connecting()
         try:
             return await original(self, *args, **kwargs)
         finally:
-            _connected(self, internal, token, start_ns)
+            _connected(self, internal, token, start_ns, paused_ns)
 
     return connect
 
 
-def _connecting() -> tuple[Operation, Any, int]:
+def _connecting() -> tuple[Operation, Any, int, int]:
     internal = observing.housekeeping()
-    return internal, current.set(internal), perf_counter_ns()
+    token = current.set(internal)
+    operation = observing.waiting()
+    return internal, token, perf_counter_ns(), 0 if operation is None else operation.backoff_ns
 
 
-def _connected(connection: Any, internal: Operation, token: Any, start_ns: int) -> None:
+def _connected(connection: Any, internal: Operation, token: Any, start_ns: int, paused_ns: int) -> None:
     internal.done = True
     observing.leave(token)
     try:
@@ -195,7 +197,8 @@ def _connected(connection: Any, internal: Operation, token: Any, start_ns: int) 
         waiting = observing.running()
         is_open = seam.is_open(connection)
         if waiting is not None:
-            waiting.connect_ns += perf_counter_ns() - start_ns
+            # Pauses between attempts are told apart.
+            waiting.connect_ns += max(0, perf_counter_ns() - start_ns - (waiting.backoff_ns - paused_ns))
             if not is_open:
                 waiting.failed_connects += 1
                 waiting.remarkable = True

@@ -21,6 +21,12 @@ _BEGINNERS: dict[str, Callable[..., Any]] = {
     "script": calls.of_script,
 }
 
+_CALL_SHELLS: dict[str, Callable[..., Any]] = {
+    "": calls.call_shell,
+    "async_": calls.async_call_shell,
+    "async_starting_": calls.async_starting_shell,
+}
+
 _PLAIN_SHELLS: dict[str, Callable[..., Any]] = {
     "message": calls.message_shell,
     "send_command": connections.send_command_shell,
@@ -48,9 +54,9 @@ def build_shell(target: Target, recorder: Recorder | None) -> Callable[[Callable
     if plain is not None:
         return plain
     assert recorder is not None
-    kind = target.shell.removeprefix("async_")
+    kind = target.shell.rpartition("_")[2]
     finder = endpoints.of_client if kind == "script" else _FINDERS[target.finder]
-    shell = calls.call_shell if kind == target.shell else calls.async_call_shell
+    shell = _CALL_SHELLS[target.shell.removesuffix(kind)]
     return functools.partial(shell, recorder=recorder, begin=_BEGINNERS[kind](recorder, finder))
 
 

@@ -13,7 +13,15 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from redispan._client import block_budget, pool_deadline, pool_making, pool_seam, pool_waiting, retry_policy
+from redispan._client import (
+    block_budget,
+    cluster_start,
+    pool_deadline,
+    pool_making,
+    pool_seam,
+    pool_waiting,
+    retry_policy,
+)
 from redispan._client.pool_state import BOOK, PoolState
 from redispan._client.pool_values import TunedNodeLimit
 from redispan._core.commands import block_budget_s, identify
@@ -132,6 +140,7 @@ def call_shell(original: Method) -> Method:
 
 def async_call_shell(original: Method) -> Method:
     """Async ``RedisCluster.execute_command``, likewise."""
+    starts_below = hasattr(original, cluster_start.STARTS)
 
     @functools.wraps(original)
     async def execute_command(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -140,11 +149,8 @@ def async_call_shell(original: Method) -> Method:
             return await original(self, *args, **kwargs)
         token = pool_deadline.begin_operation(policy.deadline_s)
         try:
-            if not policy.started:
-                # redis-py lets the first commands of a fresh client race its start: with a timeout set, tasks that
-                # begin together find their connections closed. Without us there may be no timeout, so it is on us.
-                await self.initialize()
-                policy.started = True
+            if not policy.started and not starts_below:
+                await cluster_start.start(self)
             return await original(self, *args, **kwargs)
         except Exception as error:
             _restore(error)

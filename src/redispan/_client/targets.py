@@ -51,7 +51,7 @@ OPERATIONS = (
     Target("asyncio.client", "Pipeline", "immediate_execute_command", "async_command"),
     Target("asyncio.client", "Pipeline", "execute", "async_batch"),
     Target("asyncio.client", "PubSub", "execute_command", "async_command"),
-    Target("asyncio.cluster", "{cluster}", "execute_command", "async_command", "cluster"),
+    Target("asyncio.cluster", "{cluster}", "execute_command", "async_starting_command", "cluster"),
     Target("asyncio.cluster", "ClusterPipeline", "execute", "async_batch", "cluster"),
     Target(
         "asyncio.cluster",

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from redispan.host_sharing import answering
+from redispan.host_sharing import answering, old_services
 from redispan.host_sharing.answering import Answerer
 from redispan.host_sharing.asking import WITHIN_S, Answers, ask
 from redispan.host_sharing.private_folder import folder_of, open_folder, require_private
@@ -186,6 +186,7 @@ class Member:
         answerer.open()
         self._answerer = answerer
         self._guarded(self._tidy)
+        old_services.sweep(folder.parent, folder)
 
     def _answer(self) -> bytes:
         return json.dumps({"group": self._group, "snapshot": self._snapshot()}).encode()
