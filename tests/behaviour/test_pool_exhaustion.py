@@ -247,3 +247,18 @@ def _observers_of(client: Any) -> observing.Observers:
     shell = type(client).execute_command
     begin = next(cell.cell_contents for cell in shell.__closure__ if hasattr(cell.cell_contents, "__self__"))
     return begin.__self__._observers
+
+
+async def test_giving_back_what_is_closed_then_does_not_pause(redis_server: RedisServer) -> None:
+    """A task that is cancelled there would give its connection back twice, and get KeyError for it."""
+    RedispanInstrumentor().uninstrument()
+    RedispanInstrumentor().instrument(metrics=False, insight=False, pool_max_connections=1, pool_wait_s=0)
+    client = redis.asyncio.Redis(port=redis_server.port)
+    held, surplus = await take_connection(client.connection_pool), await take_connection(client.connection_pool)
+    giving_back = client.connection_pool.release(surplus)
+    with pytest.raises(StopIteration):
+        giving_back.send(None)
+    found = figures(client.connection_pool)
+    assert (found["used"], found["idle"], sum(found["closed"].values())) == (1, 0, 1)
+    await client.connection_pool.release(held)
+    await close(client)

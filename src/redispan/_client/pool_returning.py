@@ -103,7 +103,8 @@ async def _trim_async(state: PoolState, pool: Any, connection: Any, hold: block_
         return
     allowed = _allowed(state, pool, pool_seam.total(pool))
     if pool_seam.take_surplus_async(pool, connection, allowed):
-        await connection.disconnect()
+        # Without a pause: a pipeline that is cancelled here would give its connection back again, and get KeyError.
+        await connection.disconnect(nowait=True)
     elif pool_seam.total(pool) <= allowed:
         state.surplus = 0
 
