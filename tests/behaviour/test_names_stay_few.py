@@ -93,7 +93,9 @@ def test_endpoints_beyond_the_limit_have_one_word(
     RedispanInstrumentor().instrument(**telemetry.providers, **(settings | {"slow_log_ms": 0, "slow_alert_ms": 0.001}))
     with redis.Redis.from_url(redis_url) as client:
         client.get("k")
-    assert [line.partition(" took ")[0] for line in caplog.messages if " took " in line] == ["GET on others"] * 3
+    assert [line.partition(" took ")[0] for line in caplog.messages if " took " in line] == [
+        "redispan: GET on others"
+    ] * 3
     (event,) = telemetry.events("redis.client.alert.slow_operation")
     assert event.attributes["redis.client.alert.subject"] == "others"
     assert list(INSIGHT.snapshot()["endpoints"]) == ["others"]

@@ -124,10 +124,10 @@ def test_what_is_only_logged_is_told_late_alike(
     """Below the alert: the end of the instrumentation logs the last one of those that were not."""
     caplog.set_level(logging.WARNING, "redispan.slow")
     be_slow(4, slow_interval_s=1000.0, slow_alert_ms=5000.0, slow_log_ms=15.0)
-    lines = [line for line in caplog.messages if line.startswith("DEBUG SLEEP")]
+    lines = [line for line in caplog.messages if line.startswith("redispan: DEBUG SLEEP")]
     assert len(lines) == 1
     RedispanInstrumentor().uninstrument()
-    lines = [line for line in caplog.messages if line.startswith("DEBUG SLEEP")]
+    lines = [line for line in caplog.messages if line.startswith("redispan: DEBUG SLEEP")]
     assert [line.partition("retries)")[2] for line in lines] == ["", "; 2 like it since the last line"]
     assert not telemetry.events(SLOW)
 

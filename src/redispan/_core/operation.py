@@ -46,26 +46,15 @@ class Endpoint:
 
     @property
     def label(self) -> str:
-        """``host:port/db``, ``path/db`` or ``unknown``: for people."""
+        """``host:port/db``, ``path/db``, ``unknown``, or ``others`` for those not told apart: for people."""
         if self.address is None:
-            return "unknown"
+            return "others" if self is OTHER_ENDPOINTS else "unknown"
         place = self.address if self.port is None else f"{self.address}:{self.port}"
         return place if self.db is None else f"{place}/{self.db}"
 
 
-class _OtherEndpoints(Endpoint):
-    """All places that are one too many to be told apart."""
-
-    __slots__ = ()
-
-    @property
-    def label(self) -> str:
-        """The word for them wherever people read it."""
-        return "others"
-
-
-OTHER_ENDPOINTS = _OtherEndpoints(None, None, None)
-"""Whatever is bounded by endpoint keeps these as one; their address is left out of telemetry."""
+OTHER_ENDPOINTS = Endpoint(None, None, None)
+"""All places that are one too many to be told apart. Whatever is bounded by endpoint keeps them as this one."""
 
 
 class Series:
