@@ -76,6 +76,18 @@ async def test_what_a_closed_pool_has_lent_is_told_until_it_is_back(mode: str, r
     await settle(pool.disconnect())
 
 
+def test_a_closed_pool_keeps_its_name_while_it_is_told_of(redis_server: RedisServer) -> None:
+    """A pool that was closed with a connection lent is told of until that is back: the next one of the place is #2."""
+    old, new = (redis.ConnectionPool(host=redis_server.host, port=redis_server.port) for _ in range(2))
+    lent = acquire(old)
+    old.disconnect()
+    new.release(acquire(new))
+    assert old.redispan_state.name != new.redispan_state.name
+    assert (figures(old)["used"], figures(new)["used"]) == (1, 0)
+    old.release(lent)
+    assert old.redispan_state.name not in [found["name"] for found in pools_in_effect()]
+
+
 @pytest.mark.parametrize("kind", ["ConnectionPool", "BlockingConnectionPool"])
 def test_figures_equal_the_pools_truth(kind: str, redis_server: RedisServer) -> None:
     """After acquiring, releasing, errors and disconnects the figures are what the pool itself says."""

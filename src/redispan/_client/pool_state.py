@@ -69,6 +69,13 @@ class PoolState:
         self.surplus = 0
         self.closed_by: Counter[str] = Counter()
 
+    def is_told_of(self) -> bool:
+        """Whether the pool is among the figures: while it is used, and after its end until all that it lent is back."""
+        pool = self.owner()
+        if pool is None:
+            return False
+        return self.active or (self.closed and bool(pool_seam.lent_and_free(pool)[0]))
+
     @property
     def wait_limit_s(self) -> float:
         """How long a caller may wait for a connection."""
@@ -167,9 +174,7 @@ class Book:
         with self._lock:
             # A closed pool has left the stage, and its name with it; it is named anew if it comes back.
             taken = {
-                other.name
-                for other in (*self._at_work, *self._nodes)
-                if other.active and other.owner() is not None and other is not state
+                other.name for other in (*self._at_work, *self._nodes) if other is not state and other.is_told_of()
             }
             name, number = base_name, 1
             while name in taken:
