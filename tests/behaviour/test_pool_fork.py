@@ -67,7 +67,7 @@ def in_child(work: Callable[[], object]) -> int:
         return bool(pid)
 
     try:
-        resp.wait_until(has_ended, "the child", 5)
+        resp.wait_until(has_ended, "the child", 20)
     except BaseException:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -83,7 +83,7 @@ def held_elsewhere(lock: Any) -> Iterator[None]:
     def hold() -> None:
         with lock:
             is_held.set()
-            over.wait(20)
+            over.wait(60)
 
     holder = threading.Thread(target=hold)
     holder.start()

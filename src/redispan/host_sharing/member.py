@@ -142,7 +142,11 @@ class Member:
         # The operation that started this goes first: opening a socket beside it would make it slow.
         if stopping.wait(_FIRST_AFTER_S):
             return
-        folder = self._folder_or_none()
+        # A chore like the others: what is still being put into the folder can't be cleared up by who ends.
+        with at_chores:
+            if stopping.is_set():
+                return
+            folder = self._folder_or_none()
         answerer = self._answerer
         if stopping.is_set() and answerer is not None:
             # Stopped while it was still opening: nobody else knows of the socket. Never later than here, because who

@@ -11,6 +11,7 @@ import pytest
 from insight_data import totals_only
 from redispan._insight import snapshots
 from redispan.host_sharing.member import Member
+from redispan.host_sharing.private_folder import open_folder
 
 
 def counted(operations: int) -> dict[str, Any]:
@@ -213,6 +214,33 @@ def test_nothing_begins_anew_while_a_program_ends(service: Service) -> None:
     assert done.is_set()
     thread.join(5)
     assert not thread.is_alive()
+    assert not member.folder.exists()
+
+
+def test_who_ends_while_it_begins_leaves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short program may end in the middle of its thread's first look around, which must not put the folder back."""
+    member = service.member(1)
+    looking, go = threading.Event(), threading.Event()
+    opened: list[Path] = []
+
+    def open_slowly(folder: Path) -> Path:
+        opened.append(folder)
+        if len(opened) == 2:
+            looking.set()
+            go.wait(10)
+        return open_folder(folder)
+
+    monkeypatch.setattr("redispan.host_sharing.member.open_folder", open_slowly)
+    member.start()
+    thread = member._thread
+    assert thread is not None
+    assert looking.wait(10)
+    ender = threading.Thread(target=member._at_exit)
+    ender.start()
+    ender.join(0.3)  # it waits; if it did not, the folder would be gone by now
+    go.set()
+    ender.join(10)
+    thread.join(10)
     assert not member.folder.exists()
 
 
