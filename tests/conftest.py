@@ -30,7 +30,7 @@ from servers.redis_server import (
     start_tls_redis,
     start_unix_redis,
 )
-from servers.sentinel import SentinelServer, start_sentinel
+from servers.sentinel import PATIENT_MS, SentinelServer, start_sentinel
 
 # A busy machine is no reason to fail: what an example finds counts, not how long it took.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
@@ -153,7 +153,9 @@ def cluster_server(_cluster: ClusterServer) -> ClusterServer:
 
 @pytest.fixture(scope="session")
 def _sentinel() -> Iterator[SentinelServer]:
-    with _stopping(start_sentinel()) as trio:
+    # Shared by many tests, some of which silence the master, on machines that may be too busy to answer in a second: it
+    # keeps its master. Who wants to see another one take over starts a trio of their own.
+    with _stopping(start_sentinel(PATIENT_MS)) as trio:
         yield trio
 
 

@@ -120,8 +120,6 @@ async def test_nothing_that_comes_is_answered_with_nothing_in_time(client: Tuned
 
 async def test_the_next_command_has_the_short_timeout_again(client: TunedClient) -> None:
     """The patience of a blocking read is used once: a command after it fails in the tuned time."""
-    if client.kind.endswith("sentinel"):
-        pytest.skip("a paused master is given up by Sentinel")
     server = client.owner("n")
 
     async def story(one: Any) -> float:
@@ -139,8 +137,6 @@ async def test_the_next_command_has_the_short_timeout_again(client: TunedClient)
 
 async def test_an_extended_read_that_expires_raises_and_leaves_nothing_behind(client: TunedClient) -> None:
     """When even the extended time passes, the call fails, and the late reply never reaches the next command."""
-    if client.kind.endswith("sentinel"):
-        pytest.skip("a paused master is given up by Sentinel")
     server = client.owner("n")
     server.call("SET", "{n}mine", "right")
 
@@ -157,8 +153,6 @@ async def test_an_extended_read_that_expires_raises_and_leaves_nothing_behind(cl
 
 async def test_commands_that_may_take_long_are_not_cut(client: TunedClient) -> None:
     """Scripts, functions, EXEC, KEYS, SORT and what nobody knows have the library's own time, not the tuned one."""
-    if client.kind.endswith("sentinel"):
-        pytest.skip("a paused master is given up by Sentinel")
     server = client.owner("{t}")
     server.call("RPUSH", "{t}l", 1)
     calls: dict[str, Call] = {

@@ -40,15 +40,23 @@ class SentinelServer:
         return int(self.sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service_name)[1])
 
 
-def start_sentinel() -> SentinelServer:
-    """Start the trio and return when Sentinel knows the replica."""
+QUICK_MS = 1000
+PATIENT_MS = 120_000
+
+
+def start_sentinel(down_after_ms: int = QUICK_MS) -> SentinelServer:
+    """Start the trio and return when Sentinel knows the replica.
+
+    Args:
+        down_after_ms: A master that is silent for so long is given up.
+    """
     master = start_redis(repl_diskless_sync_delay=0)
     try:
         replica = start_redis(replicaof=f"{master.host} {master.port}", repl_diskless_sync_delay=0)
     except BaseException:
         master.stop()
         raise
-    trio = SentinelServer(_describe_sentinel(master), master, replica)
+    trio = SentinelServer(_describe_sentinel(master, down_after_ms), master, replica)
     try:
         # Sentinel asks a master for its replicas on connecting, and then only every ten seconds.
         resp.wait_until(lambda: master.info("replication").get("slave0", "").find("state=online") > 0, "the replica")
@@ -61,11 +69,11 @@ def start_sentinel() -> SentinelServer:
     return trio
 
 
-def _describe_sentinel(master: RedisServer) -> RedisServer:
+def _describe_sentinel(master: RedisServer, down_after_ms: int) -> RedisServer:
     process = EmbeddedServer(
         {
             "sentinel monitor": f"{SentinelServer.service_name} {master.host} {master.port} 1",
-            "sentinel down-after-milliseconds": f"{SentinelServer.service_name} 1000",
+            "sentinel down-after-milliseconds": f"{SentinelServer.service_name} {down_after_ms}",
             "sentinel failover-timeout": f"{SentinelServer.service_name} 3000",
         },
         arguments=("--sentinel",),
