@@ -166,6 +166,13 @@ def sentinel_server(_sentinel: SentinelServer) -> SentinelServer:
     return _sentinel
 
 
+@pytest.fixture
+def trio() -> Iterator[SentinelServer]:
+    """A master to lose, its replica and their Sentinel, which gives a silent master up after a second."""
+    with _stopping(start_sentinel()) as servers:
+        yield servers
+
+
 @pytest.fixture(scope="session")
 def _unix() -> Iterator[RedisServer]:
     with _stopping(start_unix_redis()) as server:

@@ -58,6 +58,14 @@ def told(instrument: Callable[..., TelemetryInMemory]) -> TelemetryInMemory:
 
 
 @pytest.fixture
+def nothing_known() -> Iterator[None]:
+    """Insight has seen no operation, and keeps none of this test's."""
+    INSIGHT.reset()
+    yield
+    INSIGHT.reset()
+
+
+@pytest.fixture
 def tuned(request: pytest.FixtureRequest) -> Iterator[None]:
     """The pool layer alone is on, with the module's ``TUNING``: settings scaled down from seconds to tenths."""
     RedispanInstrumentor().instrument(metrics=False, insight=False, **request.module.TUNING)

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,18 +15,11 @@ from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
 
 Later = Callable[[float], None]
 
 REDIS_VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known() -> Iterator[None]:
-    INSIGHT.reset()
-    yield
-    INSIGHT.reset()
 
 
 @pytest.fixture

@@ -21,19 +21,12 @@ from redispan.testing import TelemetryInMemory
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
 
 SLICE_S = 10
 IN_A_SLICE = 22
 SLOW_S = 0.05
 NAME = {"redis.client.alert.name": "anomaly"}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known() -> Iterator[None]:
-    INSIGHT.reset()
-    yield
-    INSIGHT.reset()
 
 
 class Program:

@@ -13,7 +13,7 @@ import redis
 import redis.asyncio
 
 from behaviour.every_client import acquire, close, settle, take_connection
-from behaviour.tuned_clients import figures
+from behaviour.tuned_clients import cancel, figures
 from redispan._client import pool_seam, retry_policy
 from servers import resp
 from servers.fault_proxy import FaultProxy
@@ -107,13 +107,7 @@ async def test_a_waiter_cancelled_while_it_is_called_ends(steps: int, redis_serv
     await client.connection_pool.release(held)
     for _ in range(steps):
         await asyncio.sleep(0)
-    task.cancel()
-    done, _ = await asyncio.wait([task], timeout=2)
-    for _ in range(2):
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
-    assert done, "the cancellation was swallowed"
-    assert task.cancelled()
+    await cancel(task, 2)
     assert await asyncio.wait_for(other, 2)
     found = figures(client.connection_pool)
     assert (found["used"], found["pending"], found["timeouts"]) == (0, 0, 0)

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ import redis.sentinel
 
 from behaviour.every_client import close, settle
 from servers import resp
-from servers.sentinel import SentinelServer, start_sentinel
+from servers.sentinel import SentinelServer
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.usefixtures("tuned")]
 
@@ -28,14 +27,6 @@ WORKERS = 6
 AFTER = 30
 """So many additions of each worker must succeed once the new master is there."""
 PATIENCE_S = 45
-
-
-@pytest.fixture
-def trio() -> Iterator[SentinelServer]:
-    """A master to kill, its replica and their Sentinel."""
-    servers = start_sentinel()
-    yield servers
-    servers.stop()
 
 
 class Traffic:

@@ -18,17 +18,10 @@ from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
 
 SLOW = "redis.client.alert.slow_operation"
 LOOP = "local t = redis.call('TIME') repeat local n = redis.call('TIME') until (n[1]-t[1])*1000000+n[2]-t[2] > 70000"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known() -> Iterator[None]:
-    INSIGHT.reset()
-    yield
-    INSIGHT.reset()
 
 
 @pytest.fixture

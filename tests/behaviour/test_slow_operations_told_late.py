@@ -16,11 +16,10 @@ from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._core import told_later
 from redispan._core.alert_book import ALERTS
 from redispan._core.ledger import LEDGER
-from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
 
 SLOW = "redis.client.alert.slow_operation"
 HELD_BACK = "redis.client.alert.held_back"
@@ -43,13 +42,6 @@ for _ in range(4):
     client.execute_command("DEBUG", "SLEEP", "0.02")
 client.close()
 """
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known() -> Iterator[None]:
-    INSIGHT.reset()
-    yield
-    INSIGHT.reset()
 
 
 @pytest.fixture

@@ -18,14 +18,7 @@ from redispan import watched_generators
 from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 
-pytestmark = pytest.mark.redis
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known() -> Iterator[None]:
-    INSIGHT.reset()
-    yield
-    INSIGHT.reset()
+pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
 
 
 @pytest.fixture

@@ -98,6 +98,17 @@ class TunedClient:
         return await at_once(calls, is_async=self.is_async)
 
 
+async def cancel(task: asyncio.Task[Any], within_s: float) -> None:
+    """Cancel a task, which must end of the first cancellation."""
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=within_s)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+    assert done, "the cancellation was swallowed"
+    assert task.cancelled()
+
+
 def figures(pool: Any) -> dict[str, Any]:
     """The figures told of ``pool``."""
     name = pool.redispan_state.name

@@ -16,7 +16,7 @@ from e2e.reading import OURS, operation_of
 from servers import resp
 from servers.otlp_receiver import OtlpReceiver
 from servers.redis_server import RedisServer
-from servers.sentinel import SentinelServer, start_sentinel
+from servers.sentinel import SentinelServer
 
 pytestmark = pytest.mark.e2e
 
@@ -25,14 +25,6 @@ AFTER = 40
 """So many orders of each program must reach the new master."""
 BOUND_S = 10.0
 LATE_S = 2.0
-
-
-@pytest.fixture
-def trio() -> Iterator[SentinelServer]:
-    """A master to lose, its replica and their Sentinel."""
-    servers = start_sentinel()
-    yield servers
-    servers.stop()
 
 
 @dataclass
