@@ -17,7 +17,7 @@ import redis.retry
 from behaviour.every_client import settle
 from behaviour.tuned_clients import KINDS, SERVERS, TunedClient, after
 from servers.redis_server import RedisServer
-from servers.resp import wait_until
+from waiting import wait_until
 
 READ_TIMEOUT_S = 0.3
 LATER_S = 0.9

@@ -20,7 +20,7 @@ from behaviour.tuned_clients import SERVERS, SINGLE, TunedClient
 from redispan._client import block_budget
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
-from servers.resp import wait_until
+from waiting import wait_until
 
 READ_TIMEOUT_S = 0.2
 CONSUMERS = 5

@@ -18,9 +18,9 @@ from redispan._client import block_budget, pool_deadline, retry_policy
 from redispan._client.pool_state import BOOK
 from redispan._core.pools import PoolEvent
 from redispan._telemetry.pool_metrics import PoolTelemetry
-from servers import resp
 from servers.dead_ends import dead_port
 from servers.redis_server import RedisServer
+from waiting import wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
@@ -67,7 +67,7 @@ def in_child(work: Callable[[], object]) -> int:
         return bool(pid)
 
     try:
-        resp.wait_until(has_ended, "the child", 20)
+        wait_until(has_ended, "the child", 20)
     except BaseException:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -13,7 +13,7 @@ from behaviour.every_client import close, settle
 from behaviour.tuned_clients import SERVERS, SINGLE, TunedClient, after
 from servers.cluster import ClusterServer
 from servers.redis_server import RedisServer
-from servers.resp import wait_until
+from waiting import wait_until
 
 READ_TIMEOUT_S = 0.3
 LATER_S = 0.9

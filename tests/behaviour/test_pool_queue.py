@@ -15,9 +15,9 @@ import redis.asyncio
 from behaviour.every_client import acquire, close, settle, take_connection
 from behaviour.tuned_clients import cancel, figures
 from redispan._client import pool_seam, retry_policy
-from servers import resp
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
+from waiting import wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
@@ -43,11 +43,11 @@ def test_a_thread_that_connects_does_not_hold_up_the_queue(fault_proxy: FaultPro
 
     threads = [threading.Thread(target=ping, args=(name,)) for name in ("slow", "quick")]
     threads[0].start()
-    resp.wait_until(lambda: waiting(client) == 1, "the first in the queue")
+    wait_until(lambda: waiting(client) == 1, "the first in the queue")
     fault_proxy.default.replies.delay_s = SLOW_S
     closed.disconnect()
     client.connection_pool.release(closed)
-    resp.wait_until(lambda: len(fault_proxy.connections) == 3, "the connection that opens slowly")
+    wait_until(lambda: len(fault_proxy.connections) == 3, "the connection that opens slowly")
     threads[1].start()
     time.sleep(0.1)
     client.connection_pool.release(open_one)

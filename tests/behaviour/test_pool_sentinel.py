@@ -15,8 +15,8 @@ import redis.asyncio.sentinel
 import redis.sentinel
 
 from behaviour.every_client import close, settle
-from servers import resp
 from servers.sentinel import SentinelServer
+from waiting import wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.usefixtures("tuned")]
 
@@ -64,7 +64,7 @@ def fail_over(trio: SentinelServer, traffic: Traffic, how: str) -> None:
     time.sleep(0.5)
     getattr(trio.master.process, how)()
     try:
-        resp.wait_until(lambda: trio._current_master_port() == trio.replica.port, "the fail-over", PATIENCE_S)
+        wait_until(lambda: trio._current_master_port() == trio.replica.port, "the fail-over", PATIENCE_S)
     finally:
         traffic.moved.set()
 

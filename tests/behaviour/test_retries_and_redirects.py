@@ -20,9 +20,9 @@ from behaviour.every_client import (
     sync_and_async,
 )
 from redispan.testing import TelemetryInMemory
-from servers import resp
 from servers.dead_ends import dead_port
 from servers.fault_proxy import FaultProxy
+from waiting import wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -202,7 +202,7 @@ def slot_moved(server, key: str):
     finally:
         target.call("FLUSHALL")
         give(source)
-        resp.wait_until(
+        wait_until(
             lambda: len({str(node.call("CLUSTER", "SLOTS")) for node in everyone}) == 1, "the nodes to agree again"
         )
 

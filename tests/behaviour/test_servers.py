@@ -22,6 +22,7 @@ from servers.cluster import ClusterServer, start_cluster
 from servers.fault_proxy import FaultProxy, unreachable_address
 from servers.redis_server import RedisServer
 from servers.sentinel import SentinelServer, start_sentinel
+from waiting import wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -102,7 +103,7 @@ class TestServers:
         ]
         master = finder.master_for(sentinel_server.service_name)
         master.set("k", "v")
-        resp.wait_until(lambda: sentinel_server.replica.call("GET", "k") == "v", "replication")
+        wait_until(lambda: sentinel_server.replica.call("GET", "k") == "v", "replication")
         master.close()
         for sentinel in finder.sentinels:
             sentinel.close()
@@ -143,7 +144,7 @@ class TestEmbeddedServer:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == -signal.SIGKILL, done.stderr
         port, folder = done.stdout.split()
-        resp.wait_until(lambda: not Path(folder).exists(), "the watchdog")
+        wait_until(lambda: not Path(folder).exists(), "the watchdog")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", int(port)), timeout=1)
 

@@ -13,10 +13,10 @@ import pytest
 
 from e2e.launcher import PROGRAMS, TIMEOUT_S, Launcher, stop
 from e2e.reading import OURS, operation_of
-from servers import resp
 from servers.otlp_receiver import OtlpReceiver
 from servers.redis_server import RedisServer
 from servers.sentinel import SentinelServer
+from waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -82,7 +82,7 @@ def wait_for_orders(server: RedisServer, count: int) -> None:
         new = [name.partition("-")[0] for name in orders_at(server) if name not in before]
         return all(new.count(kind) >= count for kind in ("sync", "async"))
 
-    resp.wait_until(enough, "the orders", TIMEOUT_S)
+    wait_until(enough, "the orders", TIMEOUT_S)
 
 
 @pytest.mark.parametrize("how", ["kill", "pause"])

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from redispan.embedded_server import EmbeddedServer
-from servers import resp
 from servers.redis_server import RedisServer
+from waiting import wait_until
 
 SLOTS = 16_384
 MASTERS = 3
@@ -95,10 +95,10 @@ def _wire(cluster: ClusterServer) -> None:
         master.call("CLUSTER", "ADDSLOTS", *slots)
     for node in cluster.nodes[1:]:
         node.call("CLUSTER", "MEET", first.host, first.port)
-    resp.wait_until(lambda: all(_knows_all(node, cluster) for node in cluster.nodes), "the nodes to know each other")
+    wait_until(lambda: all(_knows_all(node, cluster) for node in cluster.nodes), "the nodes to know each other")
     for index, replica in enumerate(cluster.replicas):
         replica.call("CLUSTER", "REPLICATE", cluster.masters[index % MASTERS].call("CLUSTER", "MYID"))
-    resp.wait_until(lambda: all(_is_whole(node, cluster) for node in cluster.nodes), "a whole cluster")
+    wait_until(lambda: all(_is_whole(node, cluster) for node in cluster.nodes), "a whole cluster")
 
 
 def _first_slot(index: int) -> int:

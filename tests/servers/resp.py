@@ -3,8 +3,7 @@
 import contextlib
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -32,17 +31,6 @@ def call(
     with _connected(address, tls, timeout_s) as connection, connection.makefile("rb") as stream:
         connection.sendall(b"".join(_encoded(command) for command in commands))
         return [_read_reply(stream) for _ in commands]
-
-
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30, pause_s: float = 0.02) -> None:
-    """Poll ``condition`` until it holds; raise ``TimeoutError`` naming ``what`` when it does not come true."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(pause_s)
-    message = f"waited {timeout_s} s in vain for {what}"
-    raise TimeoutError(message)
 
 
 def _encoded(command: tuple[Any, ...]) -> bytes:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from redispan.embedded_server import EmbeddedServer
-from servers import resp
 from servers.redis_server import RedisServer, start_redis
+from waiting import wait_until
 
 
 @dataclass
@@ -24,7 +24,7 @@ class SentinelServer:
     def fail_over(self) -> None:
         """Let the replica take over, and return when Sentinel says so."""
         self.sentinel.call("SENTINEL", "FAILOVER", self.service_name)
-        resp.wait_until(lambda: self._current_master_port() == self.replica.port, "the fail-over")
+        wait_until(lambda: self._current_master_port() == self.replica.port, "the fail-over")
         self.master, self.replica = self.replica, self.master
 
     def clean(self) -> None:
@@ -59,10 +59,10 @@ def start_sentinel(down_after_ms: int = QUICK_MS) -> SentinelServer:
     trio = SentinelServer(_describe_sentinel(master, down_after_ms), master, replica)
     try:
         # Sentinel asks a master for its replicas on connecting, and then only every ten seconds.
-        resp.wait_until(lambda: master.info("replication").get("slave0", "").find("state=online") > 0, "the replica")
+        wait_until(lambda: master.info("replication").get("slave0", "").find("state=online") > 0, "the replica")
         trio.sentinel.process.start()
         trio.sentinel.url = trio.sentinel.process.url
-        resp.wait_until(lambda: _knows_replica(trio), "Sentinel to know the replica")
+        wait_until(lambda: _knows_replica(trio), "Sentinel to know the replica")
     except BaseException:
         trio.stop()
         raise
