@@ -1,5 +1,6 @@
 """Anomalies of endpoints and commands: one alert for one cause, with what is needed to judge it, in bounded room."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -183,20 +184,27 @@ def test_off_means_nothing_is_learned() -> None:
 
 
 def test_endpoints_and_commands_are_bounded() -> None:
-    """Hundreds of commands at dozens of endpoints: a fixed number of baselines, and the first busy ones are kept."""
+    """Dozens of commands at dozens of endpoints: a fixed number of baselines, and the first busy ones are kept."""
     told: list[Alert] = []
     anomalies = Anomalies(told.append, deviations=6.0)
     endpoints = [EndpointWindows(f"h:{n}/0", Endpoint("h", n, "0"), 3000) for n in range(64)]
-    for at in range(4 * 64 // ENDPOINTS_LOOKED_AT):
-        for windows in endpoints:
-            for number in range(900):
-                windows.answers.add((0, MS, f"C{number % 100}" if number % 2 else f"B{number % 8}", None, 0))
-        anomalies.follow(endpoints, at * SLICE_S, 0)
+    busy = [f"B{number}" for number in range(COMMANDS_WATCHED + 2)]
+    mix = [*busy * 14, *(f"R{number}" for number in range(50))]
+    turns = 64 // ENDPOINTS_LOOKED_AT
+    looks = [*[endpoints[:1]] * 6, *[endpoints] * 4 * turns]
+    for at, looked_at in enumerate(looks):
+        if at < 6 or at % turns == 0:
+            for windows in looked_at:
+                for command in mix:
+                    windows.answers.add((0, MS, command, None, 0))
+        anomalies.follow(looked_at, at * SLICE_S, 0)
     learned = anomalies.snapshot()
     assert {one["endpoint"] for one in learned} == {windows.label for windows in endpoints}, "all have their turn"
     subjects = {(one["endpoint"], one["command"]) for one in learned}
-    assert len(subjects) <= len(endpoints) + COMMANDS_IN_ALL
-    assert sum(command is not None for label, command in subjects if label == "h:0/0") <= COMMANDS_WATCHED
+    watched = Counter(label for label, command in subjects if command is not None)
+    assert sum(watched.values()) == COMMANDS_IN_ALL
+    assert max(watched.values()) == watched["h:0/0"] == COMMANDS_WATCHED
+    assert {command for _, command in subjects} <= {None, *busy}
     assert all(len(watch.by_command) <= 40 for watch in anomalies._watches.values())
 
 

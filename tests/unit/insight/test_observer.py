@@ -18,6 +18,7 @@ from redispan._insight.statistics import Statistics
 from redispan._insight.window import COUNT, ERRORS
 from redispan._insight.work import Works
 from redispan.insight import error_type
+from stress import hasty_threads, operations
 
 ENDPOINT = Endpoint("h", 1, "0")
 MS = 1_000_000
@@ -151,11 +152,11 @@ def test_a_floor_follows_the_lowest_threshold() -> None:
     assert bench.observer.floor_ns == 5 * MS
 
 
-@pytest.mark.slow
 def test_no_thread_loses_an_operation() -> None:
     """50 threads through the whole observer, sampling and all: every operation and every error is counted once."""
     bench = Bench(CacheSampler(CachePatterns(patterns=True), Random(1)))
-    threads, each = 50, 4000
+    threads = 50
+    each = operations(20_000) // threads // 8 * 8
 
     def run() -> None:
         for at in range(each):
@@ -165,10 +166,11 @@ def test_no_thread_loses_an_operation() -> None:
                 bench.finish("SET", error=RuntimeError())
 
     workers = [threading.Thread(target=run) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with hasty_threads():
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
     totals = bench.totals()
     assert totals["GET"][COUNT] == threads * each * 7 // 8
     assert totals["SET"][COUNT] == totals["SET"][ERRORS] == threads * each // 8

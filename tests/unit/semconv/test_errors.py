@@ -156,12 +156,12 @@ def test_valkeys_twins_are_recognised() -> None:
     assert classify(response("WRONGTYPE x")).status_code == "WRONGTYPE"
 
 
-def test_a_hundred_thousand_invented_prefixes_are_few_labels() -> None:
+def test_thousands_of_invented_prefixes_are_few_labels() -> None:
     """Scripts can invent error prefixes without end; metric labels must end."""
     letters = "ABCDEFGHIJ"
     labels = {
         classify(invented("X" + "".join(letters[int(digit)] for digit in str(number)) + " x")).status_code
-        for number in range(100_000)
+        for number in range(10_000)
     }
     assert len(labels) <= errors._INVENTED_LIMIT + 1
     assert "_OTHER" in labels
