@@ -177,8 +177,6 @@ class World:
                     await settle(pool.disconnect())
         self._made.clear()
         self._pipelines.clear()
-        if self.is_cluster:
-            forget_clusters()
 
 
 async def open_world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
