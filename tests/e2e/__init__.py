@@ -1,1 +1,5 @@
 """End-to-end tests: real programs under the real ``opentelemetry-instrument``, read at an OTLP receiver."""
+
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parent / "programs"

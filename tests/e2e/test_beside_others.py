@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from e2e.launcher import FRAMEWORKS, Launcher
 from e2e.reading import DURATION
 from servers.cluster import ClusterServer
 from servers.otlp_receiver import OtlpReceiver
 from servers.otlp_records import ReceivedSpan
 from servers.redis_server import RedisServer
 from servers.sentinel import SentinelServer
+from zero_code import FRAMEWORKS, Launcher
 
 COMPARED = {"redis": "8.1.0", "opentelemetry-instrumentation-redis": "0.66b2"}
 

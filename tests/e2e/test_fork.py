@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.launcher import Launcher
 from e2e.reading import INSTANCE, OURS, instances, measurements_by_operation, operation_of
 from servers.otlp_receiver import OtlpReceiver
+from zero_code import Launcher
 
 pytestmark = pytest.mark.e2e
 

@@ -9,9 +9,9 @@ import pytest
 
 import redispan
 from e2e import site_folder
-from e2e.launcher import Finished, Launcher
 from e2e.reading import CONTRIB, OURS, measurements_by_operation, redis_spans, spans_by_operation
 from servers.otlp_receiver import OtlpReceiver
+from zero_code import Finished, Launcher
 
 pytestmark = pytest.mark.e2e
 

@@ -1,17 +1,15 @@
 """Alerts that last, in whole programs that know nothing of redispan: a full server, and what earlier lives learned."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from e2e.launcher import PROGRAMS, Finished, Launcher
 from redispan._insight.baseline import GRACE_SLICES, WARM_UP_SLICES
 from servers.otlp_receiver import OtlpReceiver
 from servers.redis_server import RedisServer
+from waiting import PATIENCE_S, wait_until
+from zero_code import Finished, Launcher
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -64,24 +62,17 @@ def test_a_full_server_fires_once_and_clears_once(
         f"{PREFIX}ALERT_CLEAR_AFTER_S": "1",
         f"{PREFIX}ERROR_RATE_ALERT": "0",
     }
-    process: subprocess.Popen[Any]
-    with subprocess.Popen(
-        launcher.command(sys.executable, PROGRAMS / "fills_memory.py"),
-        env=launcher.environment(variables),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout.readline() == "full\n"
-            otlp_receiver.wait_for(lambda r: states(r, "memory_usage") == ["fired"], "the alert")
-            process.stdin.write("go on\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == "empty\n"
-            otlp_receiver.wait_for(lambda r: len(states(r, "memory_usage")) > 1, "the end of the alert")
-            assert process.wait(30) == 0
-        finally:
-            process.kill()
+    with launcher.talking("fills_memory.py", variables=variables) as program:
+        assert program.hear() == "full"
+        otlp_receiver.wait_for(lambda r: states(r, "memory_usage") == ["fired"], "the alert")
+        program.say("go on")
+        assert program.hear() == "empty"
+        otlp_receiver.wait_for(lambda r: len(states(r, "memory_usage")) > 1, "the end of the alert")
+        # Each probe asks for this, and nobody else does.
+        probes = filled.commands_served()["slowlog|len"]
+        wait_until(lambda: filled.commands_served()["slowlog|len"] >= probes + 3, "probes that find nothing new")
+        program.say("enough")
+        assert program.process.wait(PATIENCE_S) == 0
     assert states(otlp_receiver, "memory_usage") == ["fired", "cleared"]
     fired, cleared = otlp_receiver.logs("redis.client.alert.memory_usage")
     assert fired.attributes["redis.client.alert.limit_bytes"] == 4 << 20

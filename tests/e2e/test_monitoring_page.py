@@ -1,28 +1,28 @@
 """The page in a real browser: what it shows of a real program, without Redis, in both themes and on a phone."""
 
+import contextlib
 import html
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from e2e.launcher import Launcher, free_port
-from e2e.test_monitoring_processes import eventually
 from insight_data import baseline, entry, snapshot
 from redispan import reports
 from redispan.monitoring import page_data as figures
 from redispan.monitoring.page import PAGE
 from servers.redis_server import RedisServer
+from waiting import PATIENCE_S, wait_until
+from zero_code import Dialogue, Launcher, fetch, free_port
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DARK, LIGHT = 0, 1
+Shop = Callable[[RedisServer, int], contextlib.AbstractContextManager[Dialogue]]
 PHONE_PX = 390
 
 pytestmark = [
@@ -73,7 +73,7 @@ class Browser:
         done = subprocess.run(
             [str(CHROMIUM), *quiet, f"--user-data-dir={self._folder}", f"--blink-settings=preferredColorScheme={theme}",
              "--dump-dom", address],
-            capture_output=True, text=True, timeout=90, check=False,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         console = "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
         return done.stdout, console
@@ -86,29 +86,19 @@ def browser(tmp_path: Path) -> Browser:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Callable[[RedisServer, int], "subprocess.Popen[str]"]:
+def shop(tmp_path: Path) -> Shop:
     """Start a program with a monitoring port that has done some operations, of all kinds."""
     (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "run").mkdir()
 
-    def start(server: RedisServer, port: int) -> "subprocess.Popen[str]":
+    def start(server: RedisServer, port: int) -> contextlib.AbstractContextManager[Dialogue]:
         variables = {
             "REDIS_URL": server.url,
             **{f"OTEL_{name}_EXPORTER": "none" for name in ("TRACES", "METRICS", "LOGS")},
             "OTEL_PYTHON_REDISPAN_MONITORING_PORT": str(port),
             "OTEL_PYTHON_REDISPAN_RUNTIME_DIR": str(tmp_path / "run"),
         }
-        launcher = Launcher(variables)
-        process = subprocess.Popen(
-            launcher.command(sys.executable, tmp_path / "shop.py"),
-            env=launcher.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "done\n"
-        return process
+        return Launcher(variables).talking(str(tmp_path / "shop.py"))
 
     return start
 
@@ -121,53 +111,46 @@ def text_of(dom: str) -> str:
 
 def page_data(port: int) -> bytes:
     """The page's figures."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/monitoring/redis/page-data", timeout=10) as answer:
-        found: bytes = answer.read()
-        return found
+    return fetch(f"http://127.0.0.1:{port}/monitoring/redis/page-data").encode()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_the_page_shows_a_program_and_its_redis_going_down(
     new_redis_server: Callable[..., RedisServer],
-    shop: Callable[[RedisServer, int], "subprocess.Popen[str]"],
+    shop: Shop,
     browser: Browser,
     tmp_path: Path,
 ) -> None:
     """Score, commands, pool, failures and slow operations are there in both themes; Redis down is said as well."""
     server, port = new_redis_server(), free_port()
     address = f"http://127.0.0.1:{port}/monitoring/redis/"
-    with shop(server, port) as process:
-        try:
-            eventually(lambda: page_data(port), lambda found: b'"operations":602' in found)
-            for theme in (LIGHT, DARK):
-                dom, console = browser.dom_of(address, theme)
-                shown = text_of(dom)
-                assert console == "", "the page breaks no policy of its own and raises nothing"
-                for words in ("Operations a second", "SET", "GET", "WRONGTYPE", "EVAL", f"{server.port}/0", "of 50"):
-                    assert words in shown
-                assert len(re.findall(r"<path class=\"line", dom)) == 3, "three lines of latency"
-                assert re.search(r"\b(Healthy|Degraded)\b", shown)
+    with shop(server, port) as program:
+        assert program.hear() == "done"
+        wait_until(lambda: b'"operations":602' in page_data(port), "every operation on the page", failing=True)
+        for theme in (LIGHT, DARK):
+            dom, console = browser.dom_of(address, theme)
+            shown = text_of(dom)
+            assert console == "", "the page breaks no policy of its own and raises nothing"
+            for words in ("Operations a second", "SET", "GET", "WRONGTYPE", "EVAL", f"{server.port}/0", "of 50"):
+                assert words in shown
+            assert len(re.findall(r"<path class=\"line", dom)) == 3, "three lines of latency"
+            assert re.search(r"\b(Healthy|Degraded)\b", shown)
 
-            on_a_phone = tmp_path / "phone.html"
-            on_a_phone.write_text(phone(page_data(port)))
-            dom, _ = browser.dom_of(on_a_phone.as_uri())
-            width = re.search(r"<title>width (\d+) rows (\d+) images 0</title>", dom)
-            assert width is not None
-            assert int(width[1]) <= PHONE_PX, "nothing sticks out on a phone"
-            assert int(width[2]) > 5
+        on_a_phone = tmp_path / "phone.html"
+        on_a_phone.write_text(phone(page_data(port)))
+        dom, _ = browser.dom_of(on_a_phone.as_uri())
+        width = re.search(r"<title>width (\d+) rows (\d+) images 0</title>", dom)
+        assert width is not None
+        assert int(width[1]) <= PHONE_PX, "nothing sticks out on a phone"
+        assert int(width[2]) > 5
 
-            server.stop()
-            assert process.stdin is not None
-            process.stdin.write("again\n")
-            process.stdin.flush()
-            assert process.stdout is not None
-            assert process.stdout.readline() == "failed\n"
-            shown = text_of(browser.dom_of(address)[0])
-            assert "unreachable" in shown
-            assert "can't be reached" in shown
-            assert re.search(r"\b(Degraded|Unhealthy)\b", shown)
-        finally:
-            process.kill()
+        server.stop()
+        program.say("again")
+        assert program.hear() == "failed"
+        shown = text_of(browser.dom_of(address)[0])
+        assert "unreachable" in shown
+        assert "can't be reached" in shown
+        assert re.search(r"\b(Degraded|Unhealthy)\b", shown)
 
 
 def phone(data: bytes) -> str:

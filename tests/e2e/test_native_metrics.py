@@ -4,9 +4,9 @@ from collections import defaultdict
 
 import pytest
 
-from e2e.launcher import Finished, Launcher
 from e2e.reading import CONTRIB, DURATION, OURS, redis_spans
 from servers.otlp_receiver import OtlpReceiver
+from zero_code import Finished, Launcher
 
 pytest.importorskip("redis.observability", reason="redis-py emits metrics since 7.4")
 pytestmark = pytest.mark.e2e

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.launcher import Launcher, fetch, free_port, wait_until_served
 from e2e.reading import OURS, instances, measurements_by_operation, operation_of, spans_by_operation
 from servers.otlp_receiver import OtlpReceiver
 from servers.redis_server import RedisServer
+from zero_code import Launcher, fetch, free_port, wait_until_served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

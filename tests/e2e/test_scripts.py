@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from e2e.launcher import Launcher, free_port
 from e2e.reading import DURATION, OURS, instances, measurements_by_operation, spans_by_operation
 from servers.otlp_receiver import OtlpReceiver
 from servers.redis_server import RedisServer
+from zero_code import Launcher, free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.launcher import Finished, Launcher
 from e2e.reading import OURS, redis_spans
 from servers.otlp_receiver import OtlpReceiver
+from zero_code import Finished, Launcher
 
 pytestmark = pytest.mark.e2e
 

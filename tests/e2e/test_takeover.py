@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from e2e import loading_order
-from e2e.launcher import Finished, Launcher
 from e2e.reading import CONTRIB, OURS, measurements_by_operation, redis_spans
 from servers.otlp_receiver import OtlpReceiver
+from zero_code import Finished, Launcher
 
 pytestmark = pytest.mark.e2e
 
