@@ -2,8 +2,7 @@
 
 import contextlib
 import gc
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +16,8 @@ from redispan._client import probe_targets
 from redispan._client.probe import Probe
 from redispan._telemetry.suppression import without_instrumentation
 from servers.cluster import ClusterServer, start_cluster
-from servers.sentinel import SentinelServer, start_sentinel
+from servers.sentinel import SentinelServer
+from waiting import wait_until_async
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("no_targets_of_other_tests")]
 
@@ -28,14 +28,6 @@ def replicated_cluster() -> Iterator[ClusterServer]:
     cluster = start_cluster(replicas=1)
     yield cluster
     cluster.stop()
-
-
-@pytest.fixture
-def failing_sentinel() -> Iterator[SentinelServer]:
-    """A trio of the test's own, to fail over."""
-    trio = start_sentinel()
-    yield trio
-    trio.stop()
 
 
 def test_every_master_of_a_cluster_is_read(cluster_server: ClusterServer, instrument: Instrument) -> None:
@@ -79,9 +71,8 @@ def test_replicas_are_read_where_the_program_reads_from_them(
 
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
-async def test_a_failover_is_followed(failing_sentinel: SentinelServer, instrument: Instrument, kind: str) -> None:
+async def test_a_failover_is_followed(trio: SentinelServer, instrument: Instrument, kind: str) -> None:
     """The master that Sentinel named is read; after the failover the new one is, and the old one is told no more."""
-    trio = failing_sentinel
     old, new = trio.master, trio.replica
     instrument()
     module: Any = redis.asyncio.sentinel if kind == "asyncio" else redis.sentinel
@@ -100,7 +91,13 @@ async def test_a_failover_is_followed(failing_sentinel: SentinelServer, instrume
         probe._look_at((old.host, old.port), None)
         assert [reading.port for reading in probe.own()] == [old.port]
         trio.fail_over()
-        await eventually(ask, lambda: probe_targets.all_places() == [(new.host, new.port)])
+
+        async def moved() -> bool:
+            with contextlib.suppress(redis.RedisError):
+                await ask()
+            return probe_targets.all_places() == [(new.host, new.port)]
+
+        await wait_until_async(moved, "the program to find the new master")
         assert [(reading.port, reading.figures["role"]) for reading in all_visited()] == [(new.port, "master")]
         probe._leave_all_but(probe_targets.all_places())
         assert probe.own() == []
@@ -131,15 +128,6 @@ async def test_replicas_behind_sentinel_are_read_where_the_program_reads_from_th
     finally:
         for one in (master, client, *sentinel.sentinels):
             await one.aclose() if kind == "asyncio" else one.close()
-
-
-async def eventually(step: Callable[[], Awaitable[Any]], done: Callable[[], bool]) -> None:
-    """Go on with ``step``, whatever the servers say meanwhile, until ``done``."""
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline, probe_targets.all_places()
-        with contextlib.suppress(redis.RedisError):
-            await step()
 
 
 def test_what_moves_is_bounded_and_not_kept_alive(cluster_server: ClusterServer, instrument: Instrument) -> None:

@@ -1,5 +1,6 @@
 """Arguments of classes that raise whatever is asked of them: telemetry asks nothing, and goes on."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,13 @@ QUESTIONS = (
 
 def rude(kind: type, *value: object) -> Any:
     """An object of a subclass that answers nothing."""
-    return type("Rude", (kind,), {name: refuse for name in QUESTIONS if kind is object or hasattr(kind, name)})(*value)
+    return rude_class(kind)(*value)
+
+
+@functools.cache
+def rude_class(kind: type) -> type:
+    """Make the subclass once: thousands of its objects are asked nothing."""
+    return type("Rude", (kind,), {name: refuse for name in QUESTIONS if kind is object or hasattr(kind, name)})
 
 
 ARGUMENTS = {

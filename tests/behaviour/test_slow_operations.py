@@ -12,11 +12,13 @@ import redis
 import redis.asyncio
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
+from behaviour.every_client import acquire
 from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._core.alert_book import ALERTS
 from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
+from waiting import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
 
@@ -49,6 +51,21 @@ def detections(telemetry: TelemetryInMemory) -> float:
     return telemetry.value("redis.client.alerts", {"redis.client.alert.name": "slow_operation"})
 
 
+def slow_by_the_window(threshold_ms: float = 50.0) -> list[str]:
+    """The commands of the operations that took longer: on a busy machine, a quick command may be among them."""
+    return [
+        command
+        for endpoint in INSIGHT.snapshot()["endpoints"].values()
+        for _, duration_ns, command, *_ in endpoint["answers"]["window"]
+        if duration_ns > threshold_ms * 1e6
+    ]
+
+
+def of_sleep(events: list[Any]) -> list[Any]:
+    """The events of operations that were meant to be slow."""
+    return [event for event in events if event.attributes["db.operation.name"] == "DEBUG SLEEP"]
+
+
 def test_a_slow_operation_is_marked_counted_and_told(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
     """DEBUG SLEEP of 70 ms: a mark on the span, an event in the span's context, a count, a callback; all agree."""
     instrument(telemetry)
@@ -60,14 +77,13 @@ def test_a_slow_operation_is_marked_counted_and_told(telemetry: TelemetryInMemor
     span = telemetry.span(f"DEBUG SLEEP 127.0.0.1:{client.connection_pool.connection_kwargs['port']}")
     assert span.attributes["redis.client.operation.slow"] is True
     assert span.attributes["redis.client.operation.slow.threshold"] == 0.05
-    (event,) = telemetry.events(SLOW)
+    (event,) = of_sleep(telemetry.events(SLOW))
     assert (event.trace_id, event.span_id) == (span.context.trace_id, span.context.span_id)
     assert event.timestamp
-    assert event.attributes["db.operation.name"] == "DEBUG SLEEP"
     assert event.attributes["server.port"] == client.connection_pool.connection_kwargs["port"]
     assert event.attributes["redis.client.operation.duration"] >= 0.07
     assert event.attributes["redis.client.alert.held_back"] == 0
-    assert detections(telemetry) == 1
+    assert detections(telemetry) == len(slow_by_the_window())
     assert [alert.command for alert in told] == ["DEBUG SLEEP"]
 
 
@@ -89,8 +105,10 @@ def test_detection_is_independent_of_spans(client: redis.Redis, sampler: Any, po
     for _ in range(2):
         client.execute_command("DEBUG", "SLEEP", "0.06")
         client.get("quick")
-    assert detections(telemetry) == 2
-    assert len(telemetry.events(SLOW)) == 2
+    slow = slow_by_the_window()
+    assert slow.count("DEBUG SLEEP") == 2
+    assert detections(telemetry) == len(slow)
+    assert [event.attributes["db.operation.name"] for event in telemetry.events(SLOW)] == slow
     telemetry.close()
 
 
@@ -114,6 +132,7 @@ async def test_an_async_operation_is_detected_alike(telemetry: TelemetryInMemory
         await client.get("quick")
     commands = [event.attributes["db.operation.name"] for event in telemetry.events(SLOW)]
     assert commands.count("DEBUG SLEEP") == 1
+    assert sorted(commands) == sorted(slow_by_the_window())
     assert detections(telemetry) == len(commands)
 
 
@@ -129,7 +148,7 @@ def test_a_script_that_loops_is_slow(telemetry: TelemetryInMemory, client: redis
 def test_a_paused_server_is_slow(telemetry: TelemetryInMemory, client: redis.Redis, server: RedisServer) -> None:
     """CLIENT PAUSE makes any command slow: the command is named, its key and value are not."""
     instrument(telemetry)
-    server.call("CLIENT", "PAUSE", "80")
+    server.call("CLIENT", "PAUSE", "500")
     client.set("secret-key", "secret-value")
     (event,) = telemetry.events(SLOW)
     assert event.attributes["db.operation.name"] == "SET"
@@ -158,7 +177,7 @@ def test_what_is_held_back_is_counted_and_told_later(telemetry: TelemetryInMemor
         client.execute_command("DEBUG", "SLEEP", "0.006")
     finally:
         ALERTS.limit._clock_s = time.monotonic
-    slow = [e for e in telemetry.events(SLOW) if e.attributes["db.operation.name"] == "DEBUG SLEEP"]
+    slow = of_sleep(telemetry.events(SLOW))
     assert [event.attributes["redis.client.alert.held_back"] for event in slow] == [0, 3]
     emitted = telemetry.events(SLOW)
     held_back = sum(event.attributes["redis.client.alert.held_back"] for event in emitted)
@@ -183,18 +202,20 @@ def test_below_the_alert_it_is_logged(
 def test_the_alert_says_where_the_time_went(telemetry: TelemetryInMemory, server: RedisServer) -> None:
     """A caller that waits for another's connection is told so: it's the pool, not the server."""
     instrument(telemetry)
-    pool = redis.BlockingConnectionPool.from_url(server.url, max_connections=1, timeout=5)
+    pool = redis.BlockingConnectionPool.from_url(server.url, max_connections=1, timeout=PATIENCE_S)
     client = redis.Redis(connection_pool=pool)
     client.ping()
-    holder = threading.Thread(target=client.execute_command, args=("DEBUG", "SLEEP", "0.15"))
-    holder.start()
-    time.sleep(0.02)  # the other thread has the only connection by now
-    client.get("waits")
-    holder.join()
+    taken = acquire(pool)
+    waiting = threading.Thread(target=client.get, args=("waits",))
+    waiting.start()
+    wait_until(lambda: any(one["pending"] for one in INSIGHT.snapshot()["pools"]), "somebody who waits")
+    time.sleep(0.2)
+    pool.release(taken)
+    waiting.join()
     pool.disconnect()
-    (event,) = [e for e in telemetry.events(SLOW) if e.attributes["db.operation.name"] == "GET"]
-    waited = event.attributes.get("redis.client.operation.pool_wait.time", 0.0)
-    assert waited > 0.5 * event.attributes["redis.client.operation.duration"]
+    (event,) = [event for event in telemetry.events(SLOW) if event.attributes["db.operation.name"] == "GET"]
+    waited = event.attributes["redis.client.operation.pool_wait.time"]
+    assert 0.2 <= waited <= event.attributes["redis.client.operation.duration"]
 
 
 def test_an_opentelemetry_log_handler_gets_no_second_record(

@@ -20,6 +20,10 @@ from redispan.testing import TelemetryInMemory
 
 SLOW = "redis.client.alert.slow_operation"
 MS = 1_000_000
+SLEEP_S = "0.03"
+EXCEEDED_MS, NEVER_MS = 20.0, 60_000.0
+DIFFERENT_THRESHOLDS = [(EXCEEDED_MS, NEVER_MS, 1), (NEVER_MS, EXCEEDED_MS, 0)]
+"""The threshold of the program's processor, ours, and how many detections ``SLEEP_S`` makes."""
 
 
 @pytest.fixture(autouse=True)
@@ -133,15 +137,22 @@ class TestWithInstrumentation:
         assert event.span_id == span.context.span_id
 
     @pytest.mark.parametrize("first", ["contrib", "redispan"])
-    @pytest.mark.parametrize("own_ms", [None, 20.0, 500.0])
-    @pytest.mark.parametrize("sleep_s", ["0.03", "0.08"])
+    @pytest.mark.parametrize(
+        ("own_ms", "alert_ms", "expected"), [(None, EXCEEDED_MS, 1), (None, NEVER_MS, 0), *DIFFERENT_THRESHOLDS]
+    )
     def test_contrib_kept_beside_ours_makes_one_detection(
-        self, telemetry: TelemetryInMemory, client: redis.Redis, first: str, own_ms: float | None, sleep_s: str
+        self,
+        telemetry: TelemetryInMemory,
+        client: redis.Redis,
+        first: str,
+        own_ms: float | None,
+        alert_ms: float,
+        expected: int,
     ) -> None:
         """Whoever's wrapper is the outer one: its span and our operation are the same slow operation."""
         if own_ms is not None:
             processor(telemetry, own_ms)
-        settings = Settings(slow_interval_s=0.0, slow_alert_ms=60.0, contrib="keep")
+        settings = Settings(slow_interval_s=0.0, slow_alert_ms=alert_ms, contrib="keep")
         steps = [
             lambda: RedisInstrumentor().instrument(tracer_provider=telemetry.tracer_provider),
             lambda: RedispanInstrumentor().instrument(**telemetry.providers, settings=settings),
@@ -149,12 +160,11 @@ class TestWithInstrumentation:
         try:
             for step in steps if first == "contrib" else reversed(steps):
                 step()
-            client.execute_command("DEBUG", "SLEEP", sleep_s)
+            client.execute_command("DEBUG", "SLEEP", SLEEP_S)
         finally:
             RedispanInstrumentor().uninstrument()
             RedisInstrumentor().uninstrument()
         assert len(telemetry.spans()) == 1, "contrib's"
-        expected = int(float(sleep_s) * 1000 > (60.0 if own_ms is None else own_ms))
         assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
         assert len(telemetry.events(SLOW)) == expected
 
@@ -170,18 +180,24 @@ class TestWithInstrumentation:
         assert len(telemetry.events(SLOW)) == 1
 
     @pytest.mark.parametrize("first", ["processor", "instrumentor"])
-    @pytest.mark.parametrize(("threshold_ms", "expected"), [(20.0, 1), (500.0, 0)])
+    @pytest.mark.parametrize(("threshold_ms", "alert_ms", "expected"), DIFFERENT_THRESHOLDS)
     def test_the_programs_processor_wins(
-        self, telemetry: TelemetryInMemory, client: redis.Redis, first: str, threshold_ms: float, expected: int
+        self,
+        telemetry: TelemetryInMemory,
+        client: redis.Redis,
+        first: str,
+        threshold_ms: float,
+        alert_ms: float,
+        expected: int,
     ) -> None:
         """The threshold of a processor that the program added itself holds, lower or higher, before or after us."""
-        settings = Settings(slow_interval_s=0.0, slow_alert_ms=60.0)
+        settings = Settings(slow_interval_s=0.0, slow_alert_ms=alert_ms)
         if first == "processor":
             processor(telemetry, threshold_ms)
         RedispanInstrumentor().instrument(**telemetry.providers, settings=settings)
         if first == "instrumentor":
             processor(telemetry, threshold_ms)
-        client.execute_command("DEBUG", "SLEEP", "0.08" if expected == 0 else "0.03")
+        client.execute_command("DEBUG", "SLEEP", SLEEP_S)
         assert len(telemetry.events(SLOW)) == expected
         assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
         (span,) = telemetry.spans()
@@ -189,17 +205,17 @@ class TestWithInstrumentation:
         named = threshold_ms / 1000 if expected else None
         assert span.attributes.get("redis.client.operation.slow.threshold") == named
 
-    @pytest.mark.parametrize(("threshold_ms", "expected"), [(20.0, 1), (500.0, 0)])
+    @pytest.mark.parametrize(("threshold_ms", "alert_ms", "expected"), DIFFERENT_THRESHOLDS)
     def test_its_threshold_holds_for_what_is_not_sampled(
-        self, client: redis.Redis, threshold_ms: float, expected: int
+        self, client: redis.Redis, threshold_ms: float, alert_ms: float, expected: int
     ) -> None:
         """Which operations are slow doesn't depend on whether their spans are recorded."""
         telemetry = TelemetryInMemory(sampler=ALWAYS_OFF)
         processor(telemetry, threshold_ms)
         RedispanInstrumentor().instrument(
-            **telemetry.providers, settings=Settings(slow_interval_s=0.0, slow_alert_ms=60.0)
+            **telemetry.providers, settings=Settings(slow_interval_s=0.0, slow_alert_ms=alert_ms)
         )
-        client.execute_command("DEBUG", "SLEEP", "0.08" if expected == 0 else "0.03")
+        client.execute_command("DEBUG", "SLEEP", SLEEP_S)
         assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
         telemetry.close()
 

@@ -1,7 +1,6 @@
 """Which threads redispan has, and when: none before the first operation, few and daemonic after, none if not wanted."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from redispan import housekeeping
 from redispan._client import probe_targets
 from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
+from waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -25,7 +25,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     INSIGHT.reset()
     housekeeping.stop()
     for thread in ours().values():  # those of an earlier test may take a second to end
-        thread.join(10)
+        thread.join(PATIENCE_S)
     yield
     housekeeping.stop()
 
@@ -44,16 +44,13 @@ def test_none_before_the_first_operation_and_daemons_after(
     assert ours() == {}
     assert list(tmp_path.iterdir()) == []
     client.ping()
-    deadline = time.monotonic() + 10
-    while set(ours()) != {"redispan-member", "redispan-probe"}:
-        assert time.monotonic() < deadline, ours()
-        time.sleep(0.05)
+    wait_until(lambda: set(ours()) == {"redispan-member", "redispan-probe"}, "the two threads")
     assert all(thread.daemon for thread in ours().values())
     client.close()
     threads = ours().values()
     housekeeping.stop()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert ours() == {}
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import urllib.error
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -15,6 +15,7 @@ from redispan import alert_webhook
 from redispan._core.ledger import LEDGER
 from redispan._core.records import CLEARED, DETECTED, ERROR_RATE, FIRED, SLOW_OPERATION, Alert
 from redispan.alert_webhook import QUEUED, AlertWebhook
+from waiting import wait_until
 
 
 def alert(state: str = FIRED, name: str = ERROR_RATE) -> Alert:
@@ -145,17 +146,8 @@ def test_no_thread_before_the_first_alert(monkeypatch: pytest.MonkeyPatch) -> No
     assert webhook._thread is None
     for expected in (1, 2):
         webhook.post(alert())
-        _until(lambda: webhook._thread is None)
+        wait_until(lambda: webhook._thread is None, "the thread to be let go")
         assert len(sent) == expected
-
-
-def _until(reached: Callable[[], bool]) -> None:
-    waiting = threading.Event()
-    for _ in range(500):
-        if reached():
-            return
-        waiting.wait(0.01)
-    raise AssertionError("not reached")
 
 
 def test_other_schemes_are_refused() -> None:
