@@ -41,7 +41,7 @@ async def test_the_slow_alert_is_in_the_spans_context(world: World, instrument: 
     told = instrument(spans="notable", slow_alert_ms=30, slow_interval_s=0)
     client = world.client()
     await settle(client.ping())
-    world.server.call("CLIENT", "PAUSE", "80")
+    world.server.call("CLIENT", "PAUSE", "500")
     with told.tracer_provider.get_tracer("caller").start_as_current_span("caller"):
         await settle(client.set("k", "v"))
     (span,) = [span for span in told.spans() if span.name.startswith("SET")]
