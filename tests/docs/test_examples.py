@@ -1,19 +1,14 @@
 """Every example is started as its README says, used as its README says, and sends the spans its README names."""
 
-import os
 import re
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from servers.otlp_receiver import OtlpReceiver
+from waiting import PATIENCE_S
+from zero_code import Launcher, free_port, wait_until_served
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir() and not path.name.startswith("__"))
@@ -25,7 +20,6 @@ NEEDED = {
     "07-monitoring-flask": ("flask", "gunicorn"),
     "08-monitoring-django": ("django", "gunicorn"),
 }
-STARTS_WITHIN_S = 40
 
 pytestmark = [pytest.mark.redis, pytest.mark.e2e, pytest.mark.slow]
 
@@ -42,47 +36,31 @@ def expected_operations(readme: str) -> set[str]:
 
 
 @pytest.fixture
-def environment(redis_url: str, otlp_receiver: OtlpReceiver) -> dict[str, str]:
+def shell(redis_url: str, otlp_receiver: OtlpReceiver) -> Launcher:
     """What a user's shell has: this interpreter's programs first on PATH, a Redis, and a place for OTLP."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTEST_"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-    return kept | otlp_receiver.environment() | {"PATH": path, "REDIS_URL": redis_url, "PORT": str(port)}
+    variables = {**otlp_receiver.environment(), "REDIS_URL": redis_url, "PORT": str(free_port())}
+    return Launcher(variables, disabled=())
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_an_example_runs_as_its_readme_says(
-    folder: Path, environment: dict[str, str], otlp_receiver: OtlpReceiver, tmp_path: Path
+    folder: Path, shell: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
     """What a README shows is what happens: the commands work, and exactly the named operations are among the spans."""
     for module in NEEDED.get(folder.name, ()):
         pytest.importorskip(module)
     readme = (folder / "README.md").read_text(encoding="utf-8")
     start, *uses = shell_blocks(readme)
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        program = subprocess.Popen(
-            ["/bin/sh", "-c", f"exec {start}"],
-            cwd=folder,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
+    shell.folder = folder
+    with shell.running(tmp_path / "log", "/bin/sh", "-c", f"exec {start}", instrumented=False) as program:
         if uses:
             for use in uses:
-                _use(use, folder, environment)
+                _use(use, shell, program)
             otlp_receiver.wait_for(
                 lambda receiver: expected_operations(readme) <= _operations(receiver), f"spans of {folder.name}"
             )
         else:
-            assert program.wait(60) == 0
-    finally:
-        _end(program)
-        print(log.read_text(encoding="utf-8", errors="replace"))
+            assert program.wait(PATIENCE_S) == 0
     assert expected_operations(readme) <= _operations(otlp_receiver)
 
 
@@ -104,30 +82,11 @@ def _operations(receiver: OtlpReceiver) -> set[str]:
     return {span.attributes["db.operation.name"] for span in receiver.spans(scope="redispan")}
 
 
-def _use(command: str, folder: Path, environment: dict[str, str]) -> None:
+def _use(command: str, shell: Launcher, program: "subprocess.Popen[bytes]") -> None:
     url = re.search(r"^curl (\S+)", command)
-    if url is None:
-        subprocess.run(["/bin/sh", "-c", command], cwd=folder, env=environment, check=True, timeout=60)
+    if url is not None:
+        # Not every machine has curl, and a server needs a moment to start.
+        wait_until_served(url[1].replace("${PORT:-8000}", shell.variables["PORT"]), program)
         return
-    # Not every machine has curl, and a server needs a moment to start.
-    address = url[1].replace("${PORT:-8000}", environment["PORT"])
-    deadline = time.monotonic() + STARTS_WITHIN_S
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                assert answer.status == 200
-                return
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-
-
-def _end(program: "subprocess.Popen[bytes]") -> None:
-    if program.poll() is None:
-        program.send_signal(signal.SIGTERM)
-        try:
-            program.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(program.pid, signal.SIGKILL)
-            program.wait()
+    words = ["/bin/sh", "-c", command]
+    subprocess.run(words, cwd=shell.folder, env=shell.environment(), check=True, timeout=PATIENCE_S)
