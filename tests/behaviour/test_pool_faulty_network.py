@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import itertools
 import os
 import random
 import threading
-import time
 from collections import Counter
 from typing import Any
 
@@ -15,24 +15,31 @@ import pytest
 import redis
 import redis.asyncio
 
+from behaviour.every_client import close, settle
 from redispan import RedispanInstrumentor
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
+from waiting import wait_until
 
-OPERATIONS = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "1600"))
+OPERATIONS = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "800"))
 SEED = int(os.environ.get("REDISPAN_FAULTY_SEED", "7"))
 WORKERS = 8
+CHANGE_EVERY = 10
+"""After so many operations the weather changes: as often on a slow machine as on a quick one."""
 
 pytestmark = pytest.mark.redis
 
 
 class Weather:
-    """Changes what the network does, at random but repeatably, until stopped."""
+    """Changes what the network does, at random but repeatably, as operations end, and while none does."""
 
     def __init__(self, proxy: FaultProxy, seed: int) -> None:
         self._proxy = proxy
         self._random = random.Random(seed)
-        self._stop = threading.Event()
+        self._ended = itertools.count(1)
+        self._due = threading.Semaphore(0)
+        self._is_over = False
+        # A thread of its own: a change may come in any moment of the others' work.
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Weather:
@@ -40,13 +47,23 @@ class Weather:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._is_over = True
+        self._due.release()
         self._thread.join()
         for connection in self._proxy.open_connections:
             connection.reset()
 
+    def operation_ended(self) -> None:
+        """One more."""
+        if next(self._ended) % CHANGE_EVERY == 0:
+            self._due.release()
+
     def _run(self) -> None:
-        while not self._stop.wait(0.03):
+        while True:
+            # Who waits for a long time (EXEC may) for what was lost is freed by a change, too.
+            self._due.acquire(timeout=0.1)
+            if self._is_over:
+                return
             connections = self._proxy.open_connections
             if not connections:
                 continue
@@ -105,11 +122,7 @@ def _plan(seed: int, count: int) -> list[str]:
     return random.Random(seed).choices(kinds, k=count)
 
 
-async def _settle(value: Any) -> Any:
-    return await value if hasattr(value, "__await__") else value
-
-
-async def _work(client: Any, ledger: Ledger, plan: list[str]) -> None:
+async def _work(client: Any, ledger: Ledger, plan: list[str], weather: Weather) -> None:
     for number, kind in enumerate(plan):
         try:
             await _do(client, ledger, kind, number)
@@ -117,26 +130,27 @@ async def _work(client: Any, ledger: Ledger, plan: list[str]) -> None:
         except (redis.ConnectionError, redis.TimeoutError, asyncio.TimeoutError) as failure:
             ledger.told[f"{type(failure).__module__}.{type(failure).__name__}"] += 1
         ledger.done += 1
+        weather.operation_ended()
 
 
 async def _do(client: Any, ledger: Ledger, kind: str, number: int) -> None:
     tag = f"{ledger.worker}-{number}"
     if kind == "echo":
-        ledger.check(f"ECHO {tag}", await _settle(client.echo(tag)), tag.encode())
+        ledger.check(f"ECHO {tag}", await settle(client.echo(tag)), tag.encode())
     elif kind == "add":
         amount = ledger.added[tag] = (ledger.worker + 1) * 1_000_000 + number
-        ledger.check(f"HINCRBY {tag}", await _settle(client.hincrby(ledger.notebook, tag, amount)), amount)
+        ledger.check(f"HINCRBY {tag}", await settle(client.hincrby(ledger.notebook, tag, amount)), amount)
         ledger.answered.add(tag)
     elif kind == "keep":
         kept, ledger.kept = f"kept:{tag}", None
-        ledger.check(f"SET {tag}", await _settle(client.set(kept, tag)), True)
+        ledger.check(f"SET {tag}", await settle(client.set(kept, tag)), True)
         ledger.kept = kept
     elif kind == "recall":
         kept = ledger.kept or f"never kept:{tag}"
         right = ledger.kept.partition(":")[2].encode() if ledger.kept else None
-        ledger.check(f"GET {kept}", await _settle(client.get(kept)), right)
+        ledger.check(f"GET {kept}", await settle(client.get(kept)), right)
     elif kind == "blpop":
-        ledger.check(f"BLPOP {tag}", await _settle(client.blpop([f"nothing:{tag}"], 0.01)), None)
+        ledger.check(f"BLPOP {tag}", await settle(client.blpop([f"nothing:{tag}"], 0.01)), None)
     elif kind == "hurry":
         answer = client.echo(tag)
         if hasattr(answer, "__await__"):
@@ -147,7 +161,13 @@ async def _do(client: Any, ledger: Ledger, kind: str, number: int) -> None:
         pipeline = client.pipeline(transaction=kind == "multi")
         pipeline.echo(tag)
         pipeline.echo(tag + "b")
-        ledger.check(kind, await _settle(pipeline.execute()), [tag.encode(), tag.encode() + b"b"])
+        ledger.check(kind, await settle(pipeline.execute()), [tag.encode(), tag.encode() + b"b"])
+
+
+def _clients_of(server: RedisServer) -> set[str]:
+    """Who is connected to the server, by their numbers, but for who asks."""
+    asking, answer = server.call_all(("CLIENT", "ID"), ("CLIENT", "LIST"))
+    return {line.split()[0] for line in answer.splitlines()} - {f"id={asking}"}
 
 
 @pytest.mark.slow
@@ -178,11 +198,12 @@ def test_no_reply_is_stale_lost_or_doubled(
             return module.Redis(host=fault_proxy.host, port=fault_proxy.port)
         return module.Redis.from_url(fault_proxy.url)
 
-    with Weather(fault_proxy, SEED):
+    clients = _clients_of(redis_server)
+    with Weather(fault_proxy, SEED) as weather:
         if mode == "sync":
             client = make()
             threads = [
-                threading.Thread(target=lambda one=one, plan=plan: asyncio.run(_work(client, one, plan)))
+                threading.Thread(target=lambda one=one, plan=plan: asyncio.run(_work(client, one, plan, weather)))
                 for one, plan in zip(ledgers, plans, strict=True)
             ]
             for thread in threads:
@@ -194,12 +215,13 @@ def test_no_reply_is_stale_lost_or_doubled(
 
             async def run() -> None:
                 client = make()
-                await asyncio.gather(*(_work(client, one, plan) for one, plan in zip(ledgers, plans, strict=True)))
-                await (client.aclose() if hasattr(client, "aclose") else client.close())
+                works = (_work(client, one, plan, weather) for one, plan in zip(ledgers, plans, strict=True))
+                await asyncio.gather(*works)
+                await close(client)
 
             asyncio.run(run())
 
-    time.sleep(0.5)  # requests that were under way arrive, or never do
+    wait_until(lambda: _clients_of(redis_server) <= clients, "requests under way to arrive, or to be lost")
     for ledger in ledgers:
         found = redis_server.call("HGETALL", ledger.notebook)
         ledger.check_server({found[at]: int(found[at + 1]) for at in range(0, len(found), 2)})
