@@ -14,6 +14,7 @@ from behaviour.every_client import close
 from behaviour.tuned_clients import cancel, figures
 from redispan._client import pool_seam
 from servers.redis_server import RedisServer
+from waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.redis,
@@ -46,7 +47,7 @@ async def test_a_task_cancelled_in_any_step_of_a_command_ends(steps: int, what: 
     task = asyncio.create_task(poll_for_ever())
     for _ in range(steps):
         await asyncio.sleep(0)
-    await cancel(task, 1)
+    await cancel(task, PATIENCE_S / 2)
     assert figures(client.connection_pool)["used"] == 0
     assert [await client.echo(f"n{number}") for number in range(3)] == [b"n0", b"n1", b"n2"]
     await close(client)

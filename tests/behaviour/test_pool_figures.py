@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from redispan import pools_in_effect
 from redispan._client import pool_seam
 from redispan._core.pools import POOLS, PoolEvent
 from servers.redis_server import RedisServer
+from waiting import PATIENCE_S, wait_until_async
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
@@ -130,7 +130,7 @@ def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
 async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server: RedisServer) -> None:
     """A BlockingConnectionPool waits as it always did: its waits are counted, and one in vain is told."""
     module = redis if mode == "sync" else redis.asyncio
-    pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.4)
+    pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.05)
     heard: list[PoolEvent] = []
     POOLS.listen(heard.append)
     held = await take_connection(pool)
@@ -139,22 +139,15 @@ async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server
     found = figures(pool)
     assert (found["waits"], found["timeouts"], found["exhausted"]) == (1, 1, 1)
     assert [event.kind for event in heard] == ["exhausted"]
-    assert heard[0].waited_s > 0.3
-    if mode == "sync":
-        threading.Timer(0.1, pool.release, (held,)).start()
-    else:
-        giving_back = asyncio.get_running_loop().create_task(_release_later(pool, held))
-    again = await take_connection(pool)
-    if mode == "async":
-        await giving_back
+    assert found["wait_s"] == heard[0].waited_s >= 0.04
+    pool.timeout = PATIENCE_S
+    waiting = asyncio.ensure_future(asyncio.to_thread(acquire, pool) if mode == "sync" else acquire(pool))
+    await wait_until_async(lambda: figures(pool)["pending"] == 1, "the caller who waits")
+    await settle(pool.release(held))
+    again = await waiting
     found = figures(pool)
-    assert (found["waits"], found["timeouts"], found["exhausted"]) == (2, 1, 2)
-    assert found["wait_s"] > 0.4
+    assert (found["waits"], found["timeouts"], found["exhausted"], found["pending"]) == (2, 1, 2, 0)
+    assert found["wait_s"] > heard[0].waited_s
     await settle(pool.release(again))
     await settle(pool.disconnect())
     POOLS.forget(heard.append)
-
-
-async def _release_later(pool: Any, connection: Any) -> None:
-    await asyncio.sleep(0.1)
-    await pool.release(connection)

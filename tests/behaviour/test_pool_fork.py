@@ -20,11 +20,11 @@ from redispan._core.pools import PoolEvent
 from redispan._telemetry.pool_metrics import PoolTelemetry
 from servers.dead_ends import dead_port
 from servers.redis_server import RedisServer
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
-TUNING: dict[str, Any] = {}
+TUNING = {"pool_connect_retry_s": 0.3}
 
 
 def test_a_fork_starts_afresh(redis_server: RedisServer) -> None:
@@ -67,7 +67,7 @@ def in_child(work: Callable[[], object]) -> int:
         return bool(pid)
 
     try:
-        wait_until(has_ended, "the child", 20)
+        wait_until(has_ended, "the child")
     except BaseException:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -83,11 +83,11 @@ def held_elsewhere(lock: Any) -> Iterator[None]:
     def hold() -> None:
         with lock:
             is_held.set()
-            over.wait(60)
+            over.wait(2 * PATIENCE_S)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    is_held.wait(20)
+    is_held.wait(PATIENCE_S)
     try:
         yield
     finally:
