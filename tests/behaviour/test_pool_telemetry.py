@@ -20,11 +20,19 @@ from servers.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 
+OWN_DATABASE = 7
+
 
 def name_of(pool: Any) -> str:
     """The name of a pool: that of its place, unless an earlier test's pool of that place still lives."""
     name: str = pool.redispan_state.name
     return name
+
+
+def names_of(cluster: ClusterServer) -> set[str]:
+    """The names of all pools of a cluster that are told of."""
+    places = tuple(f"{node.host}:{node.port}/0" for node in cluster.masters)
+    return {found["name"] for found in pools_in_effect() if found["name"].startswith(places)}
 
 
 def points(telemetry: TelemetryInMemory, name: str, pool: str) -> dict[tuple[Any, ...], Any]:
@@ -82,13 +90,16 @@ def test_wait_and_use_time_are_a_setting(instrument: Callable[..., TelemetryInMe
 def test_pool_off_says_nothing(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
     """pool=off: no values filled in, no pool metrics."""
     telemetry = instrument(pool="off")
-    client = redis.Redis(host=redis_server.host, port=redis_server.port)
+    # A database of its own: what other tests left is not this pool's.
+    client = redis.Redis(host=redis_server.host, port=redis_server.port, db=OWN_DATABASE)
     client.ping()
     assert (
         "health_check_interval" not in client.connection_pool.connection_kwargs
         or not (client.connection_pool.connection_kwargs["health_check_interval"])
     )
-    assert telemetry.metric("db.client.connection.count") == []
+    place = f"{redis_server.host}:{redis_server.port}/{OWN_DATABASE}"
+    assert points(telemetry, "db.client.connection.count", place) == {}
+    assert place not in {found["name"] for found in pools_in_effect()}
 
 
 def test_pools_are_held_weakly(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
@@ -108,15 +119,12 @@ async def test_nodes_of_an_async_cluster_are_pools(
 ):
     """Every node that was used is a pool of its own, and more tasks than connections are served."""
     telemetry = instrument(pool_max_connections=5)
+    before = names_of(cluster_server)
     client = redis.asyncio.RedisCluster(host=cluster_server.host, port=cluster_server.port)
     await asyncio.gather(*(client.incr("n") for _ in range(300)))
     assert await client.get("n") == b"300"
     owner = cluster_server.owner_of("n")
-    (name,) = {
-        found["name"]
-        for found in pools_in_effect()
-        if found["uses"] and found["name"].startswith(f"{owner.host}:{owner.port}/0")
-    }
+    (name,) = (name for name in names_of(cluster_server) - before if name.startswith(f"{owner.host}:{owner.port}/0"))
     counts = points(telemetry, "db.client.connection.count", name)
     assert 1 <= counts["idle",] <= 6
     assert counts["used",] == 0
@@ -130,18 +138,13 @@ def test_nodes_of_a_cluster_are_one_pool_each(
 ) -> None:
     """The pool that only the topology was read with, before the nodes were known, is none; closed, all are gone."""
     instrument()
-    ports = {str(node.port) for node in cluster_server.masters}
-
-    def known() -> set[str]:
-        return {found["name"] for found in pools_in_effect() if found["name"].split(":")[1].split("/")[0] in ports}
-
-    before = known()
+    before = names_of(cluster_server)
     client = redis.RedisCluster(host=cluster_server.host, port=cluster_server.port)
     for number in range(50):
         client.set(f"k{number}", number)
-    assert len(known() - before) == 3
+    assert len(names_of(cluster_server) - before) == 3
     client.close()
-    assert known() == before
+    assert names_of(cluster_server) <= before
 
 
 async def test_cancelled_operations_leave_the_count_exact(
