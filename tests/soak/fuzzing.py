@@ -1,0 +1,41 @@
+"""Random calls with and without redispan: the same answers, errors and data, and no argument in any telemetry."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from itertools import product
+
+from servers.redis_server import start_redis
+from soak.rows import Row, Verdict, ask
+
+SHARE_UNDECIDED = 0.01
+"""So many batches may come out differently without redispan too: at the turn of a second, say."""
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """One row for each mode and protocol; together 50,000 calls."""
+    calls = 500 if quick else 12_500
+    for seed, (mode, protocol) in enumerate(product(("sync", "async"), (2, 3)), 1):
+        run = functools.partial(_run, mode, protocol, calls, seed)
+        yield Row("fuzzing", f"{mode}, RESP{protocol}", f"{calls:,} calls", run)
+
+
+def _run(mode: str, protocol: int, calls: int, seed: int) -> Verdict:
+    server = start_redis()
+    try:
+        told = ask("fuzzed_program.py", mode, protocol, calls, seed, server.port)
+    finally:
+        server.stop()
+    said = [
+        f"{told['answered']:,} answered, {told['failed']:,} failed with {told['errors']} kinds of exception",
+        f"{len(told['different'])} different, {len(told['leaked'])} told an argument",
+        f"{told['spans']:,} spans looked through",
+    ]
+    if told["undecided"]:
+        said.append(f"{told['undecided']} of {told['batches']:,} batches differ without redispan too")
+    said += [f"seed {seed}: {example}" for example in (*told["different"][:3], *told["leaked"][:3])]
+    # A run in which hardly a call was answered, or none failed, would compare nothing.
+    fair = min(told["answered"], told["failed"]) > calls / 20 and told["spans"] > calls / 2
+    right = not told["different"] and not told["leaked"] and told["undecided"] <= SHARE_UNDECIDED * told["batches"]
+    return Verdict(fair and right, "; ".join(said))

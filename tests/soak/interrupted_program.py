@@ -1,0 +1,293 @@
+"""Interrupts one call at every opcode, once with each, and says in JSON what each interruption did.
+
+Usage: python tests/soak/interrupted_program.py SCENARIO sync|async CtrlC|handler plain|redispan STEP URL
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import faulthandler
+import gc
+import importlib.metadata
+import json
+import logging
+import os
+import selectors
+import signal
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import redis
+import redis.asyncio
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from behaviour.every_client import close, settle
+from redispan import RedispanInstrumentor
+from redispan._core.observing import current
+from redispan._insight.cache_sampling import FIRST
+from redispan.testing import TelemetryInMemory
+
+BEYOND = 60
+"""So many calls in a row that end before the interruption comes: their last opcode was reached."""
+LATER_S = float(os.environ.get("SOAK_LATER_S", "5"))
+HANG_S = int(os.environ.get("SOAK_HANG_S", "3600"))
+LEFT_ALONE = (
+    str(Path(__file__).resolve().parents[1]),
+    # What is raised in the loop itself never was in the call.
+    str(Path(asyncio.__file__).parent),
+    selectors.__file__,
+    # redis-py reads its own version from its package's description at each first call: 25,000 opcodes of text.
+    str(Path(email.__file__).parent),
+    str(Path(importlib.metadata.__file__).parent),
+)
+
+
+class TimeIsUpError(Exception):
+    """What a signal handler raises, as Celery's and RQ's do to end a task."""
+
+
+async def get(client: Any) -> None:
+    """One GET."""
+    await settle(client.get("a"))
+
+
+async def pipeline(client: Any) -> None:
+    """Two commands and a transaction around them."""
+    async with _ended(client.pipeline()) as batch:
+        batch.get("a")
+        batch.set("b", "B")
+        await settle(batch.execute())
+
+
+async def pubsub(client: Any) -> None:
+    """A subscription, its confirmation, and its end."""
+    async with _ended(client.pubsub()) as subscription:
+        await settle(subscription.subscribe("news"))
+        await settle(subscription.get_message(timeout=1))
+
+
+async def script(client: Any) -> None:
+    """A script that the server has forgotten: it is asked, loaded and asked again."""
+    await settle(client.lua(keys=["a"], args=["x"]))
+
+
+@contextlib.asynccontextmanager
+async def _ended(thing: Any) -> Any:
+    # As `with` does it, for sync and asyncio: a batch or subscription goes back whatever happens.
+    try:
+        yield thing
+    finally:
+        reset = getattr(thing, "aclose", None) or thing.reset
+        await settle(reset())
+
+
+SCENARIOS = {"GET": get, "first call": get, "pipeline": pipeline, "pubsub": pubsub, "script": script}
+
+
+class _HungError(BaseException):
+    """A call did not come back: plain redis-py waits for ever for a reply that it lost."""
+
+
+def _hung(*_: object) -> None:
+    raise _HungError
+
+
+class Spans(SpanProcessor):
+    """Counts the spans that began and did not end."""
+
+    open = 0
+
+    def on_start(self, span: Span, parent_context: Any = None) -> None:
+        self.open += 1
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.open -= 1
+
+
+class Interruption:
+    """Raises ``theirs`` at one opcode of what runs inside ``watching``."""
+
+    def __init__(self, theirs: BaseException) -> None:
+        self.theirs = theirs
+        self.at = self.seen = 0
+        self.where = ""
+        signal.signal(signal.SIGUSR1, self._handle)
+        signal.signal(signal.SIGALRM, _hung)
+
+    def reset(self, at: int) -> None:
+        self.at, self.seen, self.where = at, 0, ""
+
+    def _handle(self, *_: object) -> None:
+        raise self.theirs
+
+    def trace(self, frame: FrameType, event: str, _: object) -> Any:
+        name = frame.f_code.co_filename
+        if name.startswith(LEFT_ALONE):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            self.seen += 1
+            if self.seen == self.at:
+                sys.settrace(None)
+                self.where = _place(frame)
+                if isinstance(self.theirs, KeyboardInterrupt):
+                    raise self.theirs
+                signal.raise_signal(signal.SIGUSR1)
+        return self.trace
+
+
+def _place(frame: FrameType) -> str:
+    name = frame.f_code.co_filename.split("site-packages/")[-1].split("/src/")[-1]
+    return f"{name}:{frame.f_lineno} {frame.f_code.co_name} {frame.f_lasti}"
+
+
+class Program:
+    """A program in which one call is interrupted, and which goes on afterwards."""
+
+    def __init__(self, scenario: str, mode: str, kind: str, url: str) -> None:
+        self.scenario, self.mode, self.url = scenario, mode, url
+        self.loop = asyncio.new_event_loop()
+        self.interruption = Interruption(KeyboardInterrupt() if kind == "CtrlC" else TimeIsUpError())
+        self.found: dict[str, Counter[str]] = {}
+        self.spans = Spans()
+
+    def client(self) -> Any:
+        """A client with the connection that a call needs, or before its first call."""
+        module = redis.asyncio if self.mode == "async" else redis
+        client = module.Redis.from_url(self.url, decode_responses=True, max_connections=5)
+        client.lua = client.register_script("return redis.call('GET', KEYS[1])")
+        if self.scenario != "first call":
+            self.run(lambda: client.get("a"))
+        if self.scenario == "script":
+            self.run(client.script_flush)
+        return client
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        """Call to the end, in the manner of ``asyncio.run``: what an interrupted task left over is cancelled."""
+
+        async def task() -> Any:
+            return await settle(call())
+
+        running = self.loop.create_task(task())
+        try:
+            return self.loop.run_until_complete(running)
+        except BaseException:
+            if not running.done():
+                running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    self.loop.run_until_complete(running)
+            raise
+
+    def interrupted_at(self, at: int) -> BaseException | None:
+        """Make the call and interrupt it at that opcode; returns what the program gets to see."""
+        client = self.client()
+        before = self.spans.open
+        self.interruption.reset(at)
+        came: BaseException | None = None
+        body = SCENARIOS[self.scenario]
+        signal.setitimer(signal.ITIMER_REAL, LATER_S)
+        try:
+            sys.settrace(self.interruption.trace)
+            try:
+                self.run(lambda: body(client))
+            finally:
+                sys.settrace(None)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except BaseException as error:
+            came = error
+        if self.interruption.where:
+            self._judge(came, client.connection_pool, self.spans.open - before)
+            self._go_on(client)
+        elif came is not None:
+            raise came
+        self.run(client.connection_pool.disconnect)
+        self.run(lambda: close(client))
+        return came
+
+    def _judge(self, came: BaseException | None, pool: Any, spans: int) -> None:
+        theirs, theirs.__context__ = self.interruption.theirs, None
+        theirs.__traceback__ = theirs.__cause__ = None
+        if isinstance(came, _HungError):
+            self._note("hung")
+        elif came is None:
+            self._note("swallowed")
+        elif came is not theirs:
+            self._note("another exception")
+        known = len(pool._in_use_connections) + len(pool._available_connections)
+        if pool._in_use_connections or getattr(pool, "_created_connections", known) != known:
+            self._note("connection lost")
+        # What is interrupted in OpenTelemetry's own code is OpenTelemetry's.
+        if not self.interruption.where.startswith("opentelemetry/"):
+            if spans:
+                self._note("span never ended")
+            if current.get() is not None or trace.get_current_span().get_span_context().is_valid:
+                self._note("context left")
+        current.set(None)
+
+    def _go_on(self, client: Any) -> None:
+        pool = client.connection_pool
+        locks = (getattr(pool, "_lock", None), getattr(getattr(pool, "_event_dispatcher", None), "_async_lock", None))
+        if any(isinstance(lock, asyncio.Lock) and lock.locked() for lock in locks):
+            self._note("hung later")  # plain redis-py leaves one locked at some points; to wait for it only takes time
+            return
+        signal.setitimer(signal.ITIMER_REAL, LATER_S)
+        try:
+            if (self.run(lambda: client.get("b")), self.run(lambda: client.get("a"))) != ("B", "A"):
+                self._note("wrong later")
+        except _HungError:
+            self._note("hung later")
+        except Exception:
+            self._note("failed later")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _note(self, fault: str) -> None:
+        self.found.setdefault(fault, Counter())[self.interruption.where] += 1
+
+
+def main(scenario: str, mode: str, kind: str, state: str, step: str, url: str) -> None:
+    """Interrupt at every opcode, or at each ``step``-th."""
+    logging.disable(logging.CRITICAL)
+    faulthandler.dump_traceback_later(HANG_S, repeat=False, exit=True)
+    del redis.client.PubSub.__del__  # it hangs where an interruption left the subscription's lock taken
+    warnings.simplefilter("ignore")  # coroutines that an interruption kept from being awaited
+    sys.unraisablehook = lambda _: None  # an interruption in a destructor: Python says so and goes on
+    telemetry = TelemetryInMemory()
+    program = Program(scenario, mode, kind, url)
+    telemetry.tracer_provider.add_span_processor(program.spans)
+    if state == "redispan":
+        RedispanInstrumentor().instrument(**telemetry.providers, host_sharing=False, server_probe=False)
+    server = redis.Redis.from_url(url)
+    server.mset({"a": "A", "b": "B"})
+    for _ in range(FIRST + 500):
+        server.get("a")  # insight looks at the first operations one by one: what follows is the steady state
+    gc.freeze()
+    gc.disable()  # a collection at a moment of its own would make two runs differ
+    for _ in range(30):
+        program.interrupted_at(0)
+    at = 1
+    points = beyond_the_end = 0
+    while beyond_the_end < BEYOND:  # not all calls are equally long
+        program.interrupted_at(at)
+        at += int(step)
+        reached = bool(program.interruption.where)
+        points += reached
+        beyond_the_end = 0 if reached else beyond_the_end + 1
+        if points % 50 == 0:
+            gc.collect()
+            telemetry.clear()
+    print(json.dumps({"points": points, "found": program.found}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

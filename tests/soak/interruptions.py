@@ -1,0 +1,59 @@
+"""An interruption at every opcode of a call: the program gets it, and nothing is lost that plain redis-py keeps."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from servers.redis_server import start_redis
+from soak.rows import Row, Verdict, ask, counted
+
+SCENARIOS = ("GET", "first call", "pipeline", "pubsub", "script")
+KNOWN = Path(__file__).with_name("known_interruptions.json")
+"""How many points of each row show which fault today. A fault that is mended lowers its number; none may rise."""
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """One row for each call, sync or asyncio, and kind of interruption."""
+    for scenario, mode, kind in product(SCENARIOS, ("sync", "async"), ("CtrlC", "handler")):
+        run = functools.partial(_run, scenario, mode, kind, 29 if quick else 1)
+        yield Row("interruptions", f"{scenario}, {mode}, {kind}", f"every {'29th ' * quick}opcode", run)
+
+
+def _run(scenario: str, mode: str, kind: str, step: int) -> Verdict:
+    server = start_redis()
+    try:
+        plain, ours = (
+            ask("interrupted_program.py", scenario, mode, kind, state, step, server.url)
+            for state in ("plain", "redispan")
+        )
+    finally:
+        server.stop()
+    found = beyond(plain, ours)
+    known = json.loads(KNOWN.read_text(encoding="utf-8")).get(f"{scenario}, {mode}, {kind}", {})
+    worse = {fault: count for fault, count in found.items() if count > known.get(fault, 0)}
+    # Hardly a point was reached: the run says nothing.
+    reached = min(ours["points"], plain["points"]) * step > 500
+    said = [f"{ours['points']:,} points (plain {plain['points']:,})", f"known faults: {counted(found) or 'none'}"]
+    if worse:
+        said.append(f"MORE THAN KNOWN: {counted(worse)}; at {', '.join(_places(plain, ours, worse))}")
+    return Verdict(reached and not worse, "; ".join(said))
+
+
+def beyond(plain: dict[str, Any], ours: dict[str, Any]) -> dict[str, int]:
+    """How many points show each fault with redispan where plain redis-py, interrupted at that same point, does not."""
+    counts = {
+        fault: sum(count for place, count in places.items() if place not in plain["found"].get(fault, {}))
+        for fault, places in ours["found"].items()
+    }
+    return {fault: count for fault, count in counts.items() if count}
+
+
+def _places(plain: dict[str, Any], ours: dict[str, Any], faults: dict[str, int]) -> list[str]:
+    """Where, for somebody who looks for the cause: files, lines and functions."""
+    new = {place for fault in faults for place in set(ours["found"][fault]) - set(plain["found"].get(fault, {}))}
+    return sorted({place.rpartition(" ")[0] for place in new})[:20]
