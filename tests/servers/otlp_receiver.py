@@ -1,10 +1,15 @@
-"""An OTLP receiver, HTTP with protobuf and gRPC, that keeps what it gets: tests read what really left a program."""
+"""An OTLP receiver, HTTP with protobuf and gRPC, that keeps what it gets: tests read what really left a program.
+
+It is the one backend of all tests, behind programs and behind Collectors.
+"""
 
 import gzip
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,30 +26,45 @@ from servers.otlp_records import (
     points_of,
     span_of,
 )
+from waiting import PATIENCE_S
 
 _SIGNALS = {
-    "/v1/traces": (trace_service_pb2.ExportTraceServiceRequest, trace_service_pb2.ExportTraceServiceResponse),
-    "/v1/metrics": (metrics_service_pb2.ExportMetricsServiceRequest, metrics_service_pb2.ExportMetricsServiceResponse),
-    "/v1/logs": (logs_service_pb2.ExportLogsServiceRequest, logs_service_pb2.ExportLogsServiceResponse),
+    "traces": (trace_service_pb2.ExportTraceServiceRequest, trace_service_pb2.ExportTraceServiceResponse),
+    "metrics": (metrics_service_pb2.ExportMetricsServiceRequest, metrics_service_pb2.ExportMetricsServiceResponse),
+    "logs": (logs_service_pb2.ExportLogsServiceRequest, logs_service_pb2.ExportLogsServiceResponse),
 }
 _GRPC_PATHS = {
-    "/opentelemetry.proto.collector.trace.v1.TraceService/Export": "/v1/traces",
-    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": "/v1/metrics",
-    "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "/v1/logs",
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export": "traces",
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": "metrics",
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "logs",
 }
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came: where to, with which headers (small letters), the message and its bytes."""
+
+    path: str
+    headers: dict[str, str]
+    message: Any
+    body: bytes
 
 
 class OtlpReceiver:
-    """The receiver; a context manager. Set ``answer_status`` to make it fail, ``answer_delay_s`` to make it slow."""
+    """The receiver; a context manager. Set ``answer_status`` to make it fail, ``answer_delay_s`` to make it slow.
+
+    ``refused`` counts the requests that it was told to fail; nothing of them is kept.
+    """
 
     def __init__(self) -> None:
         """Describe the receiver; ``start`` or ``with`` opens its ports."""
         self.host = "127.0.0.1"
         self.answer_status = 200
         self.answer_delay_s = 0.0
+        self.refused = 0
         self._changed = threading.Condition()
-        self._requests: dict[str, list[Any]] = {path: [] for path in _SIGNALS}
-        self._raw: list[bytes] = []
+        self._requests: dict[str, list[Request]] = {signal: [] for signal in _SIGNALS}
+        self._span_names: Counter[str] = Counter()
         self._http: ThreadingHTTPServer | None = None
         self._grpc: Any = None
         self._grpc_port = 0
@@ -99,20 +119,29 @@ class OtlpReceiver:
     def clear(self) -> None:
         """Forget everything received."""
         with self._changed:
-            self._raw.clear()
+            self._span_names.clear()
             for requests in self._requests.values():
                 requests.clear()
 
     def raw_bytes(self) -> bytes:
         """Everything received, unpacked and as it was on the wire: to search for what must not be there."""
+        return b"\0".join(request.body for request in self.requests())
+
+    def requests(self) -> list[Request]:
+        """List all requests that were taken, by signal."""
         with self._changed:
-            return b"\0".join(self._raw)
+            return [request for requests in self._requests.values() for request in requests]
+
+    def span_names(self) -> Counter[str]:
+        """Count the spans by name: cheaper than ``spans`` where thousands come."""
+        with self._changed:
+            return self._span_names.copy()
 
     def spans(self, name: str | None = None, *, scope: str | None = None) -> list[ReceivedSpan]:
         """List spans in order of their start."""
         found = [
             span_of(span, scoped, resourced)
-            for request in self._snapshot("/v1/traces")
+            for request in self._snapshot("traces")
             for resourced in request.resource_spans
             for scoped in resourced.scope_spans
             for span in scoped.spans
@@ -124,7 +153,7 @@ class OtlpReceiver:
         """List data points: the latest of each series, or every one received."""
         found = [
             point
-            for request in self._snapshot("/v1/metrics")
+            for request in self._snapshot("metrics")
             for resourced in request.resource_metrics
             for scoped in resourced.scope_metrics
             for one in scoped.metrics
@@ -143,7 +172,7 @@ class OtlpReceiver:
         """List log records, or the events of one name."""
         found = [
             log_of(record, scoped, resourced)
-            for request in self._snapshot("/v1/logs")
+            for request in self._snapshot("logs")
             for resourced in request.resource_logs
             for scoped in resourced.scope_logs
             for record in scoped.log_records
@@ -151,7 +180,7 @@ class OtlpReceiver:
         return [record for record in found if event_name in (None, record.event_name)]
 
     def wait_for(
-        self, condition: Callable[["OtlpReceiver"], Any], what: str = "telemetry", timeout_s: float = 30
+        self, condition: Callable[["OtlpReceiver"], Any], what: str = "telemetry", timeout_s: float = PATIENCE_S
     ) -> Any:
         """Wait until ``condition(receiver)`` is truthy, and return what it returned."""
         deadline = time.monotonic() + timeout_s
@@ -164,21 +193,26 @@ class OtlpReceiver:
                     raise AssertionError(message)
             return result
 
-    def take(self, path: str, body: bytes) -> int:
+    def take(self, signal: str, body: bytes, path: str = "", headers: Mapping[str, str] | None = None) -> int:
         """Keep one request and say which HTTP status answers it."""
         if self.answer_delay_s:
             time.sleep(self.answer_delay_s)
-        if self.answer_status == 200:
-            request = _SIGNALS[path][0].FromString(body)
-            with self._changed:
-                self._requests[path].append(request)
-                self._raw.append(body)
-                self._changed.notify_all()
-        return self.answer_status
-
-    def _snapshot(self, path: str) -> Sequence[Any]:
         with self._changed:
-            return list(self._requests[path])
+            if self.answer_status == 200:
+                message = _SIGNALS[signal][0].FromString(body)
+                small = {name.lower(): value for name, value in (headers or {}).items()}
+                self._requests[signal].append(Request(path, small, message, body))
+                if signal == "traces":
+                    scopes = (scope for resource in message.resource_spans for scope in resource.scope_spans)
+                    self._span_names.update(span.name for scope in scopes for span in scope.spans)
+            else:
+                self.refused += 1
+            self._changed.notify_all()
+            return self.answer_status
+
+    def _snapshot(self, signal: str) -> Sequence[Any]:
+        with self._changed:
+            return [request.message for request in self._requests[signal]]
 
     def _start_grpc(self) -> None:
         import grpc
@@ -187,13 +221,13 @@ class OtlpReceiver:
 
         class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
             def service(self, details: Any) -> Any:
-                path = _GRPC_PATHS.get(details.method)
-                return path and grpc.unary_unary_rpc_method_handler(lambda body, context: answer(path, body, context))
+                signal = _GRPC_PATHS.get(details.method)
+                return signal and grpc.unary_unary_rpc_method_handler(lambda body, ctx: answer(signal, body, ctx))
 
-        def answer(path: str, body: bytes, context: Any) -> bytes:
-            if receiver.take(path, body) != 200:
+        def answer(signal: str, body: bytes, context: Any) -> bytes:
+            if receiver.take(signal, body) != 200:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "told to fail")
-            return _SIGNALS[path][1]().SerializeToString()
+            return _SIGNALS[signal][1]().SerializeToString()
 
         self._grpc = grpc.server(futures.ThreadPoolExecutor(4))
         self._grpc.add_generic_rpc_handlers((Handler(),))
@@ -214,8 +248,10 @@ def _handler_for(receiver: OtlpReceiver) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            status = receiver.take(self.path, body) if self.path in _SIGNALS else 404
-            answer = _SIGNALS[self.path][1]().SerializeToString() if status == 200 else b""
+            # Backends put their own path in front, such as Loki's /otlp/v1/logs.
+            signal = self.path.rpartition("/v1/")[2]
+            status = receiver.take(signal, body, self.path, self.headers) if signal in _SIGNALS else 404
+            answer = _SIGNALS[signal][1]().SerializeToString() if status == 200 else b""
             self.send_response(status)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", str(len(answer)))

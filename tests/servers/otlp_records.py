@@ -5,6 +5,7 @@ from typing import Any
 
 SPAN_KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 STATUS_CODES = ("UNSET", "OK", "ERROR")
+TEMPORALITIES = ("UNSPECIFIED", "DELTA", "CUMULATIVE")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class ReceivedPoint:
     bounds: list[float]
     bucket_counts: list[int]
     exemplar_trace_ids: list[str]
+    temporality: str
+    start_ns: int
     time_ns: int
     scope: str
     resource: dict[str, Any]
@@ -104,6 +107,8 @@ def points_of(metric: Any, scoped: Any, resourced: Any) -> list[ReceivedPoint]:
             bounds=list(getattr(point, "explicit_bounds", ())),
             bucket_counts=list(getattr(point, "bucket_counts", ())),
             exemplar_trace_ids=[exemplar.trace_id.hex() for exemplar in point.exemplars],
+            temporality=TEMPORALITIES[getattr(getattr(metric, kind), "aggregation_temporality", 0)],
+            start_ns=point.start_time_unix_nano,
             time_ns=point.time_unix_nano,
             scope=scoped.scope.name,
             resource=_attributes(resourced.resource.attributes),
