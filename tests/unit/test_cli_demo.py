@@ -1,19 +1,22 @@
 """The demo's parts, and the demo as a user starts it."""
 
+import io
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("rich")
 
-from redispan.cli import demo, demo_program, otlp_relay
+from redispan.cli import arguments, demo, demo_program, otlp_relay
 from redispan.cli.demo import Step
 from redispan.cli.demo_tree import Row, rows_of
-from redispan.cli.otlp_inbox import Span
+from redispan.cli.otlp_inbox import Inbox, Span
+from redispan.embedded_server import EmbeddedServer
 from servers.otlp_receiver import OtlpReceiver
 
 MS = 1_000_000
@@ -109,38 +112,69 @@ def test_the_program_leaves_a_users_server_as_it_was(redis_url: str) -> None:
         assert bystander.client_id() == connection
 
 
+@pytest.fixture(scope="module")
+def played() -> Iterator[tuple[demo.Outcome, Inbox]]:
+    """How the program ended under `opentelemetry-instrument`, and what it sent."""
+    with EmbeddedServer() as server, Inbox() as inbox:
+        yield demo.run_program(server.url, inbox, without_otel()), inbox
+
+
+def without_otel() -> dict[str, str]:
+    """This environment, without its own wishes about telemetry."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+
+
 @pytest.mark.redis
 @pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "width"), [("ascii", 80), ("cp1252", 80), ("utf-8", 60)])
-def test_the_demo_is_readable_on_a_poor_terminal(encoding: str, width: int) -> None:
-    """Without Unicode it ends well and stays in line; on a narrow one each operation keeps its name and duration."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "redispan.cli", "demo"],
-        env=environ | {"COLUMNS": str(width), "PYTHONIOENCODING": encoding, "TERM": "dumb", "PYTHONUTF8": "0"},
-        capture_output=True,
-        encoding=encoding,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert max(map(len, done.stdout.splitlines())) <= width
-    (publish,) = [line for line in done.stdout.splitlines() if "PUBLISH 127" in line]
+def test_the_demo_is_readable_on_a_poor_terminal(
+    played: tuple[demo.Outcome, Inbox], encoding: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Unicode it stays in line; on a narrow one each operation keeps its name and duration."""
+    outcome, sent = played
+    assert outcome.exit_code == 0, outcome.output
+
+    def play_again(url: str, inbox: Inbox, environ: object) -> demo.Outcome:
+        inbox.raw.extend(sent.raw)
+        return outcome
+
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(demo, "run_program", play_again)
+    assert arguments.run(["demo", "--redis-url", "redis://not.used.example"]) == 0
+    terminal.seek(0)
+    lines = terminal.read().splitlines()
+    assert max(map(len, lines)) <= width
+    (publish,) = [line for line in lines if "PUBLISH 127" in line]
     assert " ms " in publish
 
 
 @pytest.mark.redis
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_the_demo_shows_everything_and_passes_it_on(protocol: str, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """`redispan demo` ends by itself, shows each kind of operation, and sends the same spans to the endpoint."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    environ |= otlp_receiver.environment(protocol=protocol) | {"COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
+def test_what_arrived_is_passed_on(
+    played: tuple[demo.Outcome, Inbox], protocol: str, otlp_receiver: OtlpReceiver
+) -> None:
+    """The same spans reach the endpoint that the environment names, over either protocol, and no value with them."""
+    said = demo._send_on(played[1], otlp_receiver.environment(protocol=protocol))
+    assert said == f"sent to OTEL_EXPORTER_OTLP_ENDPOINT over {protocol} too"
+    sent_on = {span.attributes["db.operation.name"] for span in otlp_receiver.spans(scope="redispan")}
+    assert {"HSET", "EVALSHA", "SUBSCRIBE", "HSCAN"} <= sent_on
+    assert b"welcome" not in otlp_receiver.raw_bytes()
+
+
+@pytest.mark.redis
+@pytest.mark.slow
+def test_the_demo_shows_everything_and_passes_it_on(otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
+    """`redispan demo` ends by itself without Unicode too, shows each kind of operation, and sends the spans on."""
+    environ = without_otel() | otlp_receiver.environment(protocol="grpc")
     done = subprocess.run(
         [sys.executable, "-m", "redispan.cli", "demo", "--svg", str(tmp_path / "demo.svg")],
-        env=environ,
+        env=environ | {"COLUMNS": "120", "PYTHONIOENCODING": "ascii", "TERM": "dumb", "PYTHONUTF8": "0"},
         capture_output=True,
-        encoding="utf-8",
+        encoding="ascii",
         timeout=100,
         check=False,
     )
@@ -156,9 +190,7 @@ def test_the_demo_shows_everything_and_passes_it_on(protocol: str, otlp_receiver
     ):
         assert shown in done.stdout
     assert "too" in done.stdout.partition("This telemetry was")[2]
-    sent_on = {span.attributes["db.operation.name"] for span in otlp_receiver.spans(scope="redispan")}
-    assert {"HSET", "EVALSHA", "SUBSCRIBE", "HSCAN"} <= sent_on
-    assert b"welcome" not in otlp_receiver.raw_bytes()
+    assert otlp_receiver.spans(scope="redispan")
     picture = (tmp_path / "demo.svg").read_text(encoding="utf-8")
     assert picture.startswith("<svg")
     assert "url(http" not in picture

@@ -1,6 +1,7 @@
 """The reports in a terminal: from a port, from the processes themselves, and what is said when nobody answers."""
 
 import argparse
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from redispan.cli.report_text import as_text
 from redispan.host_sharing.member import Member
 from redispan.monitoring import serve
 from redispan.monitoring.server import MonitoringServer
+from waiting import PATIENCE_S, wait_until
 
 NAMES = ("performance", "pool", "cache", "health")
 
@@ -91,28 +93,18 @@ def test_the_processes_are_asked_without_a_port(
         member = Member(lambda pid=pid: {**busy_snapshot(), "processes": [{"pid": pid, "started_unix_ns": 1}]},
                         busy_snapshot, snapshots.merge)  # fmt: skip
         member.base, member.service = str(tmp_path), "shop"
-        member._open(_folder(member))
         members.append(member)
-    import threading
-
-    serving = [threading.Thread(target=member._answerer.serve, args=(3.0,)) for member in members]
-    for thread in serving:
-        thread.start()
+        member.start()
+        wait_until((member.folder / f"{member._name}.sock").exists, "the socket of a member")
+    # A busy machine gives two threads no turn within a fifth of a second.
+    monkeypatch.setattr(Member, "gather", functools.partialmethod(Member.gather, PATIENCE_S))
     code, out, _ = said(capsys, "performance", "--service", "shop", "--json")
     for member in members:
-        member._answerer.leave()
-    for thread in serving:
-        thread.join()
+        member.stop()
     found = json.loads(out)
     assert code == 0
     assert found["processes"] == [11, 12]
     assert found["totals"]["operations"] == 100
-
-
-def _folder(member: Member) -> Path:
-    from redispan.host_sharing.private_folder import open_folder
-
-    return open_folder(member.folder)
 
 
 def test_nobody_there_is_said_with_what_to_do(

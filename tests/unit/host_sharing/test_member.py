@@ -12,6 +12,7 @@ from insight_data import totals_only
 from redispan._insight import snapshots
 from redispan.host_sharing.member import Member
 from redispan.host_sharing.private_folder import open_folder
+from waiting import PATIENCE_S, wait_until
 
 
 def counted(operations: int) -> dict[str, Any]:
@@ -56,25 +57,15 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def started(member: Member) -> Member:
     """The member, once it answers."""
     member.start()
-    patient(lambda: bool(list(member.folder.glob(f"{member._name}.sock"))))
+    wait_until((member.folder / f"{member._name}.sock").exists, "the socket of a member")
     return member
 
 
 def heard(member: Member) -> list[dict[str, Any]]:
     """The summaries of the others, whom there is plenty of time to ask."""
-    found = member.gather(2)
+    found = member.gather(PATIENCE_S)
     assert found is not None
     return found[0]
-
-
-def patient(is_so: Callable[[], bool]) -> None:
-    """Wait for another thread."""
-    waiting = threading.Event()
-    for _ in range(200):
-        if is_so():
-            return
-        waiting.wait(0.05)
-    raise AssertionError("not within 10 s")
 
 
 def test_nothing_exists_before_the_start(service: Service) -> None:
@@ -147,7 +138,7 @@ def test_without_a_folder_chores_go_on(service: Service, caplog: pytest.LogCaptu
     seen: list[Any] = []
     member.chores.append(seen.append)
     member.start()
-    patient(lambda: bool(seen))
+    wait_until(lambda: seen, "a chore")
     assert seen[0] is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert member.gather() is None, "it speaks for itself alone"
@@ -175,7 +166,7 @@ def test_a_chore_that_fails_stops_nothing(service: Service) -> None:
 
     member.chores += [broken, lambda _: done.set()]
     started(member)
-    assert done.wait(10)
+    assert done.wait(PATIENCE_S)
 
 
 def test_no_chore_begins_after_the_end(service: Service) -> None:
@@ -187,19 +178,19 @@ def test_no_chore_begins_after_the_end(service: Service) -> None:
 
     def first(_: Any) -> None:
         entered.set()
-        go.wait(10)
+        go.wait(PATIENCE_S)
 
     member.chores += [first, lambda _: begun_late.append(bool(ended))]
     member.start()
     thread = member._thread
     assert thread is not None
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE_S)
     stopper = threading.Thread(target=lambda: (member.stop(), ended.append(True)))
     stopper.start()
     stopper.join(0.3)  # it does not end while the chore is being done; if it does, the next chore begins too late
     go.set()
-    stopper.join(10)
-    thread.join(10)
+    stopper.join(PATIENCE_S)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert True not in begun_late
 
@@ -212,7 +203,7 @@ def test_nothing_begins_anew_while_a_program_ends(service: Service) -> None:
     member.before_exit.append(done.set)
     member._at_exit()
     assert done.is_set()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert not member.folder.exists()
 
@@ -227,20 +218,20 @@ def test_who_ends_while_it_begins_leaves_nothing(service: Service, monkeypatch: 
         opened.append(folder)
         if len(opened) == 2:
             looking.set()
-            go.wait(10)
+            go.wait(PATIENCE_S)
         return open_folder(folder)
 
     monkeypatch.setattr("redispan.host_sharing.member.open_folder", open_slowly)
     member.start()
     thread = member._thread
     assert thread is not None
-    assert looking.wait(10)
+    assert looking.wait(PATIENCE_S)
     ender = threading.Thread(target=member._at_exit)
     ender.start()
     ender.join(0.3)  # it waits; if it did not, the folder would be gone by now
     go.set()
-    ender.join(10)
-    thread.join(10)
+    ender.join(PATIENCE_S)
+    thread.join(PATIENCE_S)
     assert not member.folder.exists()
 
 
@@ -263,5 +254,5 @@ def test_stopped_before_its_thread_ran(service: Service, monkeypatch: pytest.Mon
     ((target, args),) = made
     late = threading.Thread(target=target, args=args, daemon=True)
     late.start()
-    late.join(5)
+    late.join(PATIENCE_S)
     assert not late.is_alive()

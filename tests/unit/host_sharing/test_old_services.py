@@ -10,6 +10,7 @@ import pytest
 
 from redispan.host_sharing import old_services
 from redispan.host_sharing.private_folder import folder_of, users_folder
+from waiting import PATIENCE_S
 
 OLD_S = 2 * old_services.KEPT_S
 
@@ -71,7 +72,7 @@ def test_who_has_the_port_stays(users: Path) -> None:
         age(held / "port-1.lock", OLD_S)
         old_services.sweep(users, folder_of(str(users.parent), "me"))
         assert (held / "port-1.lock").exists()
-        holder.communicate(timeout=10)
+        holder.communicate(timeout=PATIENCE_S)
 
 
 def test_what_was_learned_stays_for_a_month(users: Path) -> None:

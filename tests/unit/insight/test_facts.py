@@ -5,6 +5,7 @@ from typing import Any
 
 from insight_data import entry, snapshot
 from redispan._insight.facts import Facts
+from waiting import PATIENCE_S
 
 
 class Slow(dict[str, Any]):
@@ -17,7 +18,7 @@ class Slow(dict[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if key == "endpoints":
             self.being_read.set()
-            self.go_on.wait(20)
+            self.go_on.wait(PATIENCE_S)
         return super().__getitem__(key)
 
 
@@ -34,11 +35,11 @@ def test_nobody_waits_for_a_report_in_the_making() -> None:
     slow = Slow(snapshot([entry()]))
     making = threading.Thread(target=lambda: Facts(slow).everything, daemon=True)
     making.start()
-    assert slow.being_read.wait(10)
+    assert slow.being_read.wait(PATIENCE_S)
     done = threading.Event()
     asking = threading.Thread(target=lambda: (Facts(snapshot([entry()])).everything, done.set()), daemon=True)
     asking.start()
-    assert done.wait(10)
+    assert done.wait(PATIENCE_S)
     slow.go_on.set()
-    making.join(10)
-    asking.join(10)
+    making.join(PATIENCE_S)
+    asking.join(PATIENCE_S)
