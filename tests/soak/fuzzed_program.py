@@ -62,18 +62,24 @@ SCRIPTS = (
 )
 
 Step = Callable[[Any], Any]
+arities: dict[str, int] = {}
+"""The commands that the server knows, and how many words it wants: enough calls have to succeed."""
 
 
 def command(source: random.Random) -> tuple[str, Callable[[Any], Any]]:
     """A random command or method with random arguments: its name for a report, and how a client or batch makes it."""
-    makes = [argument(source) for _ in range(source.choice((0, 1, 1, 2, 2, 2, 3, 4, 8)))]
+    word: Any = source.choice(sorted(arities) if source.random() < 0.8 else WORDS)
+    count = source.choice((0, 1, 1, 2, 2, 2, 3, 4, 8))
+    if source.random() < 0.6:
+        count = abs(arities.get(word, count + 1)) - 1
+    usual = source.random() < 0.5
+    makes = [argument(source, usual=usual) for _ in range(count)]
     if makes and source.random() < 0.6:
         key = source.choice(KEYS)
         makes[0] = lambda: key
     if source.random() < 0.3:
         name = source.choice(METHODS)
         return name, lambda client: getattr(client, name)(*(make() for make in makes))
-    word: Any = source.choice(WORDS)
     shape = source.random()
     if shape < 0.1:
         word = f"{source.choice(('NOSUCH', 'get ', 'SET '))}{MARK}{source.randrange(1000)}"
@@ -239,6 +245,8 @@ def main(mode: str, protocol: str, calls: str, seed: str, port: str) -> None:
     """Compare batch after batch."""
     faulthandler.dump_traceback_later(HANG_S, exit=True)
     warnings.simplefilter("ignore")  # coroutines of batches that redis-py never awaits, and deprecated methods
+    (known,) = resp.call(("127.0.0.1", int(port)), ("COMMAND",))
+    arities.update({row[0].upper(): row[1] for row in known if row[0].upper() in WORDS})
     comparison = Comparison(mode, int(protocol), int(port))
     for number in range(int(calls) // BATCH):
         comparison.compare(f"{seed}-{number}")

@@ -43,8 +43,13 @@ def witness(kind: type, *value: object) -> Any:
     return type("Witness", (kind,), {name: asked(name) for name in names})(*value)
 
 
-def argument(source: random.Random) -> Callable[[], Any]:
-    """What makes an argument: the same one each time, or one of its own where it is used up or counts."""
+def argument(source: random.Random, *, usual: bool = False) -> Callable[[], Any]:
+    """What makes an argument: the same one each time, or one of its own where it is used up or counts.
+
+    Args:
+        source: Where chance comes from.
+        usual: One that redis-py takes, so that the server gets to see enough calls.
+    """
     text = f"{MARK}{source.randrange(10**6)}"
     number = source.randrange(-(10**4), 10**4)
     # fmt: off
@@ -61,6 +66,9 @@ def argument(source: random.Random) -> Callable[[], Any]:
         lambda: (part for part in (text, text)), lambda: iter([text]),
     )
     # fmt: on
+    if usual:
+        taken = source.choice((text, text.encode(), number, source.randrange(5), 0.5, *KEYS[:3]))
+        return lambda: taken
     kind = source.random()
     if kind < 0.35:
         key: Any = source.choice(KEYS)

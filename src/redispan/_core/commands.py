@@ -202,6 +202,9 @@ def _words(first: object) -> list[str]:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, bytes):
+        # Not `value[...]`, which in a subclass is the program's own code.
+        return bytes.__getitem__(value, slice(_LONGEST_CALL_TEXT)).decode("latin-1")
+    if isinstance(value, (bytearray, memoryview)):
         return bytes(value[:_LONGEST_CALL_TEXT]).decode("latin-1")
     return ""

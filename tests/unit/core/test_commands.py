@@ -29,6 +29,13 @@ class EvilText(str):
     __hash__ = __eq__ = __len__ = __str__ = upper = lower = split = _fail  # type: ignore[assignment]
 
 
+class EvilBytes(bytes):
+    """Bytes that run the program's code when a part of them is taken."""
+
+    def __getitem__(self, _: object) -> bytes:  # type: ignore[override]
+        raise RuntimeError("evil")
+
+
 class Liar:
     """An object that fails when asked for its class."""
 
@@ -125,6 +132,14 @@ def test_text_after_a_known_word_never_enters_the_name(name: str, tail: str, res
 def test_hostile_objects_break_nothing(args: tuple[object, ...]) -> None:
     """An argument that raises when touched gives some name, and no exception."""
     assert identify(args).name in {"GET", "CONFIG", "CONFIG GET", "_OTHER"}
+
+
+@pytest.mark.parametrize(
+    ("args", "name"), [((b"CONFIG", EvilBytes(b"GET")), "CONFIG GET"), ((EvilBytes(b"GET"),), "GET")]
+)
+def test_bytes_of_the_program_are_read_without_its_code(args: tuple[object, ...], name: str) -> None:
+    """A word in a class of the program's own is read as the bytes that it is: none of its methods runs."""
+    assert identify(args).name == name
 
 
 @pytest.mark.parametrize("args", [None, 5, object()])
