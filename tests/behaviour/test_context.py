@@ -176,8 +176,10 @@ async def test_task_started_while_connecting_is_not_housekeeping_for_ever(world:
     tasks = []
     other = world.client()
 
+    connected = asyncio.Event()
+
     async def later() -> None:
-        await asyncio.sleep(0.05)
+        await connected.wait()
         await other.set("from-task", "1")
 
     async def on_connect(connection) -> None:
@@ -189,6 +191,7 @@ async def test_task_started_while_connecting_is_not_housekeeping_for_ever(world:
     )
     world._made.append(client)
     await client.get("k")
+    connected.set()
     await asyncio.gather(*tasks)
     assert [span.name.split()[0] for span in told.spans()] == ["GET", "SET"]
 

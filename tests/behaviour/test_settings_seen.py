@@ -156,17 +156,19 @@ async def test_metrics_and_events_can_be_turned_off(world: World, instrument):
 
 
 @sync_and_async
-async def test_without_insight_nothing_is_judged(world: World, instrument):
-    """What failed while insight was on raises no alert once it is off, whoever asks for a judgement."""
+@pytest.mark.parametrize("insight", [False, True])
+async def test_without_insight_nothing_is_judged(world: World, instrument, insight: bool):
+    """What failed while insight was on raises no alert once it is off, whoever asks for a judgement; else it does."""
     instrument()
+    INSIGHT._evaluated_ns = perf_counter_ns() + 20_000_000_000  # nobody judges while it is on
     client = world.client()
     await settle(client.set("k", "v"))
-    for _ in range(200):
+    for _ in range(50):
         await outcome_of(lambda: client.lpush("k", "x"))
     RedispanInstrumentor().uninstrument()
-    told = instrument(insight=False)
-    INSIGHT.evaluate(perf_counter_ns() + 2_000_000_000)
-    assert told.events("redis.client.alert.error_rate") == []
+    told = instrument(insight=insight)
+    INSIGHT.evaluate(perf_counter_ns() + 22_000_000_000)
+    assert bool(told.events("redis.client.alert.error_rate")) is insight
 
 
 @pytest.mark.skipif(not hasattr(redis, "observability") and redis.__version__ < "7.2", reason="no native metrics")

@@ -1,6 +1,5 @@
 """Publish and subscribe: commands are spans, received messages are counted."""
 
-import asyncio
 import contextlib
 
 import pytest
@@ -9,6 +8,7 @@ import redis
 from behaviour.every_client import World, close, of_kinds, settle, sync_and_async
 from redispan._core.ledger import LEDGER
 from redispan.testing import TelemetryInMemory
+from waiting import wait_until_async
 
 pytestmark = pytest.mark.redis
 
@@ -16,13 +16,14 @@ pytestmark = pytest.mark.redis
 async def receive(pubsub, count: int) -> list:
     """Wait for ``count`` messages of any kind."""
     found = []
-    for _ in range(200):
+
+    async def all_there() -> bool:
         message = await settle(pubsub.get_message(timeout=0.05))
         if message is not None:
             found.append(message)
-        if len(found) == count:
-            break
-        await asyncio.sleep(0)
+        return len(found) == count
+
+    await wait_until_async(all_there, f"{count} messages", pause_s=0)
     return found
 
 
