@@ -91,6 +91,9 @@ async def test_a_failover_is_followed(trio: SentinelServer, instrument: Instrume
         probe._look_at((old.host, old.port), None)
         assert [reading.port for reading in probe.own()] == [old.port]
         trio.fail_over()
+        # What Sentinel does to the old master as well, when it looks at it next, up to ten seconds later.
+        old.call("REPLICAOF", new.host, new.port)
+        old.kill_clients()
 
         async def moved() -> bool:
             with contextlib.suppress(redis.RedisError):

@@ -9,6 +9,7 @@ import pytest
 from behaviour.every_client import close, forget_clusters, outcome_of, settle
 from redispan._core.ledger import LEDGER
 from redispan.testing import TelemetryInMemory
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.redis
 
@@ -80,8 +81,8 @@ async def test_messages_are_counted(package: ModuleType, redis_server: Any, told
     await settle(client.publish("c", "hello"))
     kinds: list[str] = []
     while "message" not in kinds:
-        message = await settle(pubsub.get_message(timeout=5))
-        assert message is not None, "nothing arrived within five seconds"
+        message = await settle(pubsub.get_message(timeout=PATIENCE_S))
+        assert message is not None, "nothing arrived"
         kinds.append(message["type"])
     assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SUBSCRIBE", "PUBLISH"]
     assert LEDGER.read("messages") == {"message": 1}
