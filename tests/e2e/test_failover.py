@@ -6,25 +6,29 @@ import contextlib
 import json
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
 import pytest
 
 from e2e.launcher import PROGRAMS, TIMEOUT_S, Launcher, stop
 from e2e.reading import OURS, operation_of
 from servers.otlp_receiver import OtlpReceiver
+from servers.otlp_records import ReceivedPoint, ReceivedSpan
 from servers.redis_server import RedisServer
 from servers.sentinel import SentinelServer
 from waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
+KINDS = ("sync", "async")
 WORKERS = 4
-AFTER = 40
-"""So many orders of each program must reach the new master."""
-BOUND_S = 10.0
-LATE_S = 2.0
+AFTER = 10
+"""So many orders of each worker must reach the new master."""
+HANGS_S = 30.0
+"""No order takes so long: a safety net. That each ends in time is shown in tests/behaviour/test_pool_sentinel.py."""
 
 
 @dataclass
@@ -75,50 +79,76 @@ def orders_at(server: RedisServer) -> dict[str, int]:
 
 
 def wait_for_orders(server: RedisServer, count: int) -> None:
-    """Wait until each program has ``count`` more orders there."""
+    """Wait until each worker has ``count`` more orders there."""
     before = orders_at(server)
 
     def enough() -> bool:
-        new = [name.partition("-")[0] for name in orders_at(server) if name not in before]
-        return all(new.count(kind) >= count for kind in ("sync", "async"))
+        new = Counter(name.rpartition("-")[0] for name in orders_at(server) if name not in before)
+        return all(new[f"{kind}-{worker}"] >= count for kind in KINDS for worker in range(WORKERS))
 
     wait_until(enough, "the orders", TIMEOUT_S)
+
+
+def wait_for_exports(receiver: OtlpReceiver, service: str, since_s: float) -> None:
+    """Wait until each program has told of its pool as it is now."""
+
+    def told() -> bool:
+        return all(max(connections(receiver, kind, service), default=0) > since_s * 1e9 for kind in KINDS)
+
+    wait_until(told, "the exports", TIMEOUT_S)
+
+
+def lose(server: RedisServer, how: str) -> None:
+    """Kill or freeze it, and return when it can answer nobody any more."""
+    process = psutil.Process(server.process.pid)
+    getattr(server.process, how)()
+    if how == "pause":
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "the server to stand still")
 
 
 @pytest.mark.parametrize("how", ["kill", "pause"])
 def test_programs_go_on_with_the_new_master(
     how: str, launcher: Launcher, otlp_receiver: OtlpReceiver, trio: SentinelServer
 ) -> None:
-    """Each order ends in time and counts at most once, all are answered again, and spans and pools tell of it."""
+    """Each order ends and counts at most once, all are answered again, and spans and pools tell of it."""
     old, new = trio.master, trio.replica
     with selling(launcher, "sync", trio) as sync, selling(launcher, "async", trio) as asynchronous:
         wait_for_orders(old, 2 * AFTER)
+        wait_for_exports(otlp_receiver, trio.service_name, 0)
+        loss_s = time.time()
+        lose(old, how)
         lost_s = time.time()
-        getattr(old.process, how)()
         wait_for_orders(new, AFTER)
         moved_s = time.time()
-        time.sleep(1)  # two exports more
+        wait_for_exports(otlp_receiver, trio.service_name, moved_s)
         told = {kind: program.communicate("", TIMEOUT_S) for kind, program in (("sync", sync), ("async", asynchronous))}
         assert (sync.returncode, asynchronous.returncode) == (0, 0), told
     held = orders_at(new)
     for kind, (said, _) in told.items():
         orders = [Order(*one) for one in json.loads(said)]
         check_orders(orders, held, lost_s, moved_s)
-        check_spans(otlp_receiver, kind, orders, old, new, lost_s)
-        check_pool(otlp_receiver, kind, trio.service_name, lost_s, moved_s)
+        check_spans(otlp_receiver, kind, orders, old, new, loss_s, lost_s)
+        check_pool(otlp_receiver, kind, trio.service_name, loss_s, moved_s)
 
 
 def check_orders(orders: list[Order], held: dict[str, int], lost_s: float, moved_s: float) -> None:
-    """In time, at most once, none lost but what the old master had not handed on, none refused by the new one."""
-    assert max(order.took_s for order in orders) < BOUND_S + LATE_S
+    """At most once, none lost but what the old master had not handed on, none refused by the new one."""
+    assert max(order.took_s for order in orders) < HANGS_S
     assert {order.name for order in orders if held.get(order.name, order.amount) != order.amount} == set()
     missing = [order for order in orders if order.was_answered and order.name not in held]
-    assert [order for order in missing if order.start_s + order.took_s > lost_s] == []
+    # The old master answered them, however late a busy program was to read that.
+    assert [order for order in missing if order.start_s > lost_s] == []
     assert [order for order in orders if not order.was_answered and order.start_s > moved_s] == []
 
 
 def check_spans(
-    receiver: OtlpReceiver, kind: str, orders: list[Order], old: RedisServer, new: RedisServer, lost_s: float
+    receiver: OtlpReceiver,
+    kind: str,
+    orders: list[Order],
+    old: RedisServer,
+    new: RedisServer,
+    loss_s: float,
+    lost_s: float,
 ) -> None:
     """One span for each order, with the server that it went to, and with the repetitions that it took."""
     spans = [
@@ -128,34 +158,44 @@ def check_spans(
     ]
     assert len(spans) == len(orders)
     assert sum(span.status == "ERROR" for span in spans) == sum(not order.was_answered for order in orders)
-    answered = [span for span in spans if span.status != "ERROR"]
-    places = {
-        moment: {(span.attributes["server.address"], span.attributes["server.port"]) for span in chosen}
-        for moment, chosen in (
-            ("before", [span for span in answered if span.end_ns < lost_s * 1e9]),
-            ("after", [span for span in answered if span.end_ns > (lost_s + 0.1) * 1e9]),
-        )
-    }
-    assert places == {"before": {(old.host, old.port)}, "after": {(new.host, new.port)}}
+    answered: dict[tuple[object, object], list[ReceivedSpan]] = {}
+    for span in spans:
+        if span.status != "ERROR":
+            place = span.attributes["server.address"], span.attributes["server.port"]
+            answered.setdefault(place, []).append(span)
+    assert answered.keys() == {(old.host, old.port), (new.host, new.port)}
+    assert max(span.start_ns for span in answered[old.host, old.port]) < lost_s * 1e9
+    assert min(span.end_ns for span in answered[new.host, new.port]) > loss_s * 1e9
     assert any(span.attributes.get("redis.client.operation.retries", 0) > 0 for span in spans)
 
 
-def check_pool(receiver: OtlpReceiver, kind: str, service: str, lost_s: float, moved_s: float) -> None:
-    """The pool keeps its name; its connections to the old master are told of as closed, and it has new ones."""
-    points = [
+def connections(receiver: OtlpReceiver, kind: str, service: str) -> dict[int, float]:
+    """How many connections a program's pool had, by the time (ns) when it told so."""
+    by_time: dict[int, float] = {}
+    for point in pool_points(receiver, kind, service):
+        if point.metric == "db.client.connection.count":
+            by_time[point.time_ns] = by_time.get(point.time_ns, 0) + point.value
+    return by_time
+
+
+def pool_points(receiver: OtlpReceiver, kind: str, service: str) -> list[ReceivedPoint]:
+    """All that a program told of its pool."""
+    return [
         point
         for point in receiver.points(latest=False)
         if point.resource["service.name"] == kind
         and point.attributes.get("db.client.connection.pool.name") == f"{service}/0"
     ]
-    counts = [point for point in points if point.metric == "db.client.connection.count"]
-    by_time: dict[int, float] = {}
-    for point in counts:
-        by_time[point.time_ns] = by_time.get(point.time_ns, 0) + point.value
-    before = [count for time_ns, count in by_time.items() if time_ns < lost_s * 1e9]
+
+
+def check_pool(receiver: OtlpReceiver, kind: str, service: str, loss_s: float, moved_s: float) -> None:
+    """The pool keeps its name; its connections to the old master are told of as closed, and it has new ones."""
+    by_time = connections(receiver, kind, service)
+    before = [count for time_ns, count in by_time.items() if time_ns < loss_s * 1e9]
     after = [count for time_ns, count in by_time.items() if time_ns > moved_s * 1e9]
     assert 1 <= max(before) <= WORKERS
     assert 1 <= max(after) <= WORKERS
+    points = pool_points(receiver, kind, service)
     closed = [point for point in points if point.metric == "redis.client.connection.closed"]
     reasons = {str(point.attributes["redis.client.connection.close.reason"]) for point in closed if point.value > 0}
     assert reasons & {"error", "timeout", "health_check"}
