@@ -9,8 +9,8 @@ from itertools import product
 from servers.redis_server import start_redis
 from soak.rows import Row, Verdict, ask
 
-SHARE_UNDECIDED = 0.01
-"""So many batches may come out differently without redispan too: at the turn of a second, say."""
+SHARE_UNDECIDED = 0.005
+"""So many batches may come out differently once and not again, as where a key expires between two calls."""
 
 
 def rows(quick: bool) -> Iterator[Row]:
@@ -33,9 +33,11 @@ def _run(mode: str, protocol: int, calls: int, seed: int) -> Verdict:
         f"{told['spans']:,} spans looked through",
     ]
     if told["undecided"]:
-        said.append(f"{told['undecided']} of {told['batches']:,} batches differ without redispan too")
-    said += [f"seed {seed}: {example}" for example in (*told["different"][:3], *told["leaked"][:3])]
+        said.append(f"{len(told['undecided'])} of {told['batches']:,} batches differed once, and not again")
+    said += [
+        f"{kind}, seed {seed}, {example}" for kind in ("different", "leaked", "undecided") for example in told[kind][:3]
+    ]
     # A run in which hardly a call was answered, or none failed, would compare nothing.
     fair = min(told["answered"], told["failed"]) > calls / 20 and told["spans"] > calls / 2
-    right = not told["different"] and not told["leaked"] and told["undecided"] <= SHARE_UNDECIDED * told["batches"]
+    right = not told["different"] and not told["leaked"] and len(told["undecided"]) <= SHARE_UNDECIDED * told["batches"]
     return Verdict(fair and right, "; ".join(said))

@@ -1,4 +1,4 @@
-"""Interrupts one call at every opcode, once with each, and says in JSON what each interruption did.
+"""Interrupts one call wherever Python lets an interruption in, and says in JSON what each interruption did.
 
 Usage: python tests/soak/interrupted_program.py SCENARIO sync|async CtrlC|handler plain|redispan STEP URL
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dis
 import email
 import faulthandler
+import functools
 import gc
 import importlib.metadata
 import json
@@ -21,7 +23,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,7 +40,7 @@ from redispan._insight.cache_sampling import FIRST
 from redispan.testing import TelemetryInMemory
 
 BEYOND = 60
-"""So many calls in a row that end before the interruption comes: their last opcode was reached."""
+"""So many calls in a row that end before the interruption comes: their last point was reached."""
 LATER_S = float(os.environ.get("SOAK_LATER_S", "5"))
 HANG_S = int(os.environ.get("SOAK_HANG_S", "3600"))
 LEFT_ALONE = (
@@ -46,10 +48,13 @@ LEFT_ALONE = (
     # What is raised in the loop itself never was in the call.
     str(Path(asyncio.__file__).parent),
     selectors.__file__,
-    # redis-py reads its own version from its package's description at each first call: 25,000 opcodes of text.
+    # redis-py reads its own version from its package's description at each first call: 25,000 opcodes of reading.
     str(Path(email.__file__).parent),
     str(Path(importlib.metadata.__file__).parent),
 )
+
+
+CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW")
 
 
 class TimeIsUpError(Exception):
@@ -115,7 +120,7 @@ class Spans(SpanProcessor):
 
 
 class Interruption:
-    """Raises ``theirs`` at one opcode of what runs inside ``watching``."""
+    """Raises ``theirs`` at one point of what runs inside ``watching``."""
 
     def __init__(self, theirs: BaseException) -> None:
         self.theirs = theirs
@@ -131,19 +136,39 @@ class Interruption:
         raise self.theirs
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
-        name = frame.f_code.co_filename
-        if name.startswith(LEFT_ALONE):
+        if frame.f_code.co_filename.startswith(LEFT_ALONE):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode":
-            self.seen += 1
-            if self.seen == self.at:
-                sys.settrace(None)
-                self.where = _place(frame)
-                if isinstance(self.theirs, KeyboardInterrupt):
-                    raise self.theirs
-                signal.raise_signal(signal.SIGUSR1)
-        return self.trace
+        lets_in = _lets_in(frame.f_code)
+        before = frame.f_lasti
+
+        def follow(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal before
+            if event == "opcode":
+                self.seen += before in lets_in
+                if self.seen == self.at and before in lets_in:
+                    self._interrupt(frame)
+                before = frame.f_lasti
+            return follow
+
+        return follow
+
+    def _interrupt(self, frame: FrameType) -> None:
+        sys.settrace(None)
+        self.where = _place(frame)
+        if isinstance(self.theirs, KeyboardInterrupt):
+            raise self.theirs
+        signal.raise_signal(signal.SIGUSR1)
+
+
+@functools.cache
+def _lets_in(code: CodeType) -> frozenset[int]:
+    """Where Python looks for signals: after a call, at the start of a function and at a jump back, and nowhere else."""
+    return frozenset(
+        one.offset
+        for one in dis.get_instructions(code)
+        if one.opname in CALLS or "JUMP_BACKWARD" in one.opname or (one.opname == "RESUME" and (one.arg or 0) < 2)
+    )
 
 
 def _place(frame: FrameType) -> str:
@@ -189,7 +214,7 @@ class Program:
             raise
 
     def interrupted_at(self, at: int) -> BaseException | None:
-        """Make the call and interrupt it at that opcode; returns what the program gets to see."""
+        """Make the call and interrupt it at that point; returns what the program gets to see."""
         client = self.client()
         before = self.spans.open
         self.interruption.reset(at)
@@ -256,7 +281,7 @@ class Program:
 
 
 def main(scenario: str, mode: str, kind: str, state: str, step: str, url: str) -> None:
-    """Interrupt at every opcode, or at each ``step``-th."""
+    """Interrupt at every point, or at each ``step``-th."""
     logging.disable(logging.CRITICAL)
     faulthandler.dump_traceback_later(HANG_S, repeat=False, exit=True)
     del redis.client.PubSub.__del__  # it hangs where an interruption left the subscription's lock taken
