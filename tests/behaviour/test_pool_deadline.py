@@ -7,7 +7,7 @@ import inspect
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,12 +16,14 @@ import redis.asyncio
 import redis.asyncio.cluster
 import redis.cluster
 
+from behaviour.asked_waits import AskedWaits
 from behaviour.every_client import close, settle
-from behaviour.tuned_clients import SCALED_DOWN, SINGLE, at_once, make
+from behaviour.tuned_clients import PATIENT, QUICK_TO_FAIL, SINGLE, after, at_once, lines_to, make, retune
 from redispan._client import block_budget
 from servers.cluster import ClusterServer
-from servers.dead_ends import black_hole, silent_port
+from servers.dead_ends import black_hole, dead_port, silent_port
 from servers.fault_proxy import FaultProxy
+from waiting import wait_until, wait_until_async
 
 pytestmark = [
     pytest.mark.redis,
@@ -30,149 +32,215 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-TUNING = SCALED_DOWN
-DEADLINE_S = TUNING["pool_deadline_s"]
-LATE_S = 0.8
-"""What a busy machine may add; without the bound, each of these tests takes twice the deadline or more."""
+TUNING = QUICK_TO_FAIL
+LONGEST_S = TUNING["pool_deadline_s"] + 0.2
+"""The bound, and the least time that a server gets; without the bound, each of these tests asks for twice as much."""
 MANY = 12
 FAILURES = (redis.RedisError, redis.exceptions.RedisClusterException)
 
 
-def cluster_of(kind: str, ports: list[int]) -> Any:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> AskedWaits:
+    """The waits that clients ask for."""
+    return AskedWaits(monkeypatch)
+
+
+async def fails_in_time(asked: AskedWaits, call: Callable[[], Any]) -> None:
+    """The call fails with an exception of the library, and asks for no more time than the bound."""
+    with asked.of_one_caller() as waits_s, pytest.raises(FAILURES) as caught:
+        await settle(call())
+    assert type(caught.value).__module__.startswith("redis.")
+    assert not hasattr(type(caught.value), "redispan_plain")
+    assert 0 < sum(waits_s) < LONGEST_S, waits_s
+
+
+def cluster_of(kind: str, ports: list[int], **options: Any) -> Any:
     """A cluster client that is given these nodes to start from, and keeps asking them."""
     cluster, node = (
         (redis.cluster.RedisCluster, redis.cluster.ClusterNode)
         if kind == "cluster"
         else (redis.asyncio.cluster.RedisCluster, redis.asyncio.cluster.ClusterNode)
     )
-    keeps = {"dynamic_startup_nodes": False} if "dynamic_startup_nodes" in inspect.signature(cluster).parameters else {}
-    return cluster(startup_nodes=[node("127.0.0.1", port) for port in ports], **keeps)
+    if "dynamic_startup_nodes" in inspect.signature(cluster).parameters:
+        options["dynamic_startup_nodes"] = False
+    return cluster(startup_nodes=[node("127.0.0.1", port) for port in ports], **options)
 
 
 @pytest.mark.parametrize("kind", SINGLE)
-async def test_several_black_holed_addresses_count_together(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trouble", [dead_port, silent_port, black_hole])
+async def test_every_operation_ends_within_the_deadline(trouble: Any, kind: str, asked: AskedWaits) -> None:
+    """Dead, silent or black-holed: who reads or writes gets the library's exception within the bound."""
+    with trouble() as port:
+        for command in ("get", "incr"):
+            client = make(kind, "127.0.0.1", port)
+            await fails_in_time(asked, lambda: getattr(client, command)("k"))  # noqa: B023 - called at once
+            await close(client)
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+async def test_several_black_holed_addresses_count_together(
+    kind: str, asked: AskedWaits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name with many addresses, none of which ever answers, costs one deadline and not one timeout for each."""
     with black_hole() as port:
         found = socket.getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM)
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found * MANY)
         client = make(kind, "127.0.0.1", port)
-        start_s = time.monotonic()
-        with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
-            await settle(client.get("k"))
-        assert time.monotonic() - start_s < DEADLINE_S + LATE_S
+        await fails_in_time(asked, lambda: client.get("k"))
         await close(client)
 
 
 @pytest.mark.parametrize("kind", SINGLE)
 @pytest.mark.parametrize("trouble", [silent_port, black_hole])
-async def test_many_that_connect_at_once_are_all_within_the_deadline(trouble: Any, kind: str) -> None:
-    """Callers of one pool don't queue for each other's attempts to connect, as redis-py 5 and 6 let tasks do."""
+async def test_many_that_connect_at_once_are_all_within_the_deadline(
+    trouble: Any, kind: str, asked: AskedWaits
+) -> None:
+    """Each of many callers of one pool has one deadline for its own attempts to connect."""
     with trouble() as port:
         client = make(kind, "127.0.0.1", port)
-        answers = await at_once({number: lambda: client.incr("k") for number in range(20)}, is_async="async" in kind)
-        assert {type(answer) for answer, _ in answers.values()} <= {redis.ConnectionError, redis.TimeoutError}
-        assert max(took_s for _, took_s in answers.values()) < DEADLINE_S + LATE_S
+        calls = {number: lambda: fails_in_time(asked, lambda: client.incr("k")) for number in range(20)}
+        assert set((await at_once(calls, is_async="async" in kind)).values()) == {None}
         await close(client)
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+async def test_who_connects_holds_nobody_up(kind: str, fault_proxy: FaultProxy) -> None:
+    """Callers of one pool all connect at the same time, where redis-py 5 and 6 let tasks queue for each other."""
+    retune(**PATIENT)
+    fault_proxy.default.replies.hold = True
+    client = make(kind, fault_proxy.host, fault_proxy.port)
+
+    def let_go() -> None:
+        wait_until(lambda: len(fault_proxy.connections) == 20, "all to connect before anybody is answered")
+        fault_proxy.default.replies.hold = False
+        for connection in fault_proxy.connections:
+            connection.replies.hold = False
+
+    watcher = after(0, let_go)
+    calls = {number: lambda: client.incr("k") for number in range(20)}
+    answers = await at_once(calls, is_async="async" in kind)
+    watcher.join()
+    assert sorted(answers.values()) == list(range(1, 21))
+    await close(client)
 
 
 @pytest.mark.parametrize("kind", ["cluster", "async-cluster"])
 @pytest.mark.parametrize("trouble", [silent_port, black_hole])
-async def test_a_cluster_that_never_answers_is_given_up_in_time(trouble: Any, kind: str) -> None:
+async def test_a_cluster_that_never_answers_is_given_up_in_time(trouble: Any, kind: str, asked: AskedWaits) -> None:
     """Starting a client from many nodes, none of which answers, ends within the bound."""
     with contextlib.ExitStack() as stack:
         ports = [stack.enter_context(trouble()) for _ in range(MANY)]
-        start_s = time.monotonic()
-        with pytest.raises(FAILURES):
-            await settle(cluster_of(kind, ports).get("k"))
-        assert time.monotonic() - start_s < DEADLINE_S + LATE_S
+        await fails_in_time(asked, lambda: cluster_of(kind, ports).get("k"))
 
 
-@contextlib.contextmanager
-def many_ways_into(cluster: ClusterServer) -> Iterator[list[FaultProxy]]:
-    """Further addresses of a cluster's nodes, for a client to start from and to ask again."""
-    with contextlib.ExitStack() as stack:
+class LargeCluster:
+    """A cluster whose nodes have many addresses, for a client to start from and to ask again."""
+
+    def __init__(self, stack: contextlib.ExitStack, cluster: ClusterServer) -> None:
+        """Open a line for each address."""
+        self._cluster = cluster
+        self._lines, self._options = stack.enter_context(lines_to(cluster))
         nodes = [cluster.masters[number % len(cluster.masters)] for number in range(MANY)]
-        yield [stack.enter_context(FaultProxy(node.host, node.port)) for node in nodes]
+        self._ways_in = [stack.enter_context(FaultProxy(node.host, node.port)) for node in nodes]
 
+    def client(self, kind: str) -> Any:
+        """A client that reaches everything through the lines."""
+        ports = [way_in.port for way_in in self._ways_in]
+        return cluster_of(kind, ports, address_remap=self._options["address_remap"])
 
-@contextlib.contextmanager
-def silenced(cluster: ClusterServer, proxies: list[FaultProxy], seconds: float) -> Iterator[None]:
-    """Nothing answers any more: neither the further addresses, nor, for so long, the nodes."""
-    for proxy in proxies:
-        proxy.black_hole()
-    for node in cluster.masters:
-        node.call("CLIENT", "PAUSE", int(seconds * 1000), "ALL")
-    try:
+    @contextlib.contextmanager
+    def silence(self) -> Iterator[None]:
+        """Nothing answers any more, under no address."""
+        for line in (*self._lines, *self._ways_in):
+            line.black_hole()
         yield
-    finally:
-        for node in cluster.masters:
-            node.call("PING")  # answered when the pause is over
+        for line in (*self._lines, *self._ways_in):
+            line.heal()
+
+    @contextlib.contextmanager
+    def no_writes(self) -> Iterator[None]:
+        """Writes are not answered, whichever way they come: redis-py leaves the lines when a node says MOVED."""
+        for node in self._cluster.masters:
+            node.call("CLIENT", "PAUSE", 60_000, "WRITE")
+        try:
+            yield
+        finally:
+            for node in self._cluster.masters:
+                node.call("CLIENT", "UNPAUSE")
+
+
+@pytest.fixture
+def large_cluster(cluster_server: ClusterServer) -> Iterator[LargeCluster]:
+    """A cluster with many addresses."""
+    with contextlib.ExitStack() as stack:
+        yield LargeCluster(stack, cluster_server)
 
 
 @pytest.mark.parametrize("kind", ["cluster", "async-cluster"])
-@pytest.mark.parametrize("command", ["get", "incr"])
 async def test_reading_the_topology_anew_is_within_the_deadline(
-    command: str, kind: str, cluster_server: ClusterServer
+    kind: str, large_cluster: LargeCluster, asked: AskedWaits
 ) -> None:
     """A large cluster falls silent: asking all its nodes for the topology doesn't add a timeout for each."""
-    with many_ways_into(cluster_server) as proxies:
-        client = cluster_of(kind, [proxy.port for proxy in proxies])
-        await settle(client.set("k", 1))
-        with silenced(cluster_server, proxies, 3 * DEADLINE_S):
-            for _ in range(2):
-                start_s = time.monotonic()
-                with pytest.raises(FAILURES):
-                    await settle(getattr(client, command)("k"))
-                assert time.monotonic() - start_s < DEADLINE_S + LATE_S
-        await close(client)
+    client = large_cluster.client(kind)
+    await settle(client.set("k", 1))
+    with large_cluster.silence():
+        for command in ("get", "incr", "get", "incr"):
+            await fails_in_time(asked, lambda command=command: getattr(client, command)("k"))
+    await close(client)
 
 
 async def test_threads_that_wait_for_each_others_topology_are_within_the_deadline(
-    cluster_server: ClusterServer,
+    large_cluster: LargeCluster, asked: AskedWaits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cluster client reads the topology under a lock: those who queue for it don't add up."""
-    with many_ways_into(cluster_server) as proxies:
-        client = cluster_of("cluster", [proxy.port for proxy in proxies])
-        client.set("k", 1)
-        took_s: list[float] = []
+    """A cluster client reads the topology under a lock: whose time is over when its turn comes asks nobody any more."""
+    retune(**{**QUICK_TO_FAIL, "pool_deadline_s": 60.0})
+    client = large_cluster.client("cluster")
+    client.set("k", 1)
+    waits_s: dict[int, list[float]] = {}
+    ended: list[BaseException] = []
 
-        def ask() -> None:
-            start_s = time.monotonic()
-            with contextlib.suppress(*FAILURES):
+    def ask(number: int) -> None:
+        with asked.of_one_caller() as waits_s[number]:
+            try:
                 client.get("k")
-            took_s.append(time.monotonic() - start_s)
+            except FAILURES as error:
+                ended.append(error)
 
-        threads = [threading.Thread(target=ask) for _ in range(20)]
-        with silenced(cluster_server, proxies, 2 * DEADLINE_S):
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        client.close()
-    assert len(took_s) == 20
-    assert max(took_s) < DEADLINE_S + 2 * LATE_S
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(MANY)]
+    with large_cluster.silence():
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(waits_s) == MANY and all(waits_s.values()), "all to have waited in vain once")
+        before = sum(map(len, waits_s.values()))
+        monotonic = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 61)
+        for thread in threads:
+            thread.join()
+    client.close()
+    assert len(ended) == MANY
+    # One wait of each may have been under way; without the bound, each asks all addresses.
+    assert sum(map(len, waits_s.values())) - before <= MANY
 
 
 @pytest.mark.parametrize("kind", ["cluster", "async-cluster"])
-async def test_a_cluster_that_answers_again_is_used_again(kind: str, cluster_server: ClusterServer) -> None:
+async def test_a_cluster_that_answers_again_is_used_again(
+    kind: str, large_cluster: LargeCluster, asked: AskedWaits
+) -> None:
     """The haste of a failing operation leaves nothing behind: once the nodes answer, reads have their full time."""
-    with many_ways_into(cluster_server) as proxies:
-        client = cluster_of(kind, [proxy.port for proxy in proxies])
-        await settle(client.set("k", 1))
-        with silenced(cluster_server, proxies, 2 * DEADLINE_S), pytest.raises(FAILURES):
-            await settle(client.get("k"))
-        for proxy in proxies:
-            proxy.heal()
-        assert await settle(client.incr("k")) == 2
-        assert block_budget.hasten is None
-        # A reply that takes three quarters of the read timeout is waited for.
-        script = (
-            "local t=redis.call('time') local e=t[1]*1000+t[2]/1000+300 "
-            "repeat local n=redis.call('time') until n[1]*1000+n[2]/1000>=e return 1"
-        )
-        owner = cluster_server.owner_of("k")
-        sleeper = threading.Thread(target=owner.call, args=("EVAL", script, 0))
-        sleeper.start()
-        assert await settle(client.get("k")) == b"2"
-        sleeper.join()
-        await close(client)
+    client = large_cluster.client(kind)
+    await settle(client.set("k", 1))
+
+    async def get() -> Any:
+        try:
+            return await settle(client.get("k"))
+        except FAILURES:
+            return None  # a busy machine: asked again
+
+    with large_cluster.silence(), pytest.raises(FAILURES):
+        await settle(client.get("k"))
+    assert await wait_until_async(get, "an answer") == b"1"
+    assert block_budget.hasten is None
+    with large_cluster.no_writes(), asked.of_one_caller() as waits_s, pytest.raises(FAILURES):
+        await settle(client.incr("k"))
+    assert waits_s[0] > 0.9 * TUNING["pool_socket_timeout_s"]
+    await close(client)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -15,8 +15,9 @@ import redis.asyncio.cluster
 import redis.asyncio.sentinel
 import redis.sentinel
 
-from behaviour.every_client import close, settle
-from redispan import pools_in_effect
+from behaviour.every_client import close, outcome_of, settle, take_connection
+from redispan import RedispanInstrumentor, pools_in_effect
+from redispan._client import pool_seam
 from servers.cluster import ClusterServer
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
@@ -38,12 +39,36 @@ SCALED_DOWN = {
 }
 """Settings for tests of troubles that take seconds."""
 
+QUICK_TO_FAIL = {
+    # The same in tenths, where each of these must run out: a busy machine can't make them too short.
+    "pool_connect_timeout_s": 0.15,
+    "pool_socket_timeout_s": 0.1,
+    "pool_deadline_s": 0.5,
+    "pool_connect_retry_s": 0.3,
+}
+"""Settings for tests of servers that never answer."""
 
-def make(kind: str, host: str, port: int) -> Any:
-    """A client of a kind that has one address."""
+PATIENT = {
+    "pool_connect_timeout_s": 30.0,
+    "pool_socket_timeout_s": 30.0,
+    "pool_deadline_s": 60.0,
+    "pool_connect_retry_s": 60.0,
+    "pool_wait_s": 60.0,
+}
+"""Settings for what must succeed, however long the machine takes."""
+
+
+def retune(**settings: Any) -> None:
+    """Tune clients that are made from now on with other settings than the module's."""
+    RedispanInstrumentor().uninstrument()
+    RedispanInstrumentor().instrument(metrics=False, insight=False, **settings)
+
+
+def make(kind: str, host: str, port: int, **options: Any) -> Any:
+    """A client of a kind that has one address; ``options`` are a cluster's."""
     module = redis.asyncio if kind.startswith("async") else redis
     if kind.endswith("cluster"):
-        return module.RedisCluster(host=host, port=port)
+        return module.RedisCluster(host=host, port=port, **options)
     if kind.endswith("url"):
         return module.Redis.from_url(f"redis://{host}:{port}/0")
     return module.Redis(host=host, port=port)
@@ -93,9 +118,46 @@ class TunedClient:
             for one in (client, *self._sentinels):
                 await close(one)
 
-    async def at_once(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, tuple[Any, float]]:
-        """Make all calls at the same time."""
+    async def at_once(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+        """Make all calls at the same time: the result or exception of each."""
         return await at_once(calls, is_async=self.is_async)
+
+    async def open_connections(self, client: Any, count: int, key: str) -> None:
+        """Let the client have open connections to the owner of ``key``, opened one after the other.
+
+        Opening one costs a TLS client 40 ms of processor time, and its handshake has the short read timeout: many that
+        are opened at the same time would be too late.
+        """
+        if self.kind == "async-cluster":
+            await client.initialize()
+            node = client.get_node_from_key(key)
+            opened = [node.acquire_connection() for _ in range(count)]
+            for connection in opened:
+                await connection.connect()
+            pool_seam.node_free(node).extend(opened)
+            return
+        node = client.get_redis_connection(client.get_node_from_key(key)) if self.is_cluster else client
+        opened = [await take_connection(node.connection_pool) for _ in range(count)]
+        for connection in opened:
+            await settle(node.connection_pool.release(connection))
+
+    @contextlib.contextmanager
+    def silence(self, key: str, at_most_s: float = 30) -> Iterator[None]:
+        """The owner of ``key`` takes commands and answers none; when it goes on, it does what it was sent."""
+        server = self.owner(key)
+        if self.is_cluster:
+            # A frozen node would be given up by the others. This holds back writes only, and can be ended at any time.
+            server.call("CLIENT", "PAUSE", 60_000, "WRITE")
+        else:
+            server.process.pause()
+        end = (lambda: server.call("CLIENT", "UNPAUSE")) if self.is_cluster else server.process.resume
+        timer = after(at_most_s, end)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+            end()
 
 
 async def cancel(task: asyncio.Task[Any], within_s: float) -> None:
@@ -115,16 +177,12 @@ def figures(pool: Any) -> dict[str, Any]:
     return next(found for found in pools_in_effect() if found["name"] == name)
 
 
-async def at_once(calls: Mapping[Key, Callable[[], Any]], *, is_async: bool) -> dict[Key, tuple[Any, float]]:
-    """Make all calls at the same time, in tasks or threads: the result or exception of each, and its seconds."""
+async def at_once(calls: Mapping[Key, Callable[[], Any]], *, is_async: bool) -> dict[Key, Any]:
+    """Make all calls at the same time, in tasks or threads: the result or exception of each."""
 
-    async def call(one: Callable[[], Any]) -> tuple[Any, float]:
-        start_s = time.monotonic()
-        try:
-            answer = await settle(one())
-        except Exception as error:
-            answer = error
-        return answer, time.monotonic() - start_s
+    async def call(one: Callable[[], Any]) -> Any:
+        answer, error = await outcome_of(one)
+        return answer if error is None else error
 
     if is_async:
         answers = await asyncio.gather(*map(call, calls.values()))
@@ -132,6 +190,22 @@ async def at_once(calls: Mapping[Key, Callable[[], Any]], *, is_async: bool) -> 
         with ThreadPoolExecutor(len(calls)) as threads:
             answers = list(threads.map(lambda one: asyncio.run(call(one)), calls.values()))
     return dict(zip(calls, answers, strict=True))
+
+
+@contextlib.contextmanager
+def lines_to(cluster: ClusterServer) -> Iterator[tuple[list[FaultProxy], dict[str, Any]]]:
+    """A line to each master, to cut or hold, and the options of a cluster client that uses them."""
+    with contextlib.ExitStack() as stack:
+        lines = {
+            (node.host, node.port): stack.enter_context(FaultProxy(node.host, node.port)) for node in cluster.masters
+        }
+        first = lines[cluster.host, cluster.port]
+
+        def remap(address: tuple[str, int]) -> tuple[str, int]:
+            line = lines.get(address)
+            return address if line is None else (line.host, line.port)
+
+        yield list(lines.values()), {"host": first.host, "port": first.port, "address_remap": remap}
 
 
 def after(seconds: float, do: Callable[[], Any]) -> threading.Timer:
