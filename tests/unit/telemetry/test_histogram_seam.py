@@ -59,6 +59,14 @@ def points(of: InMemoryMetricReader) -> dict[Any, Any]:
     }
 
 
+def collected(of: InMemoryMetricReader) -> dict[Any, Any] | str:
+    """What a reader collects, or the fault of the SDK: an exponential histogram of 0 takes no tiny value later on."""
+    try:
+        return points(of)
+    except Exception as fault:
+        return repr(fault)
+
+
 def is_short(prepared: PreparedHistogram, known: AttributeSet) -> bool:
     """Whether the next measurement of the set takes the short way."""
     return prepared._consumer is not None and known.found_in is prepared._consumer._reader_storages
@@ -103,7 +111,7 @@ def test_same_figures_as_the_public_way(view: str, steps: Iterable[Any], tempora
     known = [AttributeSet(attributes) for attributes in SETS]
     for step in [*steps, "collect"]:
         if step == "collect":
-            assert [points(one) for one in ours] == [points(one) for one in theirs]
+            assert [collected(one) for one in ours] == [collected(one) for one in theirs]
         else:
             which, amount = step
             prepared.record(amount, known[which])
