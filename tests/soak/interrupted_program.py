@@ -258,6 +258,16 @@ class Program:
             if current.get() is not None or trace.get_current_span().get_span_context().is_valid:
                 self._note("context left")
         current.set(None)
+        self._switch_on_again()
+
+    def _switch_on_again(self) -> None:
+        # Else the points after the first that switched something off would be those of a smaller redispan.
+        for recorder in getattr(RedispanInstrumentor()._patches, "_recorders", ()):
+            observers = recorder._observers
+            if observers._off:
+                self._note("telemetry switched off")
+                observers._off.clear()
+                observers._rebuild()
 
     def _go_on(self, client: Any) -> None:
         pool = client.connection_pool
