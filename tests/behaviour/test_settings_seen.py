@@ -157,10 +157,13 @@ async def test_metrics_and_events_can_be_turned_off(world: World, instrument):
 
 @sync_and_async
 @pytest.mark.parametrize("insight", [False, True])
-async def test_without_insight_nothing_is_judged(world: World, instrument, insight: bool):
+async def test_without_insight_nothing_is_judged(
+    world: World, instrument, insight: bool, monkeypatch: pytest.MonkeyPatch
+):
     """What failed while insight was on raises no alert once it is off, whoever asks for a judgement; else it does."""
     instrument()
-    INSIGHT._evaluated_ns = perf_counter_ns() + 20_000_000_000  # nobody judges while it is on
+    # Nobody judges while it is on.
+    monkeypatch.setattr(INSIGHT, "_evaluated_ns", perf_counter_ns() + 20_000_000_000)
     client = world.client()
     await settle(client.set("k", "v"))
     for _ in range(50):
