@@ -69,7 +69,7 @@ def through_server(opened: MonitoringServer, path: str, **headers: str) -> tuple
     """Ask a server."""
     request = urllib.request.Request(f"http://127.0.0.1:{opened.port}{path}", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as refused:
         with refused:
@@ -130,7 +130,7 @@ def test_what_is_loopback(host: str, loopback: bool) -> None:
 def test_garbage_on_the_port_disturbs_nobody(server: MonitoringServer, capfd: pytest.CaptureFixture[str]) -> None:
     """Bytes that are no HTTP end their own connection, say nothing on the program's output, and the port goes on."""
     for garbage in (b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"X" * 70_000 + b"\r\n"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
             client.sendall(garbage)
     assert through_server(server, "/live")[0] == 200
     assert capfd.readouterr() == ("", "")
