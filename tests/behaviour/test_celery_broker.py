@@ -17,7 +17,7 @@ from servers.dead_ends import silent_port
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S, wait_until
 
-READ_TIMEOUT_S = 1.0
+READ_TIMEOUT_S = 2.0
 SHORT_S = 0.2
 """Where nobody answers at all."""
 TUNING = {"pool_socket_timeout_s": READ_TIMEOUT_S}

@@ -17,11 +17,12 @@ import redis.asyncio.sentinel
 import redis.sentinel
 
 from behaviour.every_client import close, settle
+from redispan import RedispanInstrumentor
 from redispan._client import retry_policy
 from servers.sentinel import PATIENT_MS, SentinelServer, start_sentinel
 from waiting import wait_until
 
-pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.usefixtures("tuned")]
+pytestmark = [pytest.mark.redis, pytest.mark.slow]
 
 DEADLINE_S = 1.0
 TUNING = {"pool_connect_timeout_s": 0.6, "pool_socket_timeout_s": 0.3, "pool_deadline_s": DEADLINE_S}
@@ -91,6 +92,7 @@ def trio() -> Iterator[SentinelServer]:
     servers.stop()
 
 
+@pytest.mark.usefixtures("tuned")
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("how", ["kill", "pause"])
 async def test_traffic_survives_the_loss_of_its_master(
@@ -126,6 +128,7 @@ async def test_traffic_survives_the_loss_of_its_master(
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_a_service_without_a_master_is_waited_for(mode: str, sentinel_server: SentinelServer) -> None:
     """While Sentinel knows no master, connecting is tried again: nothing of the program's was written yet."""
+    RedispanInstrumentor().instrument(metrics=False, insight=False)
     module = redis if mode == "sync" else redis.asyncio
     sentinel = module.sentinel.Sentinel(sentinel_server.sentinels)
     client = sentinel.master_for(sentinel_server.service_name)
