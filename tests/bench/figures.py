@@ -1,20 +1,36 @@
-"""What a benchmark says: printed, and on demand put between the marks of the page that quotes it."""
+"""What was measured: one number for each state and operation, and what follows from them."""
 
-from pathlib import Path
+from __future__ import annotations
 
-BEGIN, END = "<!-- figures: make bench writes them -->", "<!-- end of the figures -->"
+from collections.abc import Mapping
 
-_said: list[str] = []
-
-
-def say(text: str) -> None:
-    """Print, and keep it for ``write_into``."""
-    print(text, flush=True)
-    _said.append(text)
+from bench.states import BARE, BY_NAME, State
 
 
-def write_into(page: Path) -> None:
-    """Replace the figures that the page quotes by what was said."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    page.write_text(f"{before}{begin}\n" + "\n".join(_said) + f"\n\n{end}{after}")
+class Figures:
+    """One measure, such as instructions, of every state and operation that was asked for."""
+
+    def __init__(self, found: Mapping[str, Mapping[str, float]]) -> None:
+        self._found = found
+        self.states = tuple(BY_NAME[name] for name in found)
+        self.operations = tuple(found[BARE.name])
+
+    def all_of(self, state: State, operation: str) -> float | None:
+        """The whole call, watched."""
+        return self._found.get(state.name, {}).get(operation)
+
+    def over_bare(self, state: State, operation: str) -> float | None:
+        """What watching adds to the call."""
+        watched, bare = self.all_of(state, operation), self.all_of(BARE, operation)
+        return None if watched is None or bare is None else watched - bare
+
+    def ratio(self, state: State, against: State, operation: str) -> float | None:
+        """What watching adds, divided by what the other watcher adds."""
+        one, other = self.over_bare(state, operation), self.over_bare(against, operation)
+        return None if one is None or not other else one / other
+
+    def saved(self, state: State, operation: str) -> float | None:
+        """What the settings of a state save of the same watcher without them."""
+        default = self.over_bare(State(state.watcher, state.sdk), operation)
+        varied = self.over_bare(state, operation)
+        return None if default is None or varied is None else default - varied

@@ -7,51 +7,55 @@ same series is shown beside it: any instrumentation would cause that.
 from __future__ import annotations
 
 import gc
+import json
 import os
-import sys
 import time
 import tracemalloc
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import redis
-from in_memory import InMemoryConnection
-from states import SAMPLED, drain, redispan_on
-
-from redispan._core.commands import COMMANDS
+from bench import children
 
 POOLS, COMMANDS_EACH = 24, 200
 SETTLED_S = 4
 """After work, summaries for the host's reports are made for a few seconds more: they pass, and are not counted."""
 
 
+def measure() -> dict[str, float]:
+    """Return the megabytes held by redispan's code, and by OpenTelemetry's."""
+    held: dict[str, float] = json.loads(children.run("memory"))
+    return held
+
+
 def main() -> None:
+    """Work, settle, and print what is held."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+    from bench import in_memory, states
+    from redispan import RedispanInstrumentor
+    from redispan._core.commands import COMMANDS
+
     names = [name for name, info in sorted(COMMANDS.items()) if info.blocking is None][:COMMANDS_EACH]
-    clients = [
-        redis.Redis(
-            connection_pool=redis.ConnectionPool(
-                connection_class=InMemoryConnection, host="localhost", port=10_000 + number, protocol=2
-            )
-        )
-        for number in range(POOLS)
-    ]
+    clients = [in_memory.client(port=10_000 + number) for number in range(POOLS)]
+    states.start_sdk(ALWAYS_ON)
     tracemalloc.start(1)
-    with redispan_on(SAMPLED):
-        for client in clients:
-            for name in names:
-                for _ in range(5):
-                    try:
-                        client.execute_command(name, "key", "value")
-                    except Exception:
-                        pass
-        drain()
-        time.sleep(SETTLED_S)
-        gc.collect()
-        held = tracemalloc.take_snapshot()
-    for title, part in (("redispan", f"{os.sep}redispan{os.sep}"), ("SDK", f"{os.sep}opentelemetry{os.sep}")):
-        size = sum(trace.size for trace in held.traces if part in trace.traceback[-1].filename)
-        print(f"{title}: {size / 1e6:.2f} MB held for {POOLS} pools x {len(names)} commands")
+    RedispanInstrumentor().instrument()
+    for client in clients:
+        for name in names:
+            for _ in range(5):
+                try:
+                    client.execute_command(name, "key", "value")
+                except Exception:
+                    pass
+    trace.get_tracer_provider().force_flush()
+    time.sleep(SETTLED_S)
+    gc.collect()
+    held = tracemalloc.take_snapshot()
+    sizes = {
+        part: sum(trace.size for trace in held.traces if f"{os.sep}{part}{os.sep}" in trace.traceback[-1].filename)
+        for part in ("redispan", "opentelemetry")
+    }
+    print(json.dumps({part: size / 1e6 for part, size in sizes.items()}), flush=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":

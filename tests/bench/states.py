@@ -1,167 +1,176 @@
-"""The states that are compared: who watches the same program in the same process, one after the other, interleaved."""
+"""Who watches the same program: the table of states. A process enters one of them, once, and stays in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import functools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from opentelemetry import metrics
-from opentelemetry.instrumentation.redis import RedisInstrumentor
-from opentelemetry.metrics import NoOpMeterProvider
+import redis
+import redis.asyncio
+from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
-from opentelemetry.trace import SpanKind
 
-from redispan import RedispanInstrumentor, Settings
+SAMPLED, UNSAMPLED, NO_SDK = "sampled", "unsampled", "no SDK"
 
-ATTRIBUTES = {
+
+@dataclass(frozen=True)
+class State:
+    """A watcher and what it writes to.
+
+    Attributes:
+        watcher: Its name; empty for nobody.
+        sdk: Whether there is an SDK, and whether it samples.
+        settings: Those of redispan that differ from the default.
+        main: Whether every operation is counted in it, and ``--quick`` counts it: the others only vary a setting.
+    """
+
+    watcher: str = ""
+    sdk: str = NO_SDK
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    main: bool = True
+
+    @property
+    def name(self) -> str:
+        """What tables call it, and what finds it again in another process."""
+        if not self.watcher:
+            return "bare"
+        settings = (f"{name}={str(value).lower()}" for name, value in self.settings.items())
+        return ", ".join((self.watcher, *settings, self.sdk))
+
+
+BARE = State()
+STATES = (
+    BARE,
+    *(State("floor", sdk) for sdk in (SAMPLED, UNSAMPLED, NO_SDK)),
+    *(State("contrib", sdk) for sdk in (SAMPLED, UNSAMPLED, NO_SDK)),
+    State("native", SAMPLED),
+    State("contrib + native", SAMPLED),
+    *(State("redispan", sdk) for sdk in (SAMPLED, UNSAMPLED, NO_SDK)),
+    State("redispan", SAMPLED, {"spans": "notable"}),
+    State("redispan", SAMPLED, {"spans": "parented"}),
+    State("redispan", SAMPLED, {"pool": "off"}, main=False),
+    State("redispan", SAMPLED, {"insight": False}, main=False),
+    State("redispan", SAMPLED, {"metrics": False}, main=False),
+    State("redispan", SAMPLED, {"query_text": "keys"}, main=False),
+    State("redispan", NO_SDK, {"pool": "off"}),
+    State("redispan", NO_SDK, {"insight": False}, main=False),
+    State("redispan", NO_SDK, {"pool": "off", "insight": False}, main=False),
+    State("redispan", NO_SDK, {"pool": "off", "insight": False, "metrics": False}, main=False),
+)
+BY_NAME = {state.name: state for state in STATES}
+
+
+def enter(state: State) -> None:
+    """Start what the state is made of, for the rest of this process."""
+    if state.sdk != NO_SDK:
+        start_sdk(ALWAYS_ON if state.sdk == SAMPLED else ALWAYS_OFF)
+    for watcher in filter(None, state.watcher.split(" + ")):
+        _WATCHERS[watcher](state.settings)
+
+
+class _Nowhere(SpanExporter):
+    def export(self, spans: Any) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
+def start_sdk(sampler: Any) -> None:
+    """Set the global providers, which write nowhere."""
+    # Exporting is a thread's work and the same for every watcher: here it begins after the last operation, if at all.
+    many, later_ms = 1_000_000, 3_600_000
+    processor = BatchSpanProcessor(
+        _Nowhere(), max_queue_size=many, max_export_batch_size=many, schedule_delay_millis=later_ms
+    )
+    tracers = TracerProvider(sampler=sampler)
+    tracers.add_span_processor(processor)
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()]))
+
+
+def _redispan(settings: Mapping[str, Any]) -> None:
+    from redispan import RedispanInstrumentor, Settings
+
+    # What a process does in the background does not belong to an operation: no server to probe, no port, no siblings.
+    alone = {"server_probe": False, "monitoring_port": 0, "host_sharing": False}
+    RedispanInstrumentor().instrument(settings=Settings(**alone, **settings))
+
+
+def _contrib(_: Mapping[str, Any]) -> None:
+    from opentelemetry.instrumentation.redis import RedisInstrumentor
+
+    RedisInstrumentor().instrument()
+
+
+def _native(_: Mapping[str, Any]) -> None:
+    from redis.observability.config import MetricGroup, OTelConfig
+    from redis.observability.providers import get_observability_instance
+
+    get_observability_instance().init(OTelConfig(metric_groups=list(MetricGroup)))
+
+
+def _floor(_: Mapping[str, Any]) -> None:
+    """The same program calling OpenTelemetry by itself: one span with the same attributes, one measurement."""
+    for owner in (redis.Redis, redis.RedisCluster):
+        owner.execute_command = _by_hand(owner.execute_command)
+    redis.client.Pipeline.execute = _by_hand(redis.client.Pipeline.execute)
+    redis.asyncio.Redis.execute_command = _by_hand_async(redis.asyncio.Redis.execute_command)
+    redis.asyncio.client.Pipeline.execute = _by_hand_async(redis.asyncio.client.Pipeline.execute)
+
+
+MEASURED = {
     "db.system.name": "redis",
     "db.operation.name": "GET",
     "db.namespace": "0",
     "server.address": "localhost",
     "server.port": 6379,
-    "db.query.text": "GET ?",
-    "network.peer.address": "127.0.0.1",
-    "network.peer.port": 6379,
 }
-METRIC_ATTRIBUTES = {key: ATTRIBUTES[key] for key in list(ATTRIBUTES)[:5]}
+TRACED = {**MEASURED, "db.query.text": "GET ?", "network.peer.address": "127.0.0.1", "network.peer.port": 6379}
 
 
-class NullExporter(SpanExporter):
-    def export(self, spans: Any) -> SpanExportResult:
-        return SpanExportResult.SUCCESS
+def _instruments() -> tuple[Callable[[], Any], Callable[[float], None]]:
+    start = trace.get_tracer("floor").start_span
+    histogram = metrics.get_meter("floor").create_histogram("floor.duration", unit="s")
+
+    def begin() -> Any:
+        return start("GET localhost:6379", kind=trace.SpanKind.CLIENT, attributes=TRACED)
+
+    return begin, lambda took_s: histogram.record(took_s, MEASURED)
 
 
-def _tracers(sampler: Any) -> TracerProvider:
-    provider = TracerProvider(sampler=sampler)
-    provider.add_span_processor(BatchSpanProcessor(NullExporter(), max_queue_size=100_000))
-    return provider
+def _by_hand(original: Callable[..., Any]) -> Callable[..., Any]:
+    begin, record = _instruments()
+
+    @functools.wraps(original)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        span, start_s = begin(), time.perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            record(time.perf_counter() - start_s)
+            span.end()
+
+    return watched
 
 
-METERS = MeterProvider([InMemoryMetricReader()])
-metrics.set_meter_provider(METERS)  # redis-py's own metrics know the global provider alone
-SAMPLED, UNSAMPLED = _tracers(ALWAYS_ON), _tracers(ALWAYS_OFF)
+def _by_hand_async(original: Callable[..., Any]) -> Callable[..., Any]:
+    begin, record = _instruments()
+
+    @functools.wraps(original)
+    async def watched(*args: Any, **kwargs: Any) -> Any:
+        span, start_s = begin(), time.perf_counter()
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            record(time.perf_counter() - start_s)
+            span.end()
+
+    return watched
 
 
-def drain() -> None:
-    """Let the span processors finish what the last state gave them."""
-    SAMPLED.force_flush()
-
-
-class Floor:
-    """The same program calling the SDK by itself: one span with the same attributes, one measurement."""
-
-    def __init__(self, provider: TracerProvider) -> None:
-        self._tracer = provider.get_tracer("floor")
-        self._record = METERS.get_meter("floor").create_histogram("floor.duration", unit="s").record
-
-    def around(self, call: Callable[[], Any]) -> Callable[[], Any]:
-        start_span, record = self._tracer.start_span, self._record
-
-        def watched() -> Any:
-            span = start_span("GET localhost:6379", kind=SpanKind.CLIENT, attributes=ATTRIBUTES)
-            try:
-                return call()
-            finally:
-                record(0.0001, METRIC_ATTRIBUTES)
-                span.end()
-
-        return watched
-
-    def around_async(self, call: Callable[[], Any]) -> Callable[[], Any]:
-        start_span, record = self._tracer.start_span, self._record
-
-        async def watched() -> Any:
-            span = start_span("GET localhost:6379", kind=SpanKind.CLIENT, attributes=ATTRIBUTES)
-            try:
-                return await call()
-            finally:
-                record(0.0001, METRIC_ATTRIBUTES)
-                span.end()
-
-        return watched
-
-
-@contextmanager
-def redispan_on(tracers: Any, meters: Any = None, **settings: Any) -> Iterator[None]:
-    # A meter provider of its own each time: in one for all rounds, every round would register its instruments again.
-    meters = MeterProvider([InMemoryMetricReader()]) if meters is None else meters
-    RedispanInstrumentor().instrument(settings=Settings(**settings), tracer_provider=tracers, meter_provider=meters)
-    try:
-        yield
-    finally:
-        RedispanInstrumentor().uninstrument()
-
-
-@contextmanager
-def contrib_on(tracers: Any) -> Iterator[None]:
-    RedisInstrumentor().instrument(tracer_provider=tracers)
-    try:
-        yield
-    finally:
-        RedisInstrumentor().uninstrument()
-
-
-@contextmanager
-def native_on() -> Iterator[None]:
-    try:
-        from redis.observability.config import MetricGroup, OTelConfig
-        from redis.observability.providers import get_observability_instance
-        from redis.observability.recorder import reset_collector
-    except ImportError:
-        yield
-        return
-    groups = [
-        MetricGroup.COMMAND,
-        MetricGroup.CONNECTION_BASIC,
-        MetricGroup.CONNECTION_ADVANCED,
-        MetricGroup.RESILIENCY,
-    ]
-    reset_collector()
-    get_observability_instance().init(OTelConfig(metric_groups=groups))
-    try:
-        yield
-    finally:
-        get_observability_instance().shutdown()
-        reset_collector()
-
-
-@contextmanager
-def contrib_and_native(tracers: Any) -> Iterator[None]:
-    with native_on(), contrib_on(tracers):
-        yield
-
-
-@contextmanager
-def bare() -> Iterator[None]:
-    yield
-
-
-STATES: dict[str, Callable[[], Any]] = {
-    "bare": bare,
-    "floor, sampled": bare,
-    "floor, unsampled": bare,
-    "redispan, sampled": lambda: redispan_on(SAMPLED),
-    "redispan, unsampled": lambda: redispan_on(UNSAMPLED),
-    "redispan, no SDK": lambda: redispan_on(None, NoOpMeterProvider()),
-    "redispan, spans=parented, no parent": lambda: redispan_on(SAMPLED, spans="parented"),
-    "redispan, spans=notable": lambda: redispan_on(SAMPLED, spans="notable"),
-    "contrib (spans alone), sampled": lambda: contrib_on(SAMPLED),
-    "redis-py native metrics": native_on,
-    "contrib + native, sampled": lambda: contrib_and_native(SAMPLED),
-}
-FLOORS = {"floor, sampled": Floor(SAMPLED), "floor, unsampled": Floor(UNSAMPLED)}
-
-BUDGETS = (
-    # what, state, against, kind, limit
-    ("sampled against its floor", "redispan, sampled", "floor, sampled", "ratio", 1.15),
-    ("unsampled against its floor", "redispan, unsampled", "floor, unsampled", "ratio", 1.25),
-    ("no SDK, over the bare call", "redispan, no SDK", "bare", "us", 2.0),
-    ("spans=notable against spans=all", "redispan, spans=notable", "redispan, sampled", "ratio", 0.5),
-    ("against contrib (spans alone)", "redispan, sampled", "contrib (spans alone), sampled", "ratio", 1.0),
-    ("against contrib + native", "redispan, sampled", "contrib + native, sampled", "ratio", 0.4),
-)
+_WATCHERS = {"redispan": _redispan, "contrib": _contrib, "native": _native, "floor": _floor}
