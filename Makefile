@@ -4,11 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# Most tests wait for servers, so that two cores carry four of them at a time; each worker has servers of its own.
+WORKERS ?= 4
 # The environment is built anew when what it is made from changes, not when a file's date does.
 STAMP := $(VENV)/.dev-$(shell cksum pyproject.toml | cut -d ' ' -f 1)
 
+# Where a machine sets it, each process of a test run would compile everything it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint types layers docs format e2e matrix bench demo build clean
+.PHONY: help dev test soak check lint types layers docs format e2e matrix bench demo build clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +29,11 @@ $(STAMP): pyproject.toml
 	@rm -f $(VENV)/.dev-*
 	@touch $@
 
-test: $(STAMP) ## Run the unit and behaviour tests (PYTEST_ARGS="-k name" for some)
-	$(PYTEST) tests/unit tests/behaviour $(PYTEST_ARGS)
+test: $(STAMP) ## Run the unit and behaviour tests, in less than four minutes (PYTEST_ARGS="-k name" for some)
+	$(PYTEST) -n $(WORKERS) --dist worksteal tests/unit tests/behaviour $(PYTEST_ARGS)
+
+soak: $(STAMP) ## Run what takes long, some hours (SOAK_ARGS="fuzz --quick" for a part)
+	$(BIN)/python tests/soak/run.py $(SOAK_ARGS)
 
 check: lint types layers docs ## Run linter, type checker, architecture contracts and the docs' code (-k: all, whatever fails)
 

@@ -4,6 +4,7 @@ Servers start once per run, on first use, and are emptied before each test that 
 """
 
 import contextlib
+import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -32,8 +33,9 @@ from servers.redis_server import (
 )
 from servers.sentinel import PATIENT_MS, SentinelServer, start_sentinel
 
-# A busy machine is no reason to fail: what an example finds counts, not how long it took.
-hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
+# A busy machine is no reason to fail: what an example finds counts, not how long it took. While one works, few examples
+# that differ from run to run; the same many for each change that is to land; very many in `make soak`.
+hypothesis.settings.register_profile("default", deadline=None, max_examples=30)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
@@ -44,6 +46,12 @@ def pytest_report_header() -> list[str]:
     names = ("redis", "hiredis", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-instrumentation", "tenacity")
     versions = ", ".join(f"{name} {_version(name)}" for name in names)
     return [f"redispan on Python {sys.version.split()[0]}: {versions}", f"server: {_server_version()}"]
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of objects of the imports out of every later search for garbage: some tests ask for one."""
+    gc.collect()
+    gc.freeze()
 
 
 def _version(distribution: str) -> str:

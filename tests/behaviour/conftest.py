@@ -1,6 +1,5 @@
 """Fixtures of the behaviours: a client of some kind, and redispan active with telemetry in memory."""
 
-import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if callspec is not None and "cluster" in str(callspec.params.get("world")):
             for message in ("Unclosed ClusterNode", "unclosed.*Connection", "unclosed.*socket", "unclosed transport"):
                 item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}:ResourceWarning"))
-
-
-def pytest_collection_finish() -> None:
-    """Leave the thousands of objects of the imports out of every later search for garbage: some tests ask for one."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
