@@ -17,6 +17,7 @@ from redispan import RedispanInstrumentor, pools_in_effect
 from redispan.testing import TelemetryInMemory
 from servers.cluster import ClusterServer
 from servers.redis_server import RedisServer
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.redis
 
@@ -118,7 +119,7 @@ async def test_nodes_of_an_async_cluster_are_pools(
     instrument: Callable[..., TelemetryInMemory], cluster_server: ClusterServer
 ):
     """Every node that was used is a pool of its own, and more tasks than connections are served."""
-    telemetry = instrument(pool_max_connections=5)
+    telemetry = instrument(pool_max_connections=5, pool_wait_s=PATIENCE_S)
     before = names_of(cluster_server)
     client = redis.asyncio.RedisCluster(host=cluster_server.host, port=cluster_server.port)
     await asyncio.gather(*(client.incr("n") for _ in range(300)))
