@@ -21,8 +21,8 @@ from servers.redis_server import RedisServer
 from waiting import wait_until, wait_until_async
 
 READ_TIMEOUT_S = 0.2
-BLOCK_S = 2 * READ_TIMEOUT_S
-LATER_S = 2.5 * READ_TIMEOUT_S
+BLOCK_S = 1.5 * READ_TIMEOUT_S
+LATER_S = 2 * READ_TIMEOUT_S
 PATIENT_S = 30
 TUNING = {**PATIENT, "pool_socket_timeout_s": READ_TIMEOUT_S, "pool_block_grace_s": 60.0}
 
@@ -144,7 +144,7 @@ async def test_the_next_command_has_the_short_timeout_again(client: TunedClient)
     """The patience of a blocking read is used once: a command after it fails while the server is still silent."""
 
     async def story(one: Any) -> None:
-        await settle(one.blpop("{n}othing", 0.1))
+        await settle(one.blpop("{n}othing", 0.05))
         with client.silence("{n}"), pytest.raises(redis.TimeoutError):
             await settle(one.incr("{n}"))
 
@@ -159,7 +159,7 @@ async def test_an_extended_read_that_expires_raises_and_leaves_nothing_behind(cl
     async def story(one: Any) -> list[Any]:
         await client.open_connections(one, 1, "{n}")
         with client.silence("{n}"), pytest.raises(redis.TimeoutError):
-            await settle(one.blpop("{n}othing", 0.1))
+            await settle(one.blpop("{n}othing", 0.05))
 
         async def get() -> Any:
             try:

@@ -71,9 +71,14 @@ def cluster_of(kind: str, ports: list[int], **options: Any) -> Any:
 async def test_every_operation_ends_within_the_deadline(trouble: Any, kind: str, asked: AskedWaits) -> None:
     """Dead, silent or black-holed: who reads or writes gets the library's exception within the bound."""
     with trouble() as port:
-        for command in ("get", "incr"):
-            client = make(kind, "127.0.0.1", port)
-            await fails_in_time(asked, lambda: getattr(client, command)("k"))  # noqa: B023 - called at once
+        clients = {command: make(kind, "127.0.0.1", port) for command in ("get", "incr")}
+
+        def ask(command: str) -> Any:
+            return fails_in_time(asked, lambda: getattr(clients[command], command)("k"))
+
+        calls = {command: lambda command=command: ask(command) for command in clients}
+        assert await at_once(calls, is_async="async" in kind) == {"get": None, "incr": None}
+        for client in clients.values():
             await close(client)
 
 
