@@ -1,9 +1,12 @@
 """Runs the tests in other environments: older redis-py, without hiredis, other Pythons, and the oldest dependencies.
 
-Usage: python tests/matrix.py [--list] [--jobs N] [--python 3.11] [NAME ...]      (no name: all of them)
+Usage: python tests/matrix.py [--list] [--jobs N] [NAME ...]      (no name: all of them)
 
 Each environment is a throw-away virtual environment under .ci/work, filled by uv with what pyproject.toml says and the
 job's own pins. Jobs whose interpreter this machine lacks are named and left out.
+
+A new file of tests/unit runs on every Python, a new file of tests/behaviour with every redis-py: to leave one out, name
+it in ``NO_MATTER_OF_REDIS_PY`` or ``NO_MATTER_OF_PYTHON`` with the reason.
 """
 
 import argparse
@@ -14,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +25,75 @@ from typing import IO
 
 from packaging.requirements import Requirement
 
+from bench import frame_budget
+
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".ci" / "work"
 UV = Path(sys.executable).with_name("uv")
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 JOB_TIMEOUT_S = 1800
-BEHAVIOUR = ("tests/behaviour",)
-CORE = (
-    # What depends on the interpreter and on OpenTelemetry; the rest of the behaviour runs per redis-py below.
-    "tests/unit",
-    "tests/behaviour/test_spans_of_commands.py",
-    "tests/behaviour/test_spans_of_batches.py",
-    "tests/behaviour/test_spans_of_scripts.py",
+# Half of each is waiting. Several workers in one job would each import everything and start servers of their own.
+AT_A_TIME = 2 * (os.cpu_count() or 1)
+
+NO_MATTER_OF_REDIS_PY = {
+    "test_alerts_of_state.py": "alerts are made of redispan's own books",
+    "test_anomalies.py": "so are baselines",
+    "test_contrib_bugs.py": "one version of contrib beside redispan, held on the redis-py of `make test`",
+    "test_names_stay_few.py": "the bounds are redispan's own",
+    "test_reports.py": "reports are made of redispan's own books",
+    "test_servers.py": "the servers under the other tests",
+    "test_settings_seen.py": "settings are read before redis-py comes in",
+    "test_slow_operations.py": "durations are judged after redis-py has answered",
+    "test_slow_operations_told_late.py": "likewise",
+    "test_slow_processor.py": "the processor sees OpenTelemetry's spans only",
+    "test_telemetry_fixtures.py": "the receivers under the other tests",
+    "test_third_party.py": "the job third-party runs it",
+    "test_threads.py": "the threads are redispan's own",
+    "test_valkey.py": "another client",
+    "test_watched_generators.py": "generators are Python's",
+}
+"""Files of tests/behaviour that say the same with every redis-py, and why."""
+
+NO_MATTER_OF_PYTHON = {
+    "test_cli_demo.py": "what the demo shows on which terminal",
+    "test_packaging.py": "files of the repository",
+}
+"""Files of tests/unit that say the same on every Python, and why."""
+
+MATTERS_OF_OPENTELEMETRY = (
+    "test_spans_of_batches.py",
+    "test_spans_of_commands.py",
+    "test_spans_of_scripts.py",
 )
+"""Files of tests/behaviour that also run with the oldest of everything, and on every Python."""
+
+MATTERS_OF_PYTHON = (
+    "test_context.py",
+    "test_interrupted.py",
+    "test_pool_cancelled.py",
+    "test_pool_fork.py",
+    "test_threads.py",
+    "test_watched_generators.py",
+)
+"""Files of tests/behaviour that run on every Python, too: asyncio, signals, threads, forks and generators are its own."""
+
+
+def files_of(folder: str, *, but: Collection[str]) -> tuple[str, ...]:
+    """List the test files of a folder, but for some, each of which must be there."""
+    base = ROOT / folder
+    found = {str(path.relative_to(base)): str(path.relative_to(ROOT)) for path in sorted(base.rglob("test_*.py"))}
+    gone = set(but) - set(found)
+    if gone:
+        raise SystemExit(f"tests/matrix.py names files that {folder} does not have: {', '.join(sorted(gone))}")
+    return tuple(path for name, path in found.items() if name not in but)
+
+
+BEHAVIOUR = files_of("tests/behaviour", but=NO_MATTER_OF_REDIS_PY)
+OLDEST = (
+    *files_of("tests/unit", but=NO_MATTER_OF_PYTHON),
+    *(f"tests/behaviour/{name}" for name in MATTERS_OF_OPENTELEMETRY),
+)
+CORE = (*OLDEST, *(f"tests/behaviour/{name}" for name in MATTERS_OF_PYTHON))
 
 
 @dataclass(frozen=True)
@@ -47,7 +106,7 @@ class Job:
     extras: str = "test"
     overrides: tuple[str, ...] = ()
     """What is installed whatever the others' pins say."""
-    folders: tuple[str, ...] = BEHAVIOUR
+    files: tuple[str, ...] = BEHAVIOUR
     skips: bool = True
     """Whether a test may be skipped there."""
 
@@ -83,26 +142,27 @@ def declared_floors() -> tuple[str, ...]:
 
 JOBS = (
     # Longest first: with a few at a time, the last one to start decides when the run ends.
-    Job("oldest-everything", declared_floors(), "3.10", folders=CORE),
-    Job("python-3.10", python="3.10", folders=CORE),
-    Job("python-3.12", python="3.12", folders=CORE),
-    Job("python-3.13", python="3.13", folders=CORE),
-    Job("python-3.14", python="3.14", folders=CORE),
     Job("redis-5.0", ("redis==5.0.8",)),
     Job("redis-5.3", ("redis==5.3.1", "hiredis")),
     Job("redis-6", ("redis==6.4.0",)),
     Job("redis-7", ("redis==7.4.1", "hiredis")),
     Job("redis-8-plain", ("redis>=8.1",)),
-    Job("redis-8-hiredis", ("redis>=8.1", "hiredis")),
+    # That with hiredis is what `make dev` installs and `make test` runs on.
+    Job("oldest-everything", declared_floors(), "3.10", files=OLDEST),
+    Job("python-3.10", python="3.10", files=CORE),
+    Job("python-3.12", python="3.12", files=CORE),
+    Job("python-3.13", python="3.13", files=CORE),
+    Job("python-3.14", python="3.14", files=CORE),
     Job(
         # arq holds redis-py below 6, kombu below what is current: only an override gets all of them together.
         "third-party",
         ("redis>=8.1", "hiredis"),
         extras="test,third-party",
         overrides=("redis>=8.1",),
-        folders=("tests/behaviour/test_third_party.py",),
+        files=("tests/behaviour/test_third_party.py",),
         skips=False,
     ),
+    Job("frames", frame_budget.PINS, frame_budget.PYTHON, files=("tests/bench/test_frames.py",), skips=False),
 )
 
 
@@ -142,9 +202,8 @@ def run(job: Job, interpreter: Path) -> Outcome:
     if job.overrides:
         (folder / "overrides.txt").write_text("\n".join(job.overrides), encoding="utf-8")
         steps[-1] += ["--override", folder / "overrides.txt"]
-    present = [name for name in job.folders if (ROOT / name).is_file() or any((ROOT / name).rglob("test_*.py"))]
     cache = ["-o", f"cache_dir={folder / 'pytest_cache'}"]
-    steps.append([python, "-m", "pytest", *cache, *present])
+    steps.append([python, "-m", "pytest", *cache, *job.files])
     environment = {
         **os.environ,
         "UV_PYTHON_DOWNLOADS": "never",
@@ -155,12 +214,11 @@ def run(job: Job, interpreter: Path) -> Outcome:
         passed = all(_succeeds(step, environment, output) for step in steps)
     text = log.read_text(encoding="utf-8", errors="replace")
     summary = re.findall(r"^=*\s*(\d+ \w+.* in [\d.]+s.*?)=*$", text, re.MULTILINE)
-    tried_again = sorted(set(re.findall(r"^RERUN (.+)$", text, re.MULTILINE)))
     if not job.skips and summary and "skipped" in summary[-1]:
         passed = False
     if passed:
         shutil.rmtree(folder / "venv", ignore_errors=True)
-    ended = "; again: ".join([summary[-1].strip() if summary else "no tests ran", *tried_again])
+    ended = summary[-1].strip() if summary else "no tests ran"
     return Outcome(job, passed, ended, time.monotonic() - started, log)
 
 
@@ -180,7 +238,7 @@ def main() -> int:
     """Run the chosen jobs and print one line for each, and the log of each that failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *[job.name for job in JOBS]])
-    parser.add_argument("--jobs", type=int, default=3, help="how many at a time (3: they wait more than they compute)")
+    parser.add_argument("--jobs", type=int, default=AT_A_TIME, help=f"how many at a time ({AT_A_TIME})")
     parser.add_argument("--list", action="store_true", help="only name the jobs")
     options = parser.parse_args()
     chosen = [job for job in JOBS if job.name in options.names or not options.names]
