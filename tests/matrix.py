@@ -75,7 +75,7 @@ MATTERS_OF_PYTHON = (
     "test_threads.py",
     "test_watched_generators.py",
 )
-"""Files of tests/behaviour that run on every Python, too: asyncio, signals, threads, forks and generators are its own."""
+"""Likewise, on every Python alone: asyncio, signals, threads, forks and generators are its own."""
 
 
 def files_of(folder: str, *, but: Collection[str]) -> tuple[str, ...]:
