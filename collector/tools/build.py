@@ -10,6 +10,8 @@ change a pin and only that program is built again.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import tomllib
@@ -25,7 +28,8 @@ import tomllib
 HERE = Path(__file__).resolve().parent
 PINS_FILE = HERE / "versions.toml"
 OCB_MANIFEST = HERE.parent / "builder.yaml"
-BUILD_TIMEOUT_S = 1500
+# A build may run beside tests, with what they leave of the machine.
+BUILD_TIMEOUT_S = 5400
 
 
 class MissingToolError(Exception):
@@ -71,13 +75,17 @@ def path_of(name: str) -> Path:
 def ensure(name: str) -> Path:
     """Builds a program unless the cache has it, and returns its path.
 
-    The finished folder is put in place by one rename: two runs at once cannot see half a build.
+    The finished folder is put in place by one rename: two runs at once cannot see half a build, and the second one
+    waits for the first instead of doing the same.
     """
     path = path_of(name)
     if path.exists():
         return path
-    path.parent.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=path.parent.parent) as scratch:
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(name), tempfile.TemporaryDirectory(prefix=f"{name}-", dir=folder) as scratch:
+        if path.exists():
+            return path
         work = Path(scratch)
         _build(name, work)
         finished = work / "finished"
@@ -85,12 +93,15 @@ def ensure(name: str) -> Path:
         for part in (name, "libs"):
             if (work / part).exists():
                 shutil.move(work / part, finished / part)
-        try:
-            finished.rename(path.parent)
-        except OSError:
-            if not path.exists():
-                raise
+        finished.rename(path.parent)
     return path
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    with (cache_folder() / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _build(name: str, work: Path) -> None:
@@ -173,7 +184,7 @@ def _build_module(pin: dict, work: Path, target: Path) -> None:
     (work / "go.sum").chmod(0o644)
     # Without the version `get` would raise it to the newest.
     _go(["get", f"{pin['package']}@{pin['version']}"], work)
-    _go(["build", "-trimpath", "-ldflags=-s -w", "-o", str(target), pin["package"]], work)
+    _go(["build", "-ldflags=-s -w", "-o", str(target), pin["package"]], work)
 
 
 def _go_directive(module_folder: Path) -> str:
@@ -232,7 +243,8 @@ def _go_environment() -> dict[str, str]:
         "GOPROXY": proxies.removesuffix(",direct"),
         "GONOSUMDB": "*",
         "GOTOOLCHAIN": "local",
-        "GOFLAGS": "-p=2 -mod=mod -buildvcs=false",
+        # One set of flags for all, so that what programs have in common, such as Go's own library, is compiled once.
+        "GOFLAGS": "-p=2 -mod=mod -buildvcs=false -trimpath",
         "GOWORK": "off",
         "CGO_ENABLED": "0",
     }

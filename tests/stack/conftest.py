@@ -13,6 +13,17 @@ from stack.native.stack import Stack, Tools, load_builder
 
 _missing: list[str] = []
 
+# Fixtures that start much and live long: under several workers, the tests of one go to one worker.
+SHARED = ("stack", "kafka", "leaky")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Names the group of each test that shares something with others, for `--dist loadgroup`."""
+    for item in items:
+        if item.get_closest_marker("stack"):
+            for name in set(SHARED) & set(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.xdist_group(name))
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds the programs before the first test starts its clock: the first time takes a quarter of an hour."""

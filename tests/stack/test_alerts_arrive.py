@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +12,20 @@ from typing import Any
 import pytest
 
 from redispan._core.records import ALERT_NAMES
+from servers.otlp_receiver import OtlpReceiver
 from stack.native.clients import Alertmanager
 from stack.native.collector import Collector
 from stack.native.compose_file import replace_all
 from stack.native.notified import Hooks, Mailbox
-from stack.native.otlp_sink import OtlpSink
 from stack.native.otlp_source import Source, log_record
-from stack.native.programs import Program, eventually, free_ports
+from stack.native.programs import Program, eventually
 from stack.native.stack import REPOSITORY, Stack, Tools
+from waiting import PATIENCE_S
+from zero_code import Launcher, free_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 PROGRAMS = Path(__file__).parent / "programs"
-STARTER = Path(sys.executable).parent / "opentelemetry-instrument"
 EXAMPLES = REPOSITORY / "collector" / "alertmanager" / "alertmanager-examples.yml"
 SECRETS = {"smtp_password": "mail-4711", "pagerduty_key": "pager-4711", "incident_token": "hook-4711"}
 
@@ -38,7 +38,9 @@ def troubled(stack: Stack) -> Iterator[Program]:
         "OTEL_PYTHON_REDISPAN_ALERT_WEBHOOK": f"{stack.alertmanager.url}/api/v2/alerts",
         "OTEL_PYTHON_REDISPAN_ALERT_WEBHOOK_FORMAT": "alertmanager",
     }
-    program = Program("troubled", [STARTER, sys.executable, PROGRAMS / "troubled.py"], stack.folder, environment)
+    launcher = Launcher(environment)
+    command = launcher.command(launcher.python, PROGRAMS / "troubled.py")
+    program = Program("troubled", command, stack.folder, launcher.environment())
     yield program.start()
     program.kill()
 
@@ -47,7 +49,7 @@ def troubled(stack: Stack) -> Iterator[Program]:
 def test_lasting_alert_fires_in_alertmanager(name: str, stack: Stack, troubled: Program) -> None:
     """What redispan itself says lasts is a state of 1 in Prometheus, an event in the log, and an alert of its own."""
     state = f'redis_client_alert_state_ratio{{job="troubled",redis_client_alert_name="{name}"}}'
-    eventually(lambda: stack.prometheus.value(state) >= 1, what=state, timeout_s=60)
+    eventually(lambda: stack.prometheus.value(state) >= 1, what=state)
     event = f"redis.client.alert.{name}"
     eventually(lambda: event in (stack.folder / "out" / "logs.jsonl").read_text(), what=event)
     received = (
@@ -60,7 +62,7 @@ def test_lasting_alert_fires_in_alertmanager(name: str, stack: Stack, troubled: 
         wanted = {"alertname": "RedisClientAlertFiring", "job": "troubled", "redis_client_alert_name": name}
         return any(wanted.items() <= alert["labels"].items() for alert in stack.alertmanager.alerts())
 
-    eventually(delivered, what=f"{name} in Alertmanager", timeout_s=60)
+    eventually(delivered, what=f"{name} in Alertmanager")
 
 
 @pytest.mark.parametrize(("name", "area"), [("error_rate", "client"), ("pool_usage", "pool")])
@@ -71,15 +73,15 @@ def test_webhook_is_what_alertmanager_takes(name: str, area: str, stack: Stack, 
     def posted() -> bool:
         return any(wanted.items() <= alert["labels"].items() for alert in stack.alertmanager.alerts())
 
-    eventually(posted, what=f"{name} posted by the program", timeout_s=60)
+    eventually(posted, what=f"{name} posted by the program")
 
 
 @pytest.mark.parametrize("name", ALERT_NAMES)
 def test_every_alert_event_is_counted_and_sent_on(name: str, tools: Tools, tmp_path: Path) -> None:
     """Each of redispan's alerts, fired and cleared, leaves on the bus of alerts and is counted by name and state."""
     files = ["backends/alerts-otlp", "backends/otlp-http"]
-    with OtlpSink() as alerts, OtlpSink() as everything:
-        addresses = {"ALERTS_OTLP_ENDPOINT": alerts.url, "OTLP_HTTP_ENDPOINT": everything.url}
+    with OtlpReceiver() as alerts, OtlpReceiver() as everything:
+        addresses = {"ALERTS_OTLP_ENDPOINT": alerts.endpoint, "OTLP_HTTP_ENDPOINT": everything.endpoint}
         with Collector(tools, tmp_path, files, addresses) as collector:
             states = ("fired", "cleared")
             records = [
@@ -87,26 +89,21 @@ def test_every_alert_event_is_counted_and_sent_on(name: str, tools: Tools, tmp_p
                 for state in states
             ]
             assert Source(collector.url).send_logs(*records, log_record(eventName="redis.client.pool.exhausted")) == 200
-            eventually(lambda: len(list(alerts.log_records())) == len(states), what="the alerts")
-            assert {record.event_name for record in alerts.log_records()} == {f"redis.client.alert.{name}"}
+            alerts.wait_for(lambda r: len(r.logs()) == len(states), "the alerts")
+            assert {record.event_name for record in alerts.logs()} == {f"redis.client.alert.{name}"}
 
-            def counted() -> set[tuple[str, str, int]]:
-                found = set()
-                for metric in everything.metrics():
-                    if metric.name == "redis.client.alert.events":
-                        for point in metric.sum.data_points:
-                            labels = {pair.key: pair.value.string_value for pair in point.attributes}
-                            key = labels["redis.client.alert.name"], labels["redis.client.alert.state"]
-                            found.add((*key, point.as_int))
-                return found
+            def counted(receiver: OtlpReceiver) -> set[tuple[str, str, float]]:
+                names = ("redis.client.alert.name", "redis.client.alert.state")
+                points = receiver.points("redis.client.alert.events", latest=False)
+                return {(*(str(point.attributes[name]) for name in names), point.value) for point in points}
 
-            eventually(lambda: counted() == {(name, state, 1) for state in states}, what="both states counted")
+            everything.wait_for(lambda r: counted(r) == {(name, state, 1) for state in states}, "both states counted")
 
 
 @pytest.fixture
 def notified(tools: Tools, tmp_path: Path) -> Iterator[tuple[Alertmanager, Hooks, Mailbox]]:
     """The real Alertmanager with the example routes, whose receivers live on this machine."""
-    (port,) = free_ports(1)
+    port = free_port()
     with Hooks() as hooks, Mailbox() as mailbox:
         web = f"http://127.0.0.1:{hooks.port}"
         for name, text in {**SECRETS, "slack_webhook": f"{web}/slack"}.items():
@@ -142,7 +139,7 @@ def raise_alert(alertmanager: Alertmanager, name: str, **labels: str) -> None:
     request = urllib.request.Request(
         f"{alertmanager.url}/api/v2/alerts", json.dumps([alert]).encode(), {"Content-Type": "application/json"}
     )
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=PATIENCE_S).close()
 
 
 def test_example_routes_deliver(notified: tuple[Alertmanager, Hooks, Mailbox]) -> None:

@@ -12,13 +12,14 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
+from servers.otlp_receiver import OtlpReceiver
 from stack.native.clients import Jaeger, Prometheus, get_text
 from stack.native.collector import Collector
 from stack.native.compose_file import replace_all, service
-from stack.native.otlp_sink import OtlpSink
 from stack.native.otlp_source import Source, log_record, pairs, span
-from stack.native.programs import Program, eventually, free_ports
+from stack.native.programs import Program, eventually
 from stack.native.stack import COLLECTOR_FILES, REPOSITORY, Stack, Tools
+from zero_code import free_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
@@ -73,7 +74,7 @@ def send_all(collector: Collector) -> None:
 @pytest.fixture
 def prometheus(tools: Tools, tmp_path: Path) -> Iterator[Prometheus]:
     """A Prometheus that takes remote write."""
-    (port,) = free_ports(1)
+    port = free_port()
     (tmp_path / "prometheus.yml").write_text("global: {scrape_interval: 1s}\n")
     command = [
         tools["prometheus"], "--config.file=prometheus.yml", f"--web.listen-address=127.0.0.1:{port}",
@@ -98,7 +99,7 @@ def test_remote_write(tools: Tools, prometheus: Prometheus, tmp_path: Path) -> N
 
 def test_scraping(tools: Tools, tmp_path: Path) -> None:
     """A Prometheus that scrapes, with the shipped settings, has the same names and the program's own job label."""
-    (port,) = free_ports(1)
+    port = free_port()
     shutil.copytree(REPOSITORY / "collector/prometheus/rules", tmp_path / "rules")
     with Collector(tools, tmp_path, ["backends/prometheus-scrape"]) as collector:
         send_all(collector)
@@ -141,29 +142,33 @@ def test_debug_log(tools: Tools, tmp_path: Path) -> None:
 def test_otlp_over_grpc_to_another_collector(tools: Tools, tmp_path: Path) -> None:
     """Two Collectors in a row pass on all signals."""
     with (
-        OtlpSink() as sink,
-        Collector(tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}, name="second") as second,
+        OtlpReceiver() as sink,
+        Collector(
+            tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.endpoint}, name="second"
+        ) as second,
     ):
         address = {"OTLP_GRPC_ENDPOINT": second.grpc_address, "OTLP_PLAINTEXT": "true"}
         with Collector(tools, tmp_path, ["backends/otlp-grpc"], address, name="first") as first:
             send_all(first)
-            eventually(lambda: sink.span_names()["GET r:6379"], what="the span")
-            eventually(lambda: [m for m in sink.metrics() if m.name == "redis.client.operations"], what="the metric")
-            eventually(lambda: list(sink.log_records()), what="the log record")
+            sink.wait_for(lambda r: r.spans("GET r:6379"), "the span")
+            sink.wait_for(lambda r: r.points("redis.client.operations"), "the metric")
+            sink.wait_for(lambda r: r.logs(), "the log record")
 
 
 def test_loki_gets_its_path(tools: Tools, tmp_path: Path) -> None:
     """Logs arrive at Loki's OTLP path, and nothing else does; a stand-in takes them, no Loki runs here."""
-    with OtlpSink() as sink:
-        with Collector(tools, tmp_path, ["backends/loki"], {"LOKI_OTLP_ENDPOINT": f"{sink.url}/otlp"}) as collector:
+    with OtlpReceiver() as sink:
+        with Collector(
+            tools, tmp_path, ["backends/loki"], {"LOKI_OTLP_ENDPOINT": f"{sink.endpoint}/otlp"}
+        ) as collector:
             send_all(collector)
-            eventually(lambda: list(sink.log_records()), what="the log record")
-        assert {path for path, _, _ in sink.requests} == {"/otlp/v1/logs"}
+            sink.wait_for(lambda r: r.logs(), "the log record")
+        assert {request.path for request in sink.requests()} == {"/otlp/v1/logs"}
 
 
 def test_victorialogs(tools: Tools, tmp_path: Path) -> None:
     """Logs and alert events are found in VictoriaLogs, started as the compose file says, by service and by name."""
-    (port,) = free_ports(1)
+    port = free_port()
     here = {"/vlogs": str(tmp_path / "vlogs"), "0.0.0.0:9428": f"127.0.0.1:{port}"}
     command, _ = service("victorialogs").native(here)
     program = Program("victorialogs", [tools["victorialogs"], *command], tmp_path)
@@ -201,9 +206,9 @@ def test_vendor_gets_key_and_signals(vendor: str, tools: Tools, tmp_path: Path) 
     settings = yaml.safe_load((COLLECTOR_FILES / "backends" / f"{vendor}.yaml").read_text())
     ((exporter, keys),) = settings["exporters"].items()
     variable, header, value = KEYS[vendor]
-    with OtlpSink() as sink:
+    with OtlpReceiver() as sink:
         moved = {
-            f"exporters::{exporter}::{key}": sink.url + ("" if key == "endpoint" else "/v1/" + key.split("_")[0])
+            f"exporters::{exporter}::{key}": sink.endpoint + ("" if key == "endpoint" else "/v1/" + key.split("_")[0])
             for key in keys
             if key.endswith("endpoint")
         }
@@ -211,34 +216,33 @@ def test_vendor_gets_key_and_signals(vendor: str, tools: Tools, tmp_path: Path) 
             # A delta is the difference to an earlier point; what is sent twice is counted from the second on.
             send_all(collector)
             Source(collector.url).send_metrics(counter("redis.client.operations", 9))
-            eventually(lambda: sink.span_names()["GET r:6379"], what="the span")
-            found = eventually(
-                lambda: [m for m in sink.metrics() if m.name == "redis.client.operations"], what="the metric"
-            )
+            sink.wait_for(lambda r: r.spans("GET r:6379"), "the span")
+            found = sink.wait_for(lambda r: r.points("redis.client.operations", latest=False), "the metric")
             if any(name.startswith("logs/") for name in settings["service"]["pipelines"]):
-                eventually(lambda: list(sink.log_records()), what="the log record")
-        assert {headers.get(header) for _, headers, _ in sink.requests} == {value}
-        wanted = 1 if any(name.startswith("cumulative_to_delta") for name in settings.get("processors", {})) else 2
-        assert {metric.sum.aggregation_temporality for metric in found} == {wanted}
+                sink.wait_for(lambda r: r.logs(), "the log record")
+        assert {request.headers.get(header) for request in sink.requests()} == {value}
+        delta = any(name.startswith("cumulative_to_delta") for name in settings.get("processors", {}))
+        assert {point.temporality for point in found} == {"DELTA" if delta else "CUMULATIVE"}
 
 
 def test_aws_gets_signed_requests(tools: Tools, tmp_path: Path) -> None:
     """Each signal goes to its own endpoint, signed for its own service, logs with their group, at a stand-in."""
     credentials = {"AWS_ACCESS_KEY_ID": "AKSESAME", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_EC2_METADATA_DISABLED": "true"}
-    with OtlpSink() as sink:
+    with OtlpReceiver() as sink:
         moved = {
-            f"exporters::otlp_http/aws_{signal}::{signal}_endpoint": f"{sink.url}/v1/{signal}"
+            f"exporters::otlp_http/aws_{signal}::{signal}_endpoint": f"{sink.endpoint}/v1/{signal}"
             for signal in ("traces", "metrics", "logs")
         }
         with Collector(tools, tmp_path, ["backends/vendor-aws"], credentials, moved) as collector:
             send_all(collector)
-            eventually(lambda: {path for path, _, _ in sink.requests} >= {f"/v1/{s}" for s in SERVICES}, what="all")
-        for path, headers, _ in sink.requests:
-            signed = headers["authorization"]
+            paths = {f"/v1/{signal}" for signal in SERVICES}
+            sink.wait_for(lambda r: {request.path for request in r.requests()} >= paths, "all signals")
+        for request in sink.requests():
+            signed = request.headers["authorization"]
             assert signed.startswith("AWS4-HMAC-SHA256 Credential=AKSESAME/")
-            assert f"/us-east-1/{SERVICES[path.rpartition('/')[2]]}/aws4_request" in signed
+            assert f"/us-east-1/{SERVICES[request.path.rpartition('/')[2]]}/aws4_request" in signed
             assert KEY not in signed
-            assert headers.get("x-aws-log-group") == ("redispan" if path.endswith("logs") else None)
+            assert request.headers.get("x-aws-log-group") == ("redispan" if request.path.endswith("logs") else None)
 
 
 def test_compose_profiles_name_existing_backends() -> None:

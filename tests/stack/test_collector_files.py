@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from stack.native.configurations import added, check_golden, printed, run
-from stack.native.programs import Program, free_ports
+from stack.native.programs import Program
 from stack.native.stack import COLLECTOR_FILES, REPOSITORY, Tools
+from zero_code import free_ports
 
 pytestmark = pytest.mark.stack
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,21 @@ from typing import Any
 import pytest
 
 from stack.native.collector import Collector
-from stack.native.programs import Program, eventually, free_ports
+from stack.native.programs import Program, eventually
 from stack.native.stack import Stack, Tools
+from waiting import PATIENCE_S
+from zero_code import BIN, Launcher, free_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 PROGRAM = Path(__file__).parent / "programs" / "steady.py"
-STARTER = Path(sys.executable).parent / "opentelemetry-instrument"
 
 
 def report(url: str) -> dict[str, Any]:
     """What the command prints, as data."""
     done = subprocess.run(
-        [STARTER.parent / "redispan", "report", "fleet", "--prometheus", url, "--json", "--window", "30s"],
-        check=True, text=True, capture_output=True, timeout=30,
+        [BIN / "redispan", "report", "fleet", "--prometheus", url, "--json", "--window", "30s"],
+        check=True, text=True, capture_output=True, timeout=PATIENCE_S,
     )  # fmt: skip
     return dict(json.loads(done.stdout))
 
@@ -33,7 +33,7 @@ def report(url: str) -> dict[str, Any]:
 @pytest.fixture
 def victoriametrics(tools: Tools, tmp_path: Path) -> Iterator[str]:
     """A backend that is not Prometheus and speaks its language."""
-    (port,) = free_ports(1)
+    port = free_port()
     command = [
         tools["victoriametrics"], "-storageDataPath", tmp_path / "vm", f"-httpListenAddr=127.0.0.1:{port}",
         "-search.latencyOffset=1s", "-search.disableCache",  # it waits half a minute for late samples otherwise
@@ -56,11 +56,9 @@ def test_two_programs_and_their_server_in_another_backend(tools: Tools, victoria
     environment |= {"OTEL_PYTHON_REDISPAN_SERVER_PROBE_INTERVAL_S": "1"}
     with stack, Collector(tools, tmp_path, ["backends/prometheus-remote-write"], address) as collector:
         redis = stack.start_redis()
-        environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{collector.grpc_address}"
-        programs = [
-            Program(f"steady{number}", [STARTER, sys.executable, PROGRAM], tmp_path, environment).start()
-            for number in range(2)
-        ]
+        launcher = Launcher(environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.grpc_address}"})
+        command, environment = launcher.command(launcher.python, PROGRAM), launcher.environment()
+        programs = [Program(f"steady{number}", command, tmp_path, environment).start() for number in range(2)]
         try:
 
             def complete() -> dict[str, Any]:
@@ -71,7 +69,7 @@ def test_two_programs_and_their_server_in_another_backend(tools: Tools, victoria
                 known = all(service[figure] is not None for figure in figures) and service["processes"] == 2
                 return found if known and asked["memory_bytes"] and asked["reached"] == 1 else {}
 
-            found = eventually(complete, what="the whole report", timeout_s=60, every_s=1)
+            found = eventually(complete, what="the whole report", pause_s=0.5)
             assert found["services"][0]["name"] == "steady"
             assert found["services"][0]["operations_per_s"] > 1
             assert found["servers"][0]["name"] == server
@@ -81,7 +79,7 @@ def test_two_programs_and_their_server_in_another_backend(tools: Tools, victoria
                 texts = [finding["text"] for finding in report(victoriametrics)["findings"]]
                 return [text for text in texts if text.startswith(f"server {server} answers none")]
 
-            eventually(gone, what="the finding about the server", timeout_s=60, every_s=1)
+            eventually(gone, what="the finding about the server", pause_s=0.5)
         finally:
             for program in programs:
                 program.kill()

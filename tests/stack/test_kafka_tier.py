@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from servers.otlp_receiver import OtlpReceiver
 from stack.native.collector import Collector
 from stack.native.kafka import Kafka
-from stack.native.otlp_sink import OtlpSink
 from stack.native.otlp_source import Source, log_record, span
 from stack.native.programs import eventually
 from stack.native.stack import Tools
@@ -32,19 +32,19 @@ def kafka(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ka
 def test_what_was_sent_while_no_gateway_ran_arrives(kafka: Kafka, tools: Tools, tmp_path: Path) -> None:
     """The agent's telemetry waits in Kafka, the first gateway that comes up exports all of it, and counts it alone."""
     topics = {"KAFKA_BROKERS": kafka.address, "KAFKA_TOPIC_PREFIX": "waiting"}
-    with OtlpSink() as sink, Collector(tools, tmp_path, AGENT, topics, name="agent") as agent:
+    with OtlpReceiver() as sink, Collector(tools, tmp_path, AGENT, topics, name="agent") as agent:
         source = Source(agent.url)
         names = [f"n{number}" for number in range(500)]
         assert source.send_spans(*(span(name) for name in names)) == 200
         assert source.send_logs(log_record(eventName="redis.client.alert.error_rate")) == 200
-        with Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": sink.url}, name="gateway"):
-            eventually(lambda: sink.span_names().keys() >= set(names), what="all spans", timeout_s=60)
-            eventually(lambda: [r for r in sink.log_records() if r.event_name], what="the alert event", timeout_s=30)
+        with Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": sink.endpoint}, name="gateway"):
+            sink.wait_for(lambda r: r.span_names().keys() >= set(names), "all spans")
+            sink.wait_for(lambda r: [log for log in r.logs() if log.event_name], "the alert event")
             # Twice, so that a count of the agent's own would have had its time to travel here too.
             for times in (1, 2):
                 for name in ("redis.client.alert.events", "traces.span.metrics.calls"):
-                    eventually(
-                        lambda name=name, times=times: max(_counts(sink, name).values(), default=0) >= times, what=name
+                    sink.wait_for(
+                        lambda r, name=name, times=times: max(_counts(r, name).values(), default=0) >= times, name
                     )
                 if times == 1:
                     assert source.send_spans(span("n0")) == 200
@@ -56,12 +56,12 @@ def test_what_was_sent_while_no_gateway_ran_arrives(kafka: Kafka, tools: Tools, 
 def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Path) -> None:
     """Both gateways get work, and no trace is split between them although its spans were sent apart."""
     topics = {"KAFKA_BROKERS": kafka.address, "KAFKA_TOPIC_PREFIX": "shared"}
-    with OtlpSink() as one, OtlpSink() as two:
+    with OtlpReceiver() as one, OtlpReceiver() as two:
         sinks = [one, two]
         with (
             Collector(tools, tmp_path, AGENT, topics, name="agent") as agent,
-            Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": one.url}, name="gateway1"),
-            Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": two.url}, name="gateway2"),
+            Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": one.endpoint}, name="gateway1"),
+            Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": two.endpoint}, name="gateway2"),
         ):
             source = Source(agent.url)
 
@@ -70,13 +70,13 @@ def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Pat
                 source.send_spans(*(span("warm-up") for _ in range(20)))
                 return all(sink.span_names()["warm-up"] for sink in sinks)
 
-            eventually(both_work, what="both gateways at work", timeout_s=90, every_s=1)
+            eventually(both_work, what="both gateways at work", pause_s=0.5)
             trace_ids = [secrets.token_hex(16) for _ in range(50)]
             for part in range(4):
                 assert source.send_spans(*(span(f"part{part}", trace_id=trace_id) for trace_id in trace_ids)) == 200
             eventually(
                 lambda: sum(sink.span_names()[f"part{part}"] for sink in sinks for part in range(4)) >= 200,
-                what="all spans", timeout_s=60,
+                what="all spans",
             )  # fmt: skip
         seen = defaultdict(set)
         for number, sink in enumerate(sinks):
@@ -87,13 +87,10 @@ def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Pat
         assert all(len(numbers) == 1 for numbers in seen.values())
 
 
-def _counts(sink: OtlpSink, name: str) -> dict[int, int]:
+def _counts(sink: OtlpReceiver, name: str) -> dict[int, int]:
     """The highest value of a metric by the time when counting began: two Collectors that count have two times."""
     found: dict[int, int] = {}
-    for metric in sink.metrics():
-        if metric.name == name:
-            for point in metric.sum.data_points:
-                if any(pair.value.string_value in {"n0", "error_rate"} for pair in point.attributes):
-                    began = point.start_time_unix_nano
-                    found[began] = max(found.get(began, 0), point.as_int)
+    for point in sink.points(name, latest=False):
+        if {"n0", "error_rate"} & set(map(str, point.attributes.values())):
+            found[point.start_ns] = max(found.get(point.start_ns, 0), int(point.value))
     return found

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from servers.otlp_receiver import OtlpReceiver
 from stack.native.clients import get_text
 from stack.native.collector import Collector
-from stack.native.otlp_sink import OtlpSink
 from stack.native.otlp_source import Source, span
 from stack.native.programs import eventually
 from stack.native.stack import Tools
@@ -18,6 +18,14 @@ from stack.native.stack import Tools
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 SPANS_PER_REQUEST = 50
+# That it is tried again is the subject, not how long that is waited with.
+RETRY = "exporters::otlp_http/any::retry_on_failure"
+SOON = {f"{RETRY}::initial_interval": "200ms", f"{RETRY}::max_interval": "200ms"}
+
+
+def in_front_of(sink: OtlpReceiver, tools: Tools, folder: Path) -> Collector:
+    """A Collector that sends to the receiver."""
+    return Collector(tools, folder, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.endpoint}, SOON)
 
 
 class Load:
@@ -50,8 +58,8 @@ class Load:
 
 def test_killed_collector_loses_nothing_it_accepted(tools: Tools, tmp_path: Path) -> None:
     """Killed twice under load, without a goodbye: every span that got a 200 reaches the backend."""
-    with OtlpSink() as sink:
-        collector = Collector(tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}).start()
+    with OtlpReceiver() as sink:
+        collector = in_front_of(sink, tools, tmp_path).start()
         load = Load(Source(collector.url))
         try:
             for _ in range(2):
@@ -65,9 +73,7 @@ def test_killed_collector_loses_nothing_it_accepted(tools: Tools, tmp_path: Path
             load.end()
         assert load.refused > 0, "the Collector was never away: this test proves nothing"
         try:
-            eventually(
-                lambda: load.accepted <= sink.span_names().keys(), what="every accepted span", timeout_s=40, every_s=1
-            )
+            sink.wait_for(lambda r: load.accepted <= r.span_names().keys(), "every accepted span")
         finally:
             collector.program.stop()
             missing = load.accepted - sink.span_names().keys()
@@ -78,45 +84,45 @@ def test_killed_collector_loses_nothing_it_accepted(tools: Tools, tmp_path: Path
 def test_backend_away_for_a_while_gets_everything_later(tools: Tools, tmp_path: Path) -> None:
     """A backend that refuses is tried again until it takes: the queue holds what was accepted meanwhile."""
     with (
-        OtlpSink() as sink,
-        Collector(tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}) as collector,
+        OtlpReceiver() as sink,
+        in_front_of(sink, tools, tmp_path) as collector,
     ):
-        sink.out_of_order = True
+        sink.answer_status = 503
         load = Load(Source(collector.url))
         eventually(lambda: len(load.accepted) > 5000 and sink.refused > 2, what="load against a refusing backend")
         load.end()
         assert not sink.span_names()
         assert "otelcol_exporter_queue_size" in get_text(collector.metrics_url)
-        sink.out_of_order = False
-        eventually(
-            lambda: load.accepted <= sink.span_names().keys(), what="every accepted span", timeout_s=60, every_s=1
-        )
+        sink.answer_status = 200
+        sink.wait_for(lambda r: load.accepted <= r.span_names().keys(), "every accepted span")
 
 
 def test_backend_away_and_collector_restarted_meanwhile(tools: Tools, tmp_path: Path) -> None:
     """Both at once: what waited in the queue of a Collector that was stopped is delivered by the next one."""
-    with OtlpSink() as sink:
-        sink.out_of_order = True
-        collector = Collector(tools, tmp_path, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.url}).start()
+    with OtlpReceiver() as sink:
+        sink.answer_status = 503
+        collector = in_front_of(sink, tools, tmp_path).start()
         load = Load(Source(collector.url))
         eventually(lambda: len(load.accepted) > 3000, what="load")
         load.end()
         collector.program.stop()
-        sink.out_of_order = False
+        sink.answer_status = 200
         with collector:
-            eventually(
-                lambda: load.accepted <= sink.span_names().keys(), what="every accepted span", timeout_s=60, every_s=1
-            )
+            sink.wait_for(lambda r: load.accepted <= r.span_names().keys(), "every accepted span")
 
 
 def test_two_backends_do_not_wait_for_each_other(tools: Tools, tmp_path: Path) -> None:
     """One backend that is away holds nothing back from another: each has its own queue."""
-    with OtlpSink() as away, OtlpSink() as present:
-        away.out_of_order = True
+    with OtlpReceiver() as away, OtlpReceiver() as present:
+        away.answer_status = 503
         files = ["backends/otlp-http", "backends/vendor-honeycomb"]
-        addresses = {"OTLP_HTTP_ENDPOINT": away.url, "HONEYCOMB_ENDPOINT": present.url, "HONEYCOMB_API_KEY": "k"}
-        with Collector(tools, tmp_path, files, addresses) as collector:
+        addresses = {
+            "OTLP_HTTP_ENDPOINT": away.endpoint,
+            "HONEYCOMB_ENDPOINT": present.endpoint,
+            "HONEYCOMB_API_KEY": "k",
+        }
+        with Collector(tools, tmp_path, files, addresses, SOON) as collector:
             assert Source(collector.url).send_spans(span("hello")) == 200
-            eventually(lambda: present.span_names()["hello"], what="the span at the other backend")
-            away.out_of_order = False
-            eventually(lambda: away.span_names()["hello"], what="the span at the late backend")
+            present.wait_for(lambda r: r.spans("hello"), "the span at the other backend")
+            away.answer_status = 200
+            away.wait_for(lambda r: r.spans("hello"), "the span at the late backend")

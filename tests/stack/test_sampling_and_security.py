@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from servers.otlp_receiver import OtlpReceiver
 from stack.native.collector import Collector
-from stack.native.otlp_sink import OtlpSink
 from stack.native.otlp_source import Source, span
 from stack.native.programs import eventually
 from stack.native.stack import Tools
@@ -32,38 +32,30 @@ def test_tail_sampling_keeps_the_notable(tools: Tools, tmp_path: Path) -> None:
     slow_sql = span("slow-sql", attributes={"db.system.name": "postgresql"}, duration_ms=80)
     sibling = span("sibling of failed", trace_id=kept["failed"]["traceId"])
     wishes = {"SAMPLING_DECISION_WAIT": "1s", "SAMPLING_PERCENT": "0"}
-    with OtlpSink() as sink:
+    with OtlpReceiver() as sink:
         files = ["backends/otlp-http", "overlays/tail-sampling"]
-        with Collector(tools, tmp_path, files, {"OTLP_HTTP_ENDPOINT": sink.url, **wishes}) as collector:
+        with Collector(tools, tmp_path, files, {"OTLP_HTTP_ENDPOINT": sink.endpoint, **wishes}) as collector:
             assert Source(collector.url).send_spans(*kept.values(), *quick, slow_sql, sibling) == 200
-            eventually(lambda: sink.span_names().keys() >= kept.keys(), what="the notable traces")
-            counted = eventually(
-                lambda: [m for m in sink.metrics() if m.name == "traces.span.metrics.calls"], what="span metrics"
-            )
+            sink.wait_for(lambda r: r.span_names().keys() >= kept.keys(), "the notable traces")
+            counted = sink.wait_for(lambda r: r.points("traces.span.metrics.calls"), "span metrics")
         assert sink.span_names().keys() == kept.keys() | {"sibling of failed"}
-        names = {
-            p.value.string_value
-            for m in counted
-            for d in m.sum.data_points
-            for p in d.attributes
-            if p.key == "span.name"
-        }
+        names = {point.attributes.get("span.name") for point in counted}
         assert {"quick-0", "quick-29", "slow-sql"} <= names
 
 
 @pytest.mark.parametrize("overlay", [[], ["overlays/no-server-metrics"]], ids=["base", "no-server-metrics"])
 def test_a_server_is_asked_unless_told_otherwise(overlay: list[str], tools: Tools, tmp_path: Path) -> None:
     """The base asks the Redis server for its metrics; with the overlay nobody connects to it, and spans still pass."""
-    with socket.create_server(("127.0.0.1", 0)) as server, OtlpSink() as sink:
+    with socket.create_server(("127.0.0.1", 0)) as server, OtlpReceiver() as sink:
         server.settimeout(20 if not overlay else 1.5)
         wishes = {
-            "OTLP_HTTP_ENDPOINT": sink.url,
+            "OTLP_HTTP_ENDPOINT": sink.endpoint,
             "REDIS_ENDPOINT": f"127.0.0.1:{server.getsockname()[1]}",
             "REDIS_COLLECTION_INTERVAL": "200ms",
         }
         with Collector(tools, tmp_path, ["backends/otlp-http", *overlay], wishes) as collector:
             assert Source(collector.url).send_spans(span("passes")) == 200
-            eventually(lambda: sink.span_names()["passes"], what="the span")
+            sink.wait_for(lambda r: r.spans("passes"), "the span")
             if overlay:
                 with pytest.raises(TimeoutError):
                     server.accept()

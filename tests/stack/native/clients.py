@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-TIMEOUT_S = 20
+from waiting import PATIENCE_S
 
 
 def get_json(url: str, **query: Any) -> Any:
     """Fetches a JSON document."""
     full = f"{url}?{urllib.parse.urlencode(query, doseq=True)}" if query else url
-    with urllib.request.urlopen(full, timeout=TIMEOUT_S) as reply:
+    with urllib.request.urlopen(full, timeout=PATIENCE_S) as reply:
         return json.load(reply)
 
 
 def get_text(url: str) -> str:
     """Fetches a text."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:
         return str(reply.read().decode())
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stack.native.programs import Program, free_ports
+from stack.native.programs import Program
 from stack.native.stack import COLLECTOR_FILES, Tools
+from zero_code import free_ports
 
 
 class Collector:

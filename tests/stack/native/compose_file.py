@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,17 @@ def replayed(lines: Iterable[str], root: Path) -> Iterator[str]:
                 _copy(REPOSITORY / source, root / target.strip("/"), into=target.endswith("/"))
         elif instruction == "RUN":
             yield rest
+
+
+def pip_install(command: str, python: Path) -> None:
+    """Runs a `pip install` of a Dockerfile for an interpreter by uv, which does the same in a tenth of the time."""
+    words = f"pip install --python {python} --quiet"
+    subprocess.run(
+        f"{sys.executable} -m uv {command.replace('pip install --no-cache-dir', words)}",
+        shell=True,
+        check=True,
+        timeout=200,
+    )
 
 
 def _copy(source: Path, target: Path, *, into: bool) -> None:

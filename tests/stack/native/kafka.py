@@ -6,11 +6,12 @@ import socket
 import subprocess
 from pathlib import Path
 
-from stack.native.programs import Program, eventually, free_ports
+from stack.native.programs import Program, eventually
 from stack.native.stack import Tools
+from waiting import PATIENCE_S
+from zero_code import free_ports
 
 CLUSTER_ID = "cmVkaXNwYW4tdGVzdHMtMQ"
-START_TIMEOUT_S = 60
 SMALL = "-Xmx384m -Xms128m -XX:+UseSerialGC"
 
 
@@ -46,10 +47,10 @@ class Kafka:
     def __enter__(self) -> Kafka:
         subprocess.run(
             [self._starter, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings)],
-            check=True, capture_output=True, timeout=START_TIMEOUT_S,
+            check=True, capture_output=True, timeout=PATIENCE_S,
         )  # fmt: skip
         self.program.start()
-        eventually(self._ready, what="Kafka ready", timeout_s=START_TIMEOUT_S)
+        eventually(self._ready, what="Kafka ready")
         return self
 
     def __exit__(self, *_: object) -> None:

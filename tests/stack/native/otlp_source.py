@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from waiting import PATIENCE_S
+
 NS_PER_MS = 1_000_000
 
 
@@ -89,7 +91,7 @@ class Source:
     def _post(self, path: str, body: dict[str, Any]) -> int:
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), self._headers)
         try:
-            with urllib.request.urlopen(request, timeout=10, context=self._tls) as reply:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S, context=self._tls) as reply:
                 return int(reply.status)
         except urllib.error.HTTPError as refusal:
             return refusal.code

@@ -3,53 +3,23 @@
 from __future__ import annotations
 
 import ctypes
-import os
+import functools
 import signal
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-T = TypeVar("T")
-START_TIMEOUT_S = 60.0
+from waiting import PATIENCE_S, wait_until
+from zero_code import plain_environment
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
-
-def free_ports(count: int) -> list[int]:
-    """Finds ports nobody listens on; all are held until the last one is found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
-def eventually(look: Callable[[], T], *, what: str, timeout_s: float = 30.0, every_s: float = 0.25) -> T:
-    """Asks until the answer is true, and returns it; the last answer is in the error when it never is.
-
-    Telemetry travels in batches between six processes: there is no moment at which it must have arrived,
-    only one after which it is lost.
-    """
-    stop_at = time.monotonic() + timeout_s
-    last: Any = None
-    while True:
-        try:
-            last = look()
-            if last:
-                return last
-        except (OSError, KeyError, IndexError, ValueError) as problem:
-            last = problem
-        if time.monotonic() > stop_at:
-            raise AssertionError(f"{what}: not within {timeout_s:.0f} s; last answer: {str(last)[:2000]}")
-        time.sleep(every_s)
+# Telemetry travels in batches between six processes, and each question is a request to one of them: an answer may be
+# missing, or half there.
+eventually = functools.partial(wait_until, pause_s=0.1, failing=True)
 
 
 class Program:
@@ -61,7 +31,7 @@ class Program:
         self.name = name
         self.command = [str(part) for part in command]
         self.log_file = folder / f"{name}.log"
-        self._environment = _plain_environment() | dict(environment or {})
+        self._environment = plain_environment() | dict(environment or {})
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -88,12 +58,12 @@ class Program:
             if not self.running:
                 raise RuntimeError(f"{self.name} ended with {self.exit_code}:\n{self.log()[-3000:]}")
             try:
-                with urllib.request.urlopen(url, timeout=2) as reply:
+                with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:
                     return bool(reply.status == 200)
             except (urllib.error.URLError, OSError):
                 return False
 
-        eventually(ready, what=f"{self.name} ready at {url}", timeout_s=START_TIMEOUT_S, every_s=0.1)
+        wait_until(ready, f"{self.name} ready at {url}")
 
     @property
     def pid(self) -> int:
@@ -130,7 +100,7 @@ class Program:
         """Ends it without a chance to say goodbye."""
         if self._process is not None and self.running:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
 
     def log(self) -> str:
         """What it has printed so far."""
@@ -139,9 +109,3 @@ class Program:
 
 def _die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _plain_environment() -> dict[str, str]:
-    # What this machine sets for OpenTelemetry or a proxy must not steer the programs under test.
-    unwanted = ("OTEL_", "OTELCOL_", "REDIS", "JAEGER_", "PROMETHEUS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith(unwanted)}

@@ -15,7 +15,8 @@ from types import ModuleType, TracebackType
 
 from stack.native.clients import Alertmanager, Jaeger, Prometheus
 from stack.native.compose_file import REPOSITORY, replace_all, service
-from stack.native.programs import Program, eventually, free_ports
+from stack.native.programs import Program, eventually
+from zero_code import free_ports
 
 COLLECTOR_FILES = REPOSITORY / "collector" / "config"
 PORT_NAMES = (
