@@ -26,7 +26,7 @@ def rows(quick: bool) -> Iterator[Row]:
     operations = 1_600 if quick else 100_000
     for name, built, mode in product(ENVIRONMENTS, ("Redis", "from_url"), ("sync", "async")):
         what = f"{' '.join(jobs[name].pins)}, {built}, {mode}"
-        job = dataclasses.replace(jobs[name], name=f"soak-{name}-{built}-{mode}", folders=(TEST,), skips=False)
+        job = dataclasses.replace(jobs[name], name=f"soak-{name}-{built}-{mode}", files=(TEST,), skips=False)
         run = functools.partial(_run, job, f"{built}-{mode}", operations)
         yield Row("faulty-network", what, f"{operations:,} operations", run)
 
