@@ -148,10 +148,22 @@ class LargeCluster:
         nodes = [cluster.masters[number % len(cluster.masters)] for number in range(MANY)]
         self._ways_in = [stack.enter_context(FaultProxy(node.host, node.port)) for node in nodes]
 
-    def client(self, kind: str) -> Any:
-        """A client that reaches everything through the lines."""
+    async def client(self, kind: str) -> Any:
+        """A client that reaches everything through the lines, and has written ``k`` = 1."""
         ports = [way_in.port for way_in in self._ways_in]
-        return cluster_of(kind, ports, address_remap=self._options["address_remap"])
+
+        async def look() -> Any:
+            client = None
+            try:
+                client = cluster_of(kind, ports, address_remap=self._options["address_remap"])
+                await settle(client.set("k", 1))
+                return client
+            except FAILURES:  # a busy machine: tried again
+                if client is not None:
+                    await close(client)
+                return None
+
+        return await wait_until_async(look, "a client that knows its nodes")
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
@@ -186,8 +198,7 @@ async def test_reading_the_topology_anew_is_within_the_deadline(
     kind: str, large_cluster: LargeCluster, asked: AskedWaits
 ) -> None:
     """A large cluster falls silent: asking all its nodes for the topology doesn't add a timeout for each."""
-    client = large_cluster.client(kind)
-    await settle(client.set("k", 1))
+    client = await large_cluster.client(kind)
     with large_cluster.silence():
         for command in ("get", "incr", "get", "incr"):
             await fails_in_time(asked, lambda command=command: getattr(client, command)("k"))
@@ -199,8 +210,7 @@ async def test_threads_that_wait_for_each_others_topology_are_within_the_deadlin
 ) -> None:
     """A cluster client reads the topology under a lock: whose time is over when its turn comes asks nobody any more."""
     retune(**{**QUICK_TO_FAIL, "pool_deadline_s": 60.0})
-    client = large_cluster.client("cluster")
-    client.set("k", 1)
+    client = await large_cluster.client("cluster")
     waits_s: dict[int, list[float]] = {}
     ended: list[BaseException] = []
 
@@ -232,8 +242,7 @@ async def test_a_cluster_that_answers_again_is_used_again(
     kind: str, large_cluster: LargeCluster, asked: AskedWaits
 ) -> None:
     """The haste of a failing operation leaves nothing behind: once the nodes answer, reads have their full time."""
-    client = large_cluster.client(kind)
-    await settle(client.set("k", 1))
+    client = await large_cluster.client(kind)
 
     async def get() -> Any:
         try:
