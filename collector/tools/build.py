@@ -184,7 +184,7 @@ def _build_module(pin: dict, work: Path, target: Path) -> None:
     (work / "go.sum").chmod(0o644)
     # Without the version `get` would raise it to the newest.
     _go(["get", f"{pin['package']}@{pin['version']}"], work)
-    _go(["build", "-ldflags=-s -w", "-o", str(target), pin["package"]], work)
+    _go(["build", "-ldflags=-s -w", f"-tags={pin.get('tags', '')}", "-o", str(target), pin["package"]], work)
 
 
 def _go_directive(module_folder: Path) -> str:
