@@ -42,7 +42,7 @@ from redispan.testing import TelemetryInMemory
 
 BEYOND = 60
 """So many calls in a row that end before the interruption comes: their last point was reached."""
-LATER_S = float(os.environ.get("SOAK_LATER_S", "5"))
+LATER_S = float(os.environ.get("SOAK_LATER_S", "30"))
 HANG_S = int(os.environ.get("SOAK_HANG_S", "3600"))
 LEFT_ALONE = (
     str(Path(__file__).resolve().parents[1]),
