@@ -11,6 +11,7 @@ from bench.states import BARE, NO_SDK, SAMPLED, UNSAMPLED, State
 
 MEMORY_MB = 6.0
 POOL_SHARE = 0.08
+POOL_LAYER = State("pool layer alone")
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,11 @@ def judge(instructions: Figures, memory_mb: float | None) -> Iterator[Verdict]:
         if ratio is not None:
             what = f"{budget.operation.name}: {budget.redispan.name}"
             yield Verdict(what, f"{budget.limit:.2f} x {budget.contrib.name}", f"{ratio:.2f} x", ratio <= budget.limit)
-    saved = instructions.saved(State("redispan", NO_SDK, {"pool": "off"}), GET.name)
-    bare = instructions.all_of(BARE, GET.name)
-    if saved is not None and bare:
-        share = saved / bare
+    added, bare = instructions.over_bare(POOL_LAYER, GET.name), instructions.all_of(BARE, GET.name)
+    if added is not None and bare:
+        share = added / bare
         limit = f"{POOL_SHARE:.0%} of a bare GET"
-        yield Verdict("GET: the pool layer, no SDK", limit, f"{share:.1%}", share <= POOL_SHARE)
+        yield Verdict(f"GET: {POOL_LAYER.name}", limit, f"{share:.1%}", share <= POOL_SHARE)
     if memory_mb is not None:
         what = "memory that redispan holds, 24 pools x 200 commands"
         yield Verdict(what, f"{MEMORY_MB:.1f} MB", f"{memory_mb:.2f} MB", memory_mb <= MEMORY_MB)

@@ -14,19 +14,19 @@ import time
 from concurrent import futures
 
 READING_NS = 8_000
-"""What a clock moves by at each reading: a GET at native speed reads it a few times."""
+"""What a clock moves by at each reading: a watched GET at native speed reads it a few times."""
 
 WAITING = (asyncio, queue, subprocess, threading, futures)
 """What waits for threads has taken the real clock by being imported here."""
 
 
-def stop() -> None:
+def stop(reading_ns: int = READING_NS) -> None:
     """Let clocks count their readings, and let every random share be a half.
 
     So redispan, which looks closely at every 64th operation on average, looks at every 64th. To be called before
     anything that is watched is imported, since many modules take a clock for good.
     """
     for name in ("perf_counter", "monotonic", "time", "thread_time"):
-        setattr(time, name, itertools.count(1e6, READING_NS / 1e9).__next__)
-        setattr(time, f"{name}_ns", itertools.count(10**15, READING_NS).__next__)
+        setattr(time, name, itertools.count(1e6, reading_ns / 1e9).__next__)
+        setattr(time, f"{name}_ns", itertools.count(10**15, reading_ns).__next__)
     random.Random.random = itertools.repeat(0.5).__next__

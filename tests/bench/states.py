@@ -59,10 +59,11 @@ STATES = (
     State("redispan", SAMPLED, {"insight": False}, main=False),
     State("redispan", SAMPLED, {"metrics": False}, main=False),
     State("redispan", SAMPLED, {"query_text": "keys"}, main=False),
-    State("redispan", NO_SDK, {"pool": "off"}),
+    State("redispan", NO_SDK, {"pool": "off"}, main=False),
     State("redispan", NO_SDK, {"insight": False}, main=False),
     State("redispan", NO_SDK, {"pool": "off", "insight": False}, main=False),
     State("redispan", NO_SDK, {"pool": "off", "insight": False, "metrics": False}, main=False),
+    State("pool layer alone"),
 )
 BY_NAME = {state.name: state for state in STATES}
 
@@ -99,6 +100,13 @@ def _redispan(settings: Mapping[str, Any]) -> None:
     # What a process does in the background does not belong to an operation: no server to probe, no port, no siblings.
     alone = {"server_probe": False, "monitoring_port": 0, "host_sharing": False}
     RedispanInstrumentor().instrument(settings=Settings(**alone, **settings))
+
+
+def _pool_layer(_: Mapping[str, Any]) -> None:
+    from redispan._client.pool_patches import POOL_PATCHES
+    from redispan.pool_settings import PoolSettings
+
+    POOL_PATCHES.apply(PoolSettings())
 
 
 def _contrib(_: Mapping[str, Any]) -> None:
@@ -173,4 +181,10 @@ def _by_hand_async(original: Callable[..., Any]) -> Callable[..., Any]:
     return watched
 
 
-_WATCHERS = {"redispan": _redispan, "contrib": _contrib, "native": _native, "floor": _floor}
+_WATCHERS = {
+    "redispan": _redispan,
+    "pool layer alone": _pool_layer,
+    "contrib": _contrib,
+    "native": _native,
+    "floor": _floor,
+}
