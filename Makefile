@@ -48,16 +48,16 @@ layers: $(STAMP)
 	$(BIN)/lint-imports
 
 docs: $(STAMP)
-	$(BIN)/python tests/run_folders.py tests/docs
+	$(PYTEST) -n $(WORKERS) --dist worksteal tests/docs
 
 format: $(STAMP) ## Let the linter and the formatter repair what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 e2e: $(STAMP) ## Run the end-to-end tests: real programs, the real command line, the Collector and its back ends
-	$(BIN)/python tests/run_folders.py tests/e2e tests/stack $(PYTEST_ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadgroup tests/e2e tests/stack $(PYTEST_ARGS)
 
-matrix: $(STAMP) ## Run the behaviour tests on every supported Python and redis-py that this machine can have
+matrix: $(STAMP) ## Run what they can change on every supported Python and redis-py that this machine can have
 	$(BIN)/python tests/matrix.py
 
 bench: $(STAMP) ## Measure what redispan costs
