@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import psutil
 import pytest
 
-from e2e.launcher import PROGRAMS, TIMEOUT_S, Launcher, stop
+from e2e import PROGRAMS
 from e2e.reading import OURS, operation_of
 from servers.otlp_receiver import OtlpReceiver
 from servers.otlp_records import ReceivedPoint, ReceivedSpan
 from servers.redis_server import RedisServer
 from servers.sentinel import SentinelServer
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
+from zero_code import Launcher, stop
 
 pytestmark = pytest.mark.e2e
 
@@ -87,7 +88,7 @@ def wait_for_orders(server: RedisServer, count: int) -> None:
         return all(new[f"{kind}-{worker}"] >= count for kind in KINDS for worker in range(WORKERS))
 
     # Sentinel closes all connections to a server that it makes a master: ours, too, if it happens to be open.
-    wait_until(enough, "the orders", TIMEOUT_S, failing=True)
+    wait_until(enough, "the orders", PATIENCE_S, failing=True)
 
 
 def wait_for_exports(receiver: OtlpReceiver, service: str, since_s: float) -> None:
@@ -96,7 +97,7 @@ def wait_for_exports(receiver: OtlpReceiver, service: str, since_s: float) -> No
     def told() -> bool:
         return all(max(connections(receiver, kind, service), default=0) > since_s * 1e9 for kind in KINDS)
 
-    wait_until(told, "the exports", TIMEOUT_S)
+    wait_until(told, "the exports", PATIENCE_S)
 
 
 def lose(server: RedisServer, how: str) -> None:
@@ -122,7 +123,9 @@ def test_programs_go_on_with_the_new_master(
         wait_for_orders(new, AFTER)
         moved_s = time.time()
         wait_for_exports(otlp_receiver, trio.service_name, moved_s)
-        told = {kind: program.communicate("", TIMEOUT_S) for kind, program in (("sync", sync), ("async", asynchronous))}
+        told = {
+            kind: program.communicate("", PATIENCE_S) for kind, program in (("sync", sync), ("async", asynchronous))
+        }
         assert (sync.returncode, asynchronous.returncode) == (0, 0), told
     held = orders_at(new)
     for kind, (said, _) in told.items():

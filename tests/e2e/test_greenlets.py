@@ -4,10 +4,10 @@ import importlib.util
 
 import pytest
 
-from e2e.launcher import Launcher
 from e2e.reading import measurements_by_operation, spans_by_operation
 from servers.otlp_receiver import OtlpReceiver
 from servers.redis_server import RedisServer
+from zero_code import Launcher
 
 pytestmark = [
     pytest.mark.e2e,
