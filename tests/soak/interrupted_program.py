@@ -173,7 +173,8 @@ def _lets_in(code: CodeType) -> frozenset[int]:
 
 
 def _place(frame: FrameType) -> str:
-    name = frame.f_code.co_filename.split("site-packages/")[-1].split("/src/")[-1]
+    # Without the folders of this machine: the page quotes it.
+    name = frame.f_code.co_filename.split("site-packages/")[-1].split("/src/")[-1].split("/lib/")[-1]
     return f"{name}:{frame.f_lineno} {frame.f_code.co_name} {frame.f_lasti}"
 
 
