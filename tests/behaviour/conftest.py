@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from behaviour.every_client import World, forget_clusters, open_world
+from clients import World, forget_clusters, open_world
 from redispan import RedispanInstrumentor, housekeeping
 from redispan._client import probe_targets
 from redispan._core.ledger import LEDGER
@@ -34,7 +34,7 @@ def _no_cluster_of_an_earlier_test(request: pytest.FixtureRequest) -> Iterator[N
 
 @pytest_asyncio.fixture
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """A kind of client with its server: parametrise it with ``every_client.of_kinds``."""
+    """A kind of client with its server: parametrise it with ``clients.of_kinds``."""
     async for opened in open_world(request):
         yield opened
 

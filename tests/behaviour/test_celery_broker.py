@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from behaviour.every_client import REDIS_VERSION
+from clients import REDIS_VERSION
 from redispan import RedispanInstrumentor
 from redispan._client import pool_seam
 from redispan._client.pool_state import BOOK

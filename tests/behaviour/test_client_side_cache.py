@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from behaviour.every_client import REDIS_VERSION
+from clients import REDIS_VERSION
 from redispan._core.ledger import LEDGER
 from redispan.testing import TelemetryInMemory
 

@@ -12,7 +12,7 @@ import redis.asyncio
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
-from behaviour.every_client import World, of_kinds, outcome_of, settle, sync_and_async
+from clients import World, of_kinds, outcome_of, settle, sync_and_async
 from redispan import RedispanInstrumentor
 from redispan._core.observing import current
 from redispan._core.operation import Operation

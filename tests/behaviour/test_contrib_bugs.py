@@ -7,7 +7,7 @@ import redis
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import StatusCode
 
-from behaviour.every_client import World, clusters, of_kinds, outcome_of, settle, sync_and_async, with_clusters
+from clients import World, clusters, of_kinds, outcome_of, settle, sync_and_async, with_clusters
 from redispan import RedispanInstrumentor
 from redispan.testing import TelemetryInMemory
 
@@ -246,7 +246,7 @@ async def test_18_pool_exhaustion_and_cancellation_say_so(world: World, told: Te
     pool = world.package.ConnectionPool.from_url(world.server.url, max_connections=1)
     client = world.package.Redis(connection_pool=pool)
     world._made.append(client)
-    from behaviour.every_client import take_connection
+    from clients import take_connection
 
     taken = await take_connection(pool)
     _, error = await outcome_of(lambda: client.get("k"))

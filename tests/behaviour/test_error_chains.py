@@ -12,8 +12,8 @@ import redis.asyncio.retry
 import redis.retry
 from redis.backoff import NoBackoff
 
-from behaviour.every_client import close, settle
 from behaviour.tuned_clients import SCALED_DOWN, SINGLE
+from clients import close, settle
 from redispan import RedispanInstrumentor
 from servers.dead_ends import dead_port
 from servers.redis_server import RedisServer

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from behaviour.every_client import World, close, outcome_of, settle, sync_and_async, with_clusters
+from clients import World, close, outcome_of, settle, sync_and_async, with_clusters
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis

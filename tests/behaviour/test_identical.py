@@ -250,7 +250,8 @@ def test_command_of_no_word_at_all(redis_server: RedisServer, word: object):
     """A command that is nothing, which the server never answers, fails in the same way."""
 
     def run() -> tuple:
-        client = redis.Redis.from_url(redis_server.url, socket_timeout=0.05, retry=None)
+        # Long enough for the answer to PING from any machine.
+        client = redis.Redis.from_url(redis_server.url, socket_timeout=1, retry=None)
         with contextlib.closing(client):
             return outcome(lambda: client.execute_command(word)), outcome(client.ping)
 

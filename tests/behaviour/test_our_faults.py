@@ -7,7 +7,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
-from behaviour.every_client import World, outcome_of, settle, with_clusters
+from clients import World, outcome_of, settle, with_clusters
 from redispan import RedispanInstrumentor
 from redispan._core import observing
 from redispan._core.ledger import LEDGER

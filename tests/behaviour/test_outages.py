@@ -9,7 +9,7 @@ import redis.asyncio.retry
 import redis.retry
 from redis.backoff import NoBackoff
 
-from behaviour.every_client import close, forget_clusters, outcome_of, settle
+from clients import close, forget_clusters, outcome_of, settle
 from redispan.testing import TelemetryInMemory
 from servers.cluster import ClusterServer, start_cluster
 from servers.redis_server import RedisServer

@@ -15,8 +15,8 @@ import redis
 import redis.asyncio.retry
 import redis.retry
 
-from behaviour.every_client import settle
-from behaviour.tuned_clients import KINDS, PATIENT, SERVERS, TunedClient, after, retune
+from behaviour.tuned_clients import KINDS, PATIENT, TunedClient, after, retune
+from clients import fixture_of, settle
 from servers.redis_server import RedisServer
 from waiting import wait_until, wait_until_async
 
@@ -34,9 +34,8 @@ Call = Callable[[Any], Any]
 @pytest.fixture(params=KINDS)
 def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TunedClient:
     """A tuned client of every kind."""
-    fixture = SERVERS.get(request.param.rpartition("-")[2], "redis_server")
-    server = request.getfixturevalue(fixture)
-    if fixture == "tls_server":
+    server = request.getfixturevalue(fixture_of(request.param))
+    if fixture_of(request.param) == "tls_server":
         # Or each connection reads all authorities that the machine trusts, for 30 ms.
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificates.authority))
         monkeypatch.setenv("SSL_CERT_DIR", str(server.certificates.authority.parent))

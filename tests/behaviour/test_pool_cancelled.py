@@ -10,8 +10,8 @@ import pytest
 import redis
 import redis.asyncio
 
-from behaviour.every_client import close
 from behaviour.tuned_clients import cancel, figures
+from clients import close
 from redispan._client import pool_seam
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S

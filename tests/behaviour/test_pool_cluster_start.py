@@ -6,7 +6,7 @@ import time
 import pytest
 import redis.asyncio
 
-from behaviour.every_client import close
+from clients import close
 from redispan import RedispanInstrumentor
 from redispan.testing import TelemetryInMemory
 from servers.cluster import ClusterServer

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import redis
 
-from behaviour.every_client import settle
-from behaviour.tuned_clients import PATIENT, SERVERS, SINGLE, TunedClient, after, retune
+from behaviour.tuned_clients import PATIENT, SINGLE, TunedClient, after, retune
+from clients import fixture_of, settle
 from redispan._client import block_budget
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
@@ -166,8 +166,7 @@ async def test_a_delayed_reply_never_makes_a_write_run_twice(
 @pytest.mark.parametrize("kind", [*SINGLE, "cluster", "async-cluster"])
 async def test_a_connection_that_died_idle_is_replaced_unnoticed(kind: str, request: pytest.FixtureRequest) -> None:
     """The server closed every idle connection: the next command opens another, and nothing has to be repeated."""
-    fixture = SERVERS.get(kind.rpartition("-")[2], "redis_server")
-    client = TunedClient(kind, request.getfixturevalue(fixture))
+    client = TunedClient(kind, request.getfixturevalue(fixture_of(kind)))
     server = client.owner("n")
 
     async def story(one: Any) -> list[int]:

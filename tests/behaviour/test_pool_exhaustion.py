@@ -13,8 +13,8 @@ import redis
 import redis.asyncio
 
 from behaviour.asked_waits import AskedWaits
-from behaviour.every_client import acquire, close, settle, take_connection
 from behaviour.tuned_clients import PATIENT, figures, retune
+from clients import acquire, close, settle, take_connection
 from redispan import RedispanInstrumentor
 from redispan._client import pool_seam
 from redispan._core import observing

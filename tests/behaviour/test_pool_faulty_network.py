@@ -15,7 +15,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from behaviour.every_client import close, settle
+from clients import close, settle
 from redispan import RedispanInstrumentor
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer

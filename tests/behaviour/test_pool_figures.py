@@ -10,8 +10,8 @@ import redis
 import redis.asyncio
 import redis.sentinel
 
-from behaviour.every_client import acquire, settle, take_connection
 from behaviour.tuned_clients import figures
+from clients import acquire, settle, take_connection
 from redispan import pools_in_effect
 from redispan._client import pool_seam
 from redispan._core.pools import POOLS, PoolEvent

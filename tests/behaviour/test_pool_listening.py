@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from behaviour.every_client import close, settle
-from behaviour.tuned_clients import PATIENT, SERVERS, SINGLE, TunedClient, after
+from behaviour.tuned_clients import PATIENT, SINGLE, TunedClient, after
+from clients import close, fixture_of, settle
 from servers.cluster import ClusterServer
 from servers.redis_server import RedisServer
 from waiting import wait_until
@@ -75,9 +75,9 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("kind", [*SINGLE, "cluster"])
 async def test_subscribers_hear_everything_on_a_quiet_channel(kind: str, request: pytest.FixtureRequest) -> None:
     """Messages with pauses longer than the read timeout all arrive, on the subscription that was made first."""
-    client = TunedClient(kind, request.getfixturevalue(SERVERS.get(kind, "redis_server")))
+    client = TunedClient(kind, request.getfixturevalue(fixture_of(kind)))
     nodes = client.server.masters if isinstance(client.server, ClusterServer) else [client.server]
-    ways = {**WAYS, "run_in_thread()": in_a_thread} if kind.startswith("sync") else WAYS
+    ways = {**WAYS, "run_in_thread()": in_a_thread} if not kind.startswith("async") else WAYS
 
     def publish() -> None:
         subscribers = lambda: sum(node.call("PUBSUB", "NUMSUB", "news")[1] for node in nodes)  # noqa: E731

@@ -10,8 +10,8 @@ import pytest
 import redis
 import redis.asyncio
 
-from behaviour.every_client import close, settle, take_connection
 from behaviour.tuned_clients import cancel, figures
+from clients import close, settle, take_connection
 from redispan._client import pool_seam, retry_policy
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer

@@ -15,8 +15,8 @@ import redis.asyncio
 import redis.asyncio.cluster
 
 from behaviour.asked_waits import AskedWaits
-from behaviour.every_client import close, settle
 from behaviour.tuned_clients import PATIENT, QUICK_TO_FAIL, SINGLE, after, lines_to, make, retune
+from clients import close, settle
 from redispan import RedispanInstrumentor, pools_in_effect, tuned_pool
 from redispan._client import pool_connecting, retry_policy
 from redispan.asyncio import tuned_pool as tuned_async_pool

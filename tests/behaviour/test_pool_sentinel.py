@@ -16,7 +16,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
-from behaviour.every_client import close, settle
+from clients import close, settle
 from redispan import RedispanInstrumentor
 from redispan._client import retry_policy
 from servers.sentinel import PATIENT_MS, SentinelServer, start_sentinel

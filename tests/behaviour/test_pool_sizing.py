@@ -11,7 +11,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from behaviour.every_client import acquire, close, settle
+from clients import acquire, close, settle
 from redispan._client import pool_sizing, pool_waiting
 from redispan._core.pools import POOLS, PoolEvent
 from redispan.testing import TelemetryInMemory

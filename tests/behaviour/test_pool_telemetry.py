@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 import redis.asyncio.cluster
 
-from behaviour.every_client import acquire, close
+from clients import acquire, close
 from redispan import RedispanInstrumentor, pools_in_effect
 from redispan.testing import TelemetryInMemory
 from servers.cluster import ClusterServer

@@ -10,7 +10,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from opentelemetry.trace import StatusCode
 
-from behaviour.every_client import (
+from clients import (
     World,
     clusters,
     every_kind,

@@ -6,7 +6,7 @@ import random
 import pytest
 import redis
 
-from behaviour.every_client import World, close, outcome_of, settle, with_clusters
+from clients import World, close, outcome_of, settle, with_clusters
 from redispan._core.commands import COMMANDS
 from redispan._core.ledger import LEDGER
 from redispan.testing import TelemetryInMemory

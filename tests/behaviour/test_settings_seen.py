@@ -7,7 +7,7 @@ import pytest
 import redis
 from opentelemetry.trace import StatusCode
 
-from behaviour.every_client import World, every_kind, outcome_of, settle, sync_and_async, with_clusters
+from clients import World, every_kind, outcome_of, settle, sync_and_async, with_clusters
 from redispan import RedispanInstrumentor, Settings
 from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory

@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
-from behaviour.every_client import acquire
+from clients import acquire
 from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._core.alert_book import ALERTS
 from redispan.insight import INSIGHT

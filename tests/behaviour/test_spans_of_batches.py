@@ -3,7 +3,7 @@
 import pytest
 from opentelemetry.trace import StatusCode
 
-from behaviour.every_client import (
+from clients import (
     REDIS_VERSION,
     World,
     every_kind,

@@ -8,7 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
-from behaviour.every_client import (
+from clients import (
     World,
     drain,
     every_kind,

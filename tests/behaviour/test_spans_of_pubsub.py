@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import redis
 
-from behaviour.every_client import World, close, of_kinds, settle, sync_and_async
+from clients import World, close, of_kinds, settle, sync_and_async
 from redispan._core.ledger import LEDGER
 from redispan.testing import TelemetryInMemory
 from waiting import wait_until_async

@@ -3,7 +3,7 @@
 import pytest
 from opentelemetry.trace import StatusCode
 
-from behaviour.every_client import World, outcome_of, settle, sync_and_async, with_clusters
+from clients import World, outcome_of, settle, sync_and_async, with_clusters
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from behaviour.every_client import World, outcome_of, settle, sync_and_async, with_clusters
+from clients import World, outcome_of, settle, sync_and_async, with_clusters
 from redispan.testing import TelemetryInMemory
 
 EXCEPTION = "db.client.operation.exception"

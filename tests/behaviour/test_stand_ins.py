@@ -10,7 +10,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from behaviour.every_client import STANDALONE, settle
+from clients import STANDALONE, settle
 from redispan._client import pool_seam
 from redispan.testing import TelemetryInMemory
 

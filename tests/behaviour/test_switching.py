@@ -6,7 +6,7 @@ import importlib
 import pytest
 import redis
 
-from behaviour.every_client import World, close, every_kind, settle, with_clusters
+from clients import World, close, every_kind, settle, with_clusters
 from redispan import RedispanInstrumentor
 from redispan._client.targets import OPERATIONS, PACKAGES
 from redispan._core.ledger import LEDGER

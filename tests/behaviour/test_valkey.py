@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from behaviour.every_client import close, forget_clusters, outcome_of, settle
+from clients import close, forget_clusters, outcome_of, settle
 from redispan._core.ledger import LEDGER
 from redispan.testing import TelemetryInMemory
 from waiting import PATIENCE_S

@@ -7,15 +7,10 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import redis
-import redis.asyncio
-import redis.asyncio.cluster
-import redis.asyncio.sentinel
-import redis.sentinel
-
-from behaviour.every_client import close, outcome_of, settle, take_connection
+from clients import close, make_client, outcome_of, place_of, settle, take_connection
 from redispan import RedispanInstrumentor, pools_in_effect
 from redispan._client import pool_seam
 from servers.cluster import ClusterServer
@@ -26,9 +21,7 @@ from servers.sentinel import SentinelServer
 Key = TypeVar("Key")
 
 SINGLE = ("sync", "sync-url", "async", "async-url")
-KINDS = (*SINGLE, "cluster", "async-cluster", "sync-tls", "async-tls", "sync-sentinel", "async-sentinel")
-SERVERS = {"cluster": "cluster_server", "tls": "tls_server", "sentinel": "sentinel_server"}
-"""The fixture of a kind's server; all others are on ``redis_server``."""
+KINDS = (*SINGLE, "cluster", "async-cluster", "tls", "async-tls", "sentinel", "async-sentinel")
 
 SCALED_DOWN = {
     # 0.6, 0.4 and 2 s stand for 3, 2 and 10 s.
@@ -64,14 +57,22 @@ def retune(**settings: Any) -> None:
     RedispanInstrumentor().instrument(metrics=False, insight=False, **settings)
 
 
+@dataclass(frozen=True)
+class Address:
+    """A place without a server of ours, for ``make_client``."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The same as a URL."""
+        return f"redis://{self.host}:{self.port}/0"
+
+
 def make(kind: str, host: str, port: int, **options: Any) -> Any:
-    """A client of a kind that has one address; ``options`` are a cluster's."""
-    module = redis.asyncio if kind.startswith("async") else redis
-    if kind.endswith("cluster"):
-        return module.RedisCluster(host=host, port=port, **options)
-    if kind.endswith("url"):
-        return module.Redis.from_url(f"redis://{host}:{port}/0")
-    return module.Redis(host=host, port=port)
+    """A client of a kind that has one address."""
+    return make_client(kind, Address(host, port), **options)[0]
 
 
 class TunedClient:
@@ -81,21 +82,13 @@ class TunedClient:
         self.kind = kind
         self.server = server
         self.is_async = kind.startswith("async")
-        self.is_cluster = kind.endswith("cluster")
+        self.is_cluster = place_of(kind) == "cluster"
         self._sentinels: list[Any] = []
 
     def make(self, **options: Any) -> Any:
         """A client of the kind; ``run`` is what closes it."""
-        module = redis.asyncio if self.is_async else redis
-        if isinstance(self.server, SentinelServer):
-            sentinel = module.sentinel.Sentinel(self.server.sentinels)
-            self._sentinels = sentinel.sentinels
-            return sentinel.master_for(self.server.service_name, **options)
-        if self.is_cluster:
-            return module.RedisCluster(host=self.server.host, port=self.server.port, **options)
-        if self.kind.endswith(("url", "tls")):
-            return module.Redis.from_url(self.server.url, **options)
-        return module.Redis(host=self.server.host, port=self.server.port, **options)
+        client, self._sentinels = make_client(self.kind, self.server, **options)
+        return client
 
     def owner(self, key: str) -> RedisServer:
         """The server that holds ``key``."""

@@ -25,8 +25,8 @@ import redis
 import redis.asyncio
 
 import redispan
-from behaviour.every_client import close, settle
 from behaviour.test_secrets import HARMFUL
+from clients import close, settle
 from redispan import RedispanInstrumentor
 from redispan._core.commands import COMMANDS
 from redispan.testing import TelemetryInMemory

@@ -34,7 +34,7 @@ import redis.asyncio
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from behaviour.every_client import close, settle
+from clients import close, settle
 from redispan import RedispanInstrumentor
 from redispan._core.observing import current
 from redispan._insight.cache_sampling import FIRST

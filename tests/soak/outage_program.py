@@ -23,7 +23,7 @@ import redis
 import redis.asyncio
 
 from behaviour import test_pool_faulty_network as faulty
-from behaviour.every_client import close
+from clients import close
 from redispan import RedispanInstrumentor
 from servers import resp
 

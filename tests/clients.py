@@ -1,4 +1,4 @@
-"""Clients of every kind, driven by one set of behaviours: what a test says holds for sync and async alike.
+"""Clients of every kind, made in one place for all tests: what a test says holds for sync and async alike.
 
 A test is a coroutine and passes what a client returns through ``settle``, which awaits it where the client is async.
 """
@@ -38,12 +38,39 @@ SYNC_AND_ASYNC = (*STANDALONE, *CLUSTERS)
 
 REDIS_VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
 
-_SERVERS = {
-    "cluster": "cluster_server",
-    "sentinel": "sentinel_server",
-    "unix": "unix_server",
-    "tls": "tls_server",
-}
+_FIXTURES = {"cluster": "cluster_server", "sentinel": "sentinel_server", "unix": "unix_server", "tls": "tls_server"}
+
+
+def place_of(kind: str) -> str:
+    """What a client of this kind talks to; ``plain`` and ``url`` are both a server on a port, reached in two ways."""
+    return "plain" if kind in STANDALONE else kind.removeprefix("async-").removeprefix("sync-")
+
+
+def fixture_of(kind: str) -> str:
+    """The name of the fixture that is the server of this kind."""
+    return _FIXTURES.get(place_of(kind), "redis_server")
+
+
+def make_client(kind: str, server: Any, **options: Any) -> tuple[Any, list[Any]]:
+    """Make a client of this kind.
+
+    Args:
+        kind: Such as ``async-cluster``; see ``KINDS``.
+        server: What has a host and a port, a URL, or the names of a Sentinel: what the kind is made from.
+        options: The client's own arguments; they win.
+
+    Returns:
+        The client, and the clients of its Sentinels, which are to be closed as well.
+    """
+    package, place = (redis.asyncio if kind.startswith("async") else redis), place_of(kind)
+    if place == "cluster":
+        return package.RedisCluster(**{"host": server.host, "port": server.port, **options}), []
+    if place == "sentinel":
+        sentinel = package.sentinel.Sentinel(server.sentinels)
+        return sentinel.master_for(server.service_name, **options), list(sentinel.sentinels)
+    if place == "plain":
+        return package.Redis(**{"host": server.host, "port": server.port, **options}), []
+    return package.Redis.from_url(server.url, **options), []
 
 
 async def settle(value: Any) -> Any:
@@ -106,7 +133,7 @@ class World:
     @property
     def place(self) -> str:
         """What kind of server it is."""
-        return self.kind.removeprefix("async-") if self.kind not in STANDALONE else "plain"
+        return place_of(self.kind)
 
     @property
     def is_cluster(self) -> bool:
@@ -121,8 +148,8 @@ class World:
     def client(self, **options: Any) -> Any:
         """Make a client that is closed when the test ends."""
         options.setdefault("decode_responses", True)
-        made = self._make(options)
-        self._made.append(made)
+        made, sentinels = make_client(self.kind, self.server, **options)
+        self._made += [*sentinels, made]
         return made
 
     def pipeline(self, client: Any, *, transaction: bool = False) -> Any:
@@ -133,15 +160,6 @@ class World:
             made = client.pipeline(transaction=transaction)
         self._pipelines.append(made)
         return made
-
-    def _make(self, options: dict[str, Any]) -> Any:
-        if self.place == "cluster":
-            return self.package.RedisCluster(host=self.server.host, port=self.server.port, **options)
-        if self.place == "sentinel":
-            sentinel = self.package.sentinel.Sentinel(self.server.sentinels)
-            self._made.extend(sentinel.sentinels)
-            return sentinel.master_for(self.server.service_name, **options)
-        return self.package.Redis.from_url(self.server.url, **options)
 
     @property
     def address_of(self) -> Callable[[str], tuple[str, int | None]]:
@@ -182,8 +200,7 @@ class World:
 async def open_world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """Body of the fixture ``world``."""
     kind: str = request.param
-    place = kind.removeprefix("async-") if kind not in STANDALONE else "plain"
-    world = World(kind, request.getfixturevalue(_SERVERS.get(place, "redis_server")))
+    world = World(kind, request.getfixturevalue(fixture_of(kind)))
     yield world
     await world.close()
 
