@@ -17,6 +17,7 @@ from servers.cluster import ClusterServer
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 from servers.sentinel import SentinelServer
+from waiting import wait_until_async
 
 Key = TypeVar("Key")
 
@@ -102,6 +103,7 @@ class TunedClient:
     async def run(self, story: Callable[[Any], Any], **options: Any) -> Any:
         """Run ``story(client)`` with a client that is closed afterwards."""
         client = self.make(**options)
+        before = open_transports()
         try:
             if self.is_async:
                 return await story(client)
@@ -110,6 +112,9 @@ class TunedClient:
         finally:
             for one in (client, *self._sentinels):
                 await close(one)
+            if place_of(self.kind) == "tls":
+                # A connection that was given up while its server was silent still has to say goodbye.
+                await wait_until_async(lambda: open_transports() <= before, "the connections to be closed")
 
     async def at_once(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         """Make all calls at the same time: the result or exception of each."""
@@ -151,6 +156,11 @@ class TunedClient:
             timer.cancel()
             timer.join()
             end()
+
+
+def open_transports() -> int:
+    """How many sockets the running loop watches."""
+    return len(asyncio.get_running_loop()._selector.get_map())
 
 
 async def cancel(task: asyncio.Task[Any], within_s: float) -> None:
