@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml
 test: $(STAMP) ## Run the unit and behaviour tests, in less than four minutes (PYTEST_ARGS="-k name" for some)
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests/unit tests/behaviour $(PYTEST_ARGS)
 
-soak: $(STAMP) ## Run what takes long, some hours (SOAK_ARGS="fuzz --quick" for a part)
+soak: $(STAMP) ## Run what takes long, some hours (SOAK_ARGS="fuzzing --quick" for a part)
 	$(BIN)/python tests/soak/run.py $(SOAK_ARGS)
 
 check: lint types layers docs ## Run linter, type checker, architecture contracts and the docs' code (-k: all, whatever fails)
@@ -60,10 +60,8 @@ e2e: $(STAMP) ## Run the end-to-end tests: real programs, the real command line,
 matrix: $(STAMP) ## Run what they can change on every supported Python and redis-py that this machine can have
 	$(BIN)/python tests/matrix.py
 
-bench: $(STAMP) ## Measure what redispan costs
-	$(BIN)/python tests/bench/run.py
-	$(BIN)/python tests/bench/memory.py
-	$(BIN)/python tests/bench/pool_bench.py
+bench: $(STAMP) ## Count what redispan costs, in instructions and frames (BENCH_ARGS=--quick for the main rows)
+	$(BIN)/python tests/bench/run.py $(BENCH_ARGS)
 
 demo: $(STAMP) ## Run an ordinary program under redispan and show what it saw
 	$(BIN)/redispan demo

@@ -30,7 +30,7 @@ PORTS = range(10_000, 32_000)
 
 
 # uvicorn ends a worker that does not answer it in time, and on a busy machine one that still imports never would.
-UVICORN_QUIET_AND_PATIENT = ("--log-level", "warning", "--timeout-worker-healthcheck", "60")
+UVICORN_FLAGS = ("--log-level", "warning", "--timeout-worker-healthcheck", "60")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Operation:
         name: What tables call it, and what finds it again in another process.
         make: Builds a client and what runs on it.
         commands: How many commands one call is: figures are for one command.
-        main: Whether ``--quick`` counts it, and every state does.
+        main: Whether every state counts it, and ``--quick`` does.
     """
 
     name: str

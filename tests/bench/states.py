@@ -28,7 +28,7 @@ class State:
         watcher: Its name; empty for nobody.
         sdk: Whether there is an SDK, and whether it samples.
         settings: Those of redispan that differ from the default.
-        main: Whether every operation is counted in it, and ``--quick`` counts it: the others only vary a setting.
+        main: Whether every operation is counted in it, and ``--quick`` counts it at all.
     """
 
     watcher: str = ""
@@ -50,11 +50,11 @@ STATES = (
     BARE,
     *(State("floor", sdk) for sdk in (SAMPLED, UNSAMPLED, NO_SDK)),
     *(State("contrib", sdk) for sdk in (SAMPLED, UNSAMPLED, NO_SDK)),
-    State("native", SAMPLED),
-    State("contrib + native", SAMPLED),
+    State("native", SAMPLED, main=False),
+    State("contrib + native", SAMPLED, main=False),
     *(State("redispan", sdk) for sdk in (SAMPLED, UNSAMPLED, NO_SDK)),
-    State("redispan", SAMPLED, {"spans": "notable"}),
-    State("redispan", SAMPLED, {"spans": "parented"}),
+    State("redispan", SAMPLED, {"spans": "notable"}, main=False),
+    State("redispan", SAMPLED, {"spans": "parented"}, main=False),
     State("redispan", SAMPLED, {"pool": "off"}, main=False),
     State("redispan", SAMPLED, {"insight": False}, main=False),
     State("redispan", SAMPLED, {"metrics": False}, main=False),
@@ -63,7 +63,7 @@ STATES = (
     State("redispan", NO_SDK, {"insight": False}, main=False),
     State("redispan", NO_SDK, {"pool": "off", "insight": False}, main=False),
     State("redispan", NO_SDK, {"pool": "off", "insight": False, "metrics": False}, main=False),
-    State("pool layer alone"),
+    State("pool layer alone", main=False),
 )
 BY_NAME = {state.name: state for state in STATES}
 

@@ -18,7 +18,7 @@ from e2e import PROGRAMS
 from redispan.host_sharing import asking
 from servers.redis_server import RedisServer
 from waiting import wait_until
-from zero_code import UVICORN_QUIET_AND_PATIENT, Launcher, fetch, free_port, wait_until_served
+from zero_code import UVICORN_FLAGS, Launcher, fetch, free_port, wait_until_served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -136,15 +136,7 @@ def gunicorn(watched: Watched, *options: str) -> tuple[object, ...]:
 
 def uvicorn(watched: Watched) -> tuple[object, ...]:
     """Build the command of a uvicorn of two workers."""
-    return (
-        "uvicorn",
-        "shop_fastapi:app",
-        "--workers",
-        "2",
-        "--port",
-        str(watched.served_at),
-        *UVICORN_QUIET_AND_PATIENT,
-    )
+    return ("uvicorn", "shop_fastapi:app", "--workers", "2", "--port", str(watched.served_at), *UVICORN_FLAGS)
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "gunicorn preloaded", "gunicorn with gevent", "uvicorn"])

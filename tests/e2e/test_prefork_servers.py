@@ -11,7 +11,7 @@ import pytest
 from e2e.reading import OURS, instances, measurements_by_operation, operation_of, spans_by_operation
 from servers.otlp_receiver import OtlpReceiver
 from servers.redis_server import RedisServer
-from zero_code import UVICORN_QUIET_AND_PATIENT, Launcher, fetch, free_port, wait_until_served
+from zero_code import UVICORN_FLAGS, Launcher, fetch, free_port, wait_until_served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -74,7 +74,7 @@ def test_uvicorn_with_two_workers(
 ) -> None:
     """FastAPI on asyncio: exact counts over two spawned workers, and concurrent tasks keep their parents apart."""
     port = free_port()
-    command = ("uvicorn", "shop_fastapi:app", "--workers", "2", "--port", str(port), *UVICORN_QUIET_AND_PATIENT)
+    command = ("uvicorn", "shop_fastapi:app", "--workers", "2", "--port", str(port), *UVICORN_FLAGS)
     sent = Counter({"INCRBY": PURCHASES, "GET": PURCHASES, "PIPELINE HSET": PURCHASES})
     with framework_launcher.running(tmp_path / "log", *command) as process:
         wait_until_served(f"http://127.0.0.1:{port}/ready", process)
