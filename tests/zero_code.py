@@ -1,12 +1,15 @@
 """Starts real programs under the real ``opentelemetry-instrument``, in a clean environment: the one place for it."""
 
+import atexit
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +28,8 @@ UNWANTED = (
     "OTEL_", "OTELCOL_", "PYTHON", "PYTEST_", "VIRTUAL_ENV", "REDIS", "JAEGER_", "PROMETHEUS_",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
 )  # fmt: skip
-# Outgoing connections get higher ports on most systems, and so none of these before a server has taken it.
-PORTS = range(10_000, 32_000)
-
+# Outgoing connections and the throw-away Redis servers get higher ports: nobody takes one of these before its program.
+PORTS = range(10_000, 20_000)
 
 # uvicorn ends a worker that does not answer it in time, and on a busy machine one that still imports never would.
 UVICORN_FLAGS = ("--log-level", "warning", "--timeout-worker-healthcheck", "60")
@@ -51,6 +53,13 @@ class Finished:
         return [line for line in self.err.splitlines() if words in line]
 
 
+def own_runtime_dir() -> str:
+    """Make a folder in which programs find each other; its path is short, since sockets are in it."""
+    folder = tempfile.mkdtemp(prefix="redispan-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @dataclass
 class Launcher:
     """One environment to run programs in; ``variables`` are what every program of it gets."""
@@ -61,11 +70,17 @@ class Launcher:
     path: Sequence[Path] = ()
     folder: Path | None = None
     """Where its programs are, and where they run."""
+    runtime_dir: str = field(default_factory=own_runtime_dir)
+    """Programs of the same name that another test runs, or left, are no siblings of its own."""
 
     def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
         """Build the environment of a program: nothing of the test run's own telemetry or path leaks in."""
         kept = plain_environment()
-        chosen = {"OTEL_SERVICE_NAME": "program", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(self.disabled)}
+        chosen = {
+            "OTEL_SERVICE_NAME": "program",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(self.disabled),
+            "OTEL_PYTHON_REDISPAN_RUNTIME_DIR": self.runtime_dir,
+        }
         if self.path:
             chosen["PYTHONPATH"] = os.pathsep.join(map(str, self.path))
         return {**kept, "PATH": f"{BIN}{os.pathsep}{kept['PATH']}", **chosen, **self.variables, **(variables or {})}
@@ -212,8 +227,8 @@ def wait_until_served(url: str, process: "subprocess.Popen[bytes]") -> None:
         assert process.poll() is None, f"the server ended with {process.poll()}"
         try:
             fetch(url)
-        except urllib.error.HTTPError:
-            raise
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{url} answered {error.code}: {error.read().decode()}") from error
         except OSError:
             return False
         return True
