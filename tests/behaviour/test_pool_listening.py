@@ -15,8 +15,8 @@ from servers.cluster import ClusterServer
 from servers.redis_server import RedisServer
 from waiting import wait_until
 
-READ_TIMEOUT_S = 0.2
-PAUSE_S = 1.5 * READ_TIMEOUT_S
+READ_TIMEOUT_S = 1.0
+PAUSE_S = 1.2 * READ_TIMEOUT_S
 MESSAGES = [b"%d" % number for number in range(3)]
 TUNING = {**PATIENT, "pool_socket_timeout_s": READ_TIMEOUT_S}
 
