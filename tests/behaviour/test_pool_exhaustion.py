@@ -93,7 +93,8 @@ def test_who_holds_a_connection_never_waits(redis_server: RedisServer) -> None:
     assert run_threads(50, work) == []
     assert client.connection_pool.redispan_state.waits == 0
     found = figures(client.connection_pool)
-    assert found["exceeded"] == 50
+    # Every thread needs one beyond the limit, but the first to finish leave theirs to the last, who need not open one.
+    assert 1 <= found["exceeded"] <= 50
     assert found["idle"] <= 50  # what was opened beyond the limit is closed again
     assert client.connection_pool.max_connections == 50
 
