@@ -13,8 +13,8 @@ from typing import Any
 from opentelemetry import metrics
 
 from redispan.instrumentor import RedispanInstrumentor
-from redispan.setting_table import info_of, variable_of
 from redispan.settings import Settings
+from redispan.settings.table import info_of, variable_of
 
 REFERENCE = Path(__file__).parent / "reference"
 BLOCK = re.compile(

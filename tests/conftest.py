@@ -17,8 +17,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from redispan.embedded_server import ServerNotFoundError, find_server_program
 from redispan.testing import TelemetryInMemory
+from redispan.testing.embedded_server import ServerNotFoundError, find_server_program
 from servers.certificates import make_certificates
 from servers.cluster import ClusterServer, start_cluster
 from servers.fault_proxy import FaultProxy
@@ -79,19 +79,19 @@ def _nothing_left_instrumented() -> Iterator[None]:
         instrumentor = module.RedispanInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
-    pools = sys.modules.get("redispan._client.pool_patches")
+    pools = sys.modules.get("redispan._client.pool.patches")
     if pools is not None and pools.POOL_PATCHES:
         # Pools tuned by hand keep their layer for good; the next test must not find it.
         pools.POOL_PATCHES._by_hand_wanted = False
         pools.POOL_PATCHES.undo()
-    pool_states = sys.modules.get("redispan._client.pool_state")
+    pool_states = sys.modules.get("redispan._client.pool.state")
     if pool_states is not None:
-        for state in pool_states.BOOK:
+        for state in pool_states.POOL_REGISTRY:
             state.active = False  # a failed test keeps its pools alive, which are no business of the next test
-    books = sys.modules.get("redispan._core.ledger")
+    books = sys.modules.get("redispan._core.self_metrics")
     if books is not None:
-        books.LEDGER.clear()
-    insight = sys.modules.get("redispan.insight")
+        books.SELF_METRICS.clear()
+    insight = sys.modules.get("redispan._runtime.runtime")
     if insight is not None:
         insight.INSIGHT.reset()
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from redispan._core.records import Alert
-    from redispan._telemetry.slow_spans import SlowOperationSpanProcessor
+    from redispan._runtime.monitor import monitor, on_alert
+    from redispan._telemetry.slow_span_processor import SlowOperationSpanProcessor
     from redispan.instrumentor import RedispanInstrumentor
-    from redispan.named_work import monitor, on_alert
     from redispan.pools import pools_in_effect, tuned_pool
     from redispan.reports import cache_patterns_report, connection_pool_report, health_report, performance_report
     from redispan.settings import Settings
@@ -23,13 +23,13 @@ _HOMES = {
     "Alert": "redispan._core.records",
     "RedispanInstrumentor": "redispan.instrumentor",
     "Settings": "redispan.settings",
-    "SlowOperationSpanProcessor": "redispan._telemetry.slow_spans",
+    "SlowOperationSpanProcessor": "redispan._telemetry.slow_span_processor",
     "__version__": "redispan.version",
     "cache_patterns_report": "redispan.reports",
     "connection_pool_report": "redispan.reports",
     "health_report": "redispan.reports",
-    "monitor": "redispan.named_work",
-    "on_alert": "redispan.named_work",
+    "monitor": "redispan._runtime.monitor",
+    "on_alert": "redispan._runtime.monitor",
     "performance_report": "redispan.reports",
     "pools_in_effect": "redispan.pools",
     "tuned_pool": "redispan.pools",

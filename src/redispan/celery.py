@@ -31,7 +31,7 @@ def tune(
     Returns:
         What was filled in.
     """
-    from redispan._client.celery_tuning import tune_app
+    from redispan._client.pool.celery_options import tune_app
 
     extra = {
         "worker_prefetch_multiplier": prefetch_multiplier,

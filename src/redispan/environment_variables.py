@@ -7,8 +7,8 @@ starting at all: it imports nothing but redispan's own settings and cannot raise
 try:
     import dataclasses as _dataclasses
 
-    from redispan import setting_table as _table
     from redispan.settings import Settings as _Settings
+    from redispan.settings import table as _table
 
     for _field in _dataclasses.fields(_Settings):
         globals()[_table.variable_of(_field.name)] = _table.variable_of(_field.name)

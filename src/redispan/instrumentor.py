@@ -8,24 +8,24 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
-from redispan import contrib_takeover, housekeeping, package
-from redispan._client import celery_tuning
-from redispan._client.client_patches import ClientPatches
-from redispan._client.native_metrics import NativeMetrics
-from redispan._client.patches import Patches
-from redispan._client.pool_patches import POOL_PATCHES
-from redispan._client.recorder import Recorder
+from redispan import package, startup, takeover
+from redispan._client.patching.native_metrics import NativeMetrics
+from redispan._client.patching.one_client import ClientPatches
+from redispan._client.patching.patches import Patches
+from redispan._client.pool import celery_options
+from redispan._client.pool.patches import POOL_PATCHES
+from redispan._client.recording.recorder import Recorder
 from redispan._core.observing import Observer, Observers
+from redispan._runtime.runtime import INSIGHT
 from redispan._semconv.opt_in import semconv_mode
-from redispan._telemetry import scope, self_metrics, server_metrics
-from redispan._telemetry.exceptions import ExceptionEvents
-from redispan._telemetry.metrics import DurationObserver
-from redispan._telemetry.naming import Namer
+from redispan._telemetry import scope, self_metric_instruments, server_metrics
+from redispan._telemetry.exception_events import ExceptionEvents
+from redispan._telemetry.operation_duration import DurationObserver
 from redispan._telemetry.pool_metrics import PoolTelemetry
+from redispan._telemetry.span_naming import Namer
 from redispan._telemetry.spans import LateSpans, SpanObserver
-from redispan.insight import INSIGHT
-from redispan.setting_table import Resolved
 from redispan.settings import Settings
+from redispan.settings.table import Resolved
 
 _log = logging.getLogger("redispan")
 
@@ -36,7 +36,7 @@ _OWN_ARGUMENTS = frozenset(
 Hook = Callable[..., Any]
 
 
-class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
+class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
     """Instruments redis-py; a drop-in for contrib's ``RedisInstrumentor``.
 
     ``instrument()`` without arguments is what ``opentelemetry-instrument`` does. It is idempotent and silent, and
@@ -91,18 +91,18 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
         # After all that can fail: contrib's spans and redis-py's metrics stay where ours will not come.
         native.start()
         if self.settings.contrib == "replace":
-            contrib_takeover.take_over()
+            takeover.take_over()
         patches = Patches()
         with POOL_PATCHES.aside():
             patches.apply(recorder)
         POOL_PATCHES.apply(self.settings)  # outside the recorder's, so that it sees the operation in progress
         self._pool_telemetry = _pool_telemetry(self.settings, kwargs, native)
         if self.settings.pool == "tuned":
-            celery_tuning.watch(self.settings)
+            celery_options.watch(self.settings)
         self._native, self._patches = native, patches
 
     def _uninstrument(self, **_: Any) -> None:
-        celery_tuning.stop()
+        celery_options.stop()
         if self._pool_telemetry is not None:
             self._pool_telemetry.stop()
             self._pool_telemetry = None
@@ -111,12 +111,12 @@ class RedispanInstrumentor(contrib_takeover.base_class()):  # type: ignore[misc]
             with POOL_PATCHES.aside():
                 self._patches.undo()
             self._patches = None
-        housekeeping.stop()
+        startup.stop()
         INSIGHT.stop()
         if self._native is not None:
             self._native.stop()
             self._native = None
-        contrib_takeover.give_back()
+        takeover.give_back()
 
     @staticmethod
     def instrument_client(
@@ -224,13 +224,13 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
     if settings.metrics:
         meter = scope.meter_of(kwargs.get("meter_provider"))
         found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=native))
-        self_metrics.create(meter)
+        self_metric_instruments.create(meter)
         if settings.insight and settings.server_probe:
-            server_metrics.create(meter, housekeeping.own_readings)
+            server_metrics.create(meter, startup.own_readings)
     if settings.contrib != "keep":
         found.append(LateSpans())
     if settings.insight:
-        housekeeping.prepare(settings)
+        startup.prepare(settings)
         # Last, so first at the end of an operation: the others find `slow` set.
         found.append(
             INSIGHT.observer(
@@ -247,4 +247,4 @@ def take_over_after_loading() -> None:
     """Do again what ``instrument()`` did, for a contrib instrumentor that was loaded after it."""
     instrumentor = RedispanInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry and instrumentor.settings.contrib == "replace":
-        contrib_takeover.take_over()
+        takeover.take_over()

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
-from redispan._core.pools import POOLS
+from redispan._core.pool_sources import POOL_SOURCES
 
 
 def tuned_pool(url: str, **overrides: Any) -> Any:
@@ -26,18 +26,18 @@ def tuned_pool(url: str, **overrides: Any) -> Any:
     Returns:
         A plain ``redis.ConnectionPool``.
     """
-    from redispan._client.pool_by_hand import tuned_pool as build
+    from redispan._client.pool.by_hand import tuned_pool as build
 
     return build(url, overrides, is_async=False)
 
 
 def untouched() -> AbstractContextManager[None]:
     """Leave the clients and pools that are built inside exactly as the program builds them."""
-    from redispan._client.pool_tuning import untouched as leave_alone
+    from redispan._client.pool.tuning import untouched as leave_alone
 
     return leave_alone()
 
 
 def pools_in_effect() -> list[dict[str, Any]]:
     """Every pool of this process that is in use: its figures, its limit and the values its connections get."""
-    return [{**asdict(stats), "reused": stats.reused} for stats in POOLS.read()]
+    return [{**asdict(stats), "reused": stats.reused} for stats in POOL_SOURCES.read()]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from redispan._insight import reporting, snapshots
 from redispan._insight.report_records import CacheReport, HealthReport, PerformanceReport, PoolReport, Report
 from redispan._insight.schema import schema_of
-from redispan.insight import INSIGHT
+from redispan._runtime.runtime import INSIGHT
 
 Made = TypeVar("Made", bound=Report)
 

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 
 from clients import World, forget_clusters, open_world
-from redispan import RedispanInstrumentor, housekeeping
-from redispan._client import probe_targets
-from redispan._core.ledger import LEDGER
-from redispan.insight import INSIGHT
+from redispan import RedispanInstrumentor, startup
+from redispan._client.probe import targets
+from redispan._core.self_metrics import SELF_METRICS
+from redispan._runtime.runtime import INSIGHT
 from redispan.testing import TelemetryInMemory
 
 
@@ -47,7 +47,7 @@ def instrument(telemetry: TelemetryInMemory) -> Callable[..., TelemetryInMemory]
     """
 
     def switch_on(**arguments: Any) -> TelemetryInMemory:
-        LEDGER.clear()
+        SELF_METRICS.clear()
         unless_said = {"slow_log_ms": 0, "slow_alert_ms": 0} if "settings" not in arguments else {}
         RedispanInstrumentor().instrument(**{**telemetry.providers, **unless_said, **arguments})
         return telemetry
@@ -56,7 +56,7 @@ def instrument(telemetry: TelemetryInMemory) -> Callable[..., TelemetryInMemory]
 
 
 @pytest.fixture
-def told(instrument: Callable[..., TelemetryInMemory]) -> TelemetryInMemory:
+def recorded(instrument: Callable[..., TelemetryInMemory]) -> TelemetryInMemory:
     """Redispan is on with default settings, but for what is slow; this is what it told."""
     return instrument()
 
@@ -80,9 +80,9 @@ def tuned(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def no_targets_of_other_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test knows its own servers only, and meets nobody."""
-    monkeypatch.setattr(probe_targets, "_pools", {})
-    monkeypatch.setattr(probe_targets, "_moving", {})
+    monkeypatch.setattr(targets, "_pools", {})
+    monkeypatch.setattr(targets, "_moving", {})
     monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
     yield
-    housekeeping.stop()
+    startup.stop()
     INSIGHT.reset()

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from redispan._client import probe_targets
-from redispan._client.probe_visit import Visits
+from redispan._client.probe import targets
+from redispan._client.probe.visit import Visits
 from redispan._core.records import ServerReading
-from redispan._telemetry.suppression import without_instrumentation
+from redispan._telemetry.scope import without_instrumentation
 from redispan.testing import TelemetryInMemory
 
 Instrument = Callable[..., TelemetryInMemory]
@@ -13,7 +13,7 @@ Instrument = Callable[..., TelemetryInMemory]
 
 def visited(visits: Visits | None = None) -> ServerReading:
     """Read the only server known."""
-    (place,) = probe_targets.all_places()
+    (place,) = targets.all_places()
     found = (visits or Visits()).visit(place)
     assert found is not None
     return found
@@ -23,4 +23,4 @@ def all_visited() -> list[ServerReading]:
     """Read every server known."""
     visits = Visits()
     with without_instrumentation():
-        return [found for place in probe_targets.all_places() if (found := visits.visit(place)) is not None]
+        return [found for place in targets.all_places() if (found := visits.visit(place)) is not None]

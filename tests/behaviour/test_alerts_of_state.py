@@ -11,7 +11,7 @@ import redis
 
 from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._core.records import ServerReading
-from redispan.insight import INSIGHT
+from redispan._runtime.runtime import INSIGHT
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S
@@ -55,8 +55,8 @@ def test_real_errors_fire_once_and_clear_once(
 ) -> None:
     """WRONGTYPE on every second call fires the error rate; once the calls succeed for a while it clears."""
     instrument(telemetry)
-    told: list[Any] = []
-    unsubscribe = on_alert(told.append)
+    recorded: list[Any] = []
+    unsubscribe = on_alert(recorded.append)
     with redis.Redis.from_url(redis_url) as client:
         client.set("text", "x")
         for _ in range(20):
@@ -79,7 +79,7 @@ def test_real_errors_fire_once_and_clear_once(
     assert states(telemetry, "error_rate") == ["fired", "cleared"]
     assert telemetry.value("redis.client.alert.state", name) == 0
     assert telemetry.value("redis.client.alerts", name) == 1
-    assert [alert.state for alert in told] == ["fired", "cleared"]
+    assert [alert.state for alert in recorded] == ["fired", "cleared"]
     lines = [record for record in caplog.records if record.name == "redispan.alerts"]
     assert lines[0].levelno == logging.ERROR
     fired = telemetry.events("redis.client.alert.error_rate")[0]
@@ -210,8 +210,8 @@ def test_a_callback_that_raises_harms_nobody(
 ) -> None:
     """The others are called, the event is emitted, the call returns what it returned."""
     instrument(telemetry)
-    told: list[Any] = []
-    taking_off = [on_alert(lambda _: 1 / 0), on_alert(told.append)]
+    recorded: list[Any] = []
+    taking_off = [on_alert(lambda _: 1 / 0), on_alert(recorded.append)]
     with redis.Redis.from_url(redis_url) as client:
         client.set("text", "x")
         for _ in range(30):
@@ -220,7 +220,7 @@ def test_a_callback_that_raises_harms_nobody(
     later(2)
     for unsubscribe in taking_off:
         unsubscribe()
-    assert len(told) == 1
+    assert len(recorded) == 1
     assert states(telemetry, "error_rate") == ["fired"]
     assert "ZeroDivisionError" in caplog.text
 

@@ -13,10 +13,10 @@ import redis
 
 import redispan
 from redispan import RedispanInstrumentor, Settings, on_alert
+from redispan._host.baseline_file import BaselineFile, file_of
+from redispan._host.folder import folder_of, open_folder, write_whole
 from redispan._insight.baseline import WARM_UP_SLICES
-from redispan.host_sharing.baseline_file import BaselineFile, file_of
-from redispan.host_sharing.private_folder import folder_of, open_folder, write_whole
-from redispan.insight import INSIGHT
+from redispan._runtime.runtime import INSIGHT
 from redispan.testing import TelemetryInMemory
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
@@ -50,7 +50,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the operations."""
     made = Clock()
-    monkeypatch.setattr("redispan._client.recorder.perf_counter_ns", made)
+    monkeypatch.setattr("redispan._client.recording.recorder.perf_counter_ns", made)
     return made
 
 
@@ -116,8 +116,8 @@ def test_what_becomes_slow_fires_once_and_clears_once(
 ) -> None:
     """An alert in every way, with what was measured and expected; nothing of the trouble is learned; and it clears."""
     caplog.set_level(logging.INFO, "redispan.alerts")
-    told: list[redispan.Alert] = []
-    unsubscribe = on_alert(told.append)
+    recorded: list[redispan.Alert] = []
+    unsubscribe = on_alert(recorded.append)
     program = Program(telemetry, fault_proxy.url)
     program.run(WARM_UP_SLICES + 1)
     assert program.states() == []
@@ -145,7 +145,7 @@ def test_what_becomes_slow_fires_once_and_clears_once(
     assert fired["redis.client.alert.operations"] == IN_A_SLICE
     assert fired["server.port"] == fault_proxy.port
     assert "text" not in str(fired)
-    assert [alert.state for alert in told] == ["fired", "cleared"]
+    assert [alert.state for alert in recorded] == ["fired", "cleared"]
     lines = [record for record in caplog.records if record.name == "redispan.alerts"]
     assert [record.levelno for record in lines] == [logging.WARNING, logging.INFO]
     assert "95th percentile of latency" in lines[0].getMessage()

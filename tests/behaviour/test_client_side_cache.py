@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from clients import REDIS_VERSION
-from redispan._core.ledger import LEDGER
+from redispan._core.self_metrics import SELF_METRICS
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.skipif(
@@ -32,27 +32,35 @@ def caching_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_hits_are_counted_and_are_no_spans(caching_client: Callable[[], Any], told: TelemetryInMemory) -> None:
+def test_hits_are_counted_and_are_no_spans(caching_client: Callable[[], Any], recorded: TelemetryInMemory) -> None:
     """Of three reads of a key the first has a span and a measurement; a miss after an invalidation has them again."""
     with closing(caching_client()) as client, closing(caching_client()) as other:
         client.set("k", "1")
         assert [client.get("k"), client.get("k"), client.get("k")] == [b"1", b"1", b"1"]
-        assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SET", "GET"]
-        assert told.spans()[1].attributes["network.peer.address"] == "127.0.0.1"
-        assert LEDGER.read("cache_hits") == {"": 2}
+        assert [span.attributes["db.operation.name"] for span in recorded.spans()] == ["SET", "GET"]
+        assert recorded.spans()[1].attributes["network.peer.address"] == "127.0.0.1"
+        assert SELF_METRICS.read("cache_hits") == {"": 2}
         other.set("k", "2")
         client.set("{k}other", "1")  # whatever is asked next on the connection brings the invalidation along
         assert client.get("k") == b"2"
-        assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SET", "GET", "SET", "SET", "GET"]
-    points = told.metric("db.client.operation.duration")
+        assert [span.attributes["db.operation.name"] for span in recorded.spans()] == [
+            "SET",
+            "GET",
+            "SET",
+            "SET",
+            "GET",
+        ]
+    points = recorded.metric("db.client.operation.duration")
     assert sum(point.count for point in points if point.attributes["db.operation.name"] == "GET") == 2
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_failures_of_a_caching_client_have_spans(caching_client: Callable[[], Any], told: TelemetryInMemory) -> None:
+def test_failures_of_a_caching_client_have_spans(
+    caching_client: Callable[[], Any], recorded: TelemetryInMemory
+) -> None:
     """A command that fails on a caching client is seen like any other."""
     with closing(caching_client()) as client:
         client.set("k", "1")
         with pytest.raises(redis.ResponseError):
             client.lrange("k", 0, -1)
-    assert told.spans()[-1].attributes["error.type"] == "WRONGTYPE"
+    assert recorded.spans()[-1].attributes["error.type"] == "WRONGTYPE"

@@ -31,17 +31,17 @@ def nothing_left() -> None:
 
 
 @only_async
-async def test_cancelled_call_ends_its_span(world: World, told: TelemetryInMemory):
+async def test_cancelled_call_ends_its_span(world: World, recorded: TelemetryInMemory):
     """A cancelled call ends as a failure called CancelledError, and the client works on."""
     client = world.client()
     await client.set("k", "v")
-    told.clear()
+    recorded.clear()
     task = asyncio.ensure_future(client.blpop(["{k}nothing"], timeout=5))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes["error.type"] == "asyncio.exceptions.CancelledError"
     nothing_left()
@@ -49,46 +49,46 @@ async def test_cancelled_call_ends_its_span(world: World, told: TelemetryInMemor
 
 
 @only_async
-async def test_wait_for_ends_the_span(world: World, told: TelemetryInMemory):
+async def test_wait_for_ends_the_span(world: World, recorded: TelemetryInMemory):
     """A call that ``wait_for`` gives up is ended, with the caller's span as parent."""
     client = world.client()
     await client.set("k", "v")
-    told.clear()
-    tracer = told.tracer_provider.get_tracer("caller")
+    recorded.clear()
+    tracer = recorded.tracer_provider.get_tracer("caller")
     with tracer.start_as_current_span("caller") as parent, pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(client.blpop(["{k}nothing"], timeout=5), 0.05)
-    span = next(span for span in told.spans() if span.name.startswith("BLPOP"))
+    span = next(span for span in recorded.spans() if span.name.startswith("BLPOP"))
     assert span.parent.span_id == parent.get_span_context().span_id
     nothing_left()
 
 
 @only_async
-async def test_coroutine_closed_from_outside_ends_the_span(world: World, told: TelemetryInMemory):
+async def test_coroutine_closed_from_outside_ends_the_span(world: World, recorded: TelemetryInMemory):
     """A coroutine that is started and then closed by hand, in another context, leaves nothing open."""
     client = world.client()
     await client.get("k")
-    told.clear()
+    recorded.clear()
     coroutine = client.get("k")
     import contextvars
 
     contextvars.copy_context().run(lambda: coroutine.send(None))
     coroutine.close()
-    assert len(told.spans()) == 1
+    assert len(recorded.spans()) == 1
     nothing_left()
 
 
 @only_async
-async def test_coroutine_never_awaited_is_no_operation(world: World, told: TelemetryInMemory):
+async def test_coroutine_never_awaited_is_no_operation(world: World, recorded: TelemetryInMemory):
     """A call that is made and never awaited sends nothing and tells nothing."""
     client = world.client()
     coroutine = client.get("k")
     coroutine.close()
-    assert told.spans() == []
+    assert recorded.spans() == []
 
 
 @of_kinds("sync", "cluster")
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, GeneratorExit])
-async def test_interruption_of_the_program_passes(world: World, told: TelemetryInMemory, interruption):
+async def test_interruption_of_the_program_passes(world: World, recorded: TelemetryInMemory, interruption):
     """Ctrl-C in the middle of a call reaches the program, and the span is ended as a failure."""
     client = world.client()
 
@@ -98,7 +98,7 @@ async def test_interruption_of_the_program_passes(world: World, told: TelemetryI
     client.set_response_callback("GET", interrupt)
     with pytest.raises(interruption):
         client.get("k")
-    assert told.span().status.status_code is StatusCode.ERROR
+    assert recorded.span().status.status_code is StatusCode.ERROR
     nothing_left()
 
 
@@ -110,7 +110,7 @@ async def test_interruption_in_a_hook_leaves_nothing(world: World, instrument, w
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    told = instrument(**{which: interrupt})
+    recorded = instrument(**{which: interrupt})
     client = world.client()
     try:
         await settle(client.get("k"))
@@ -119,14 +119,14 @@ async def test_interruption_in_a_hook_leaves_nothing(world: World, instrument, w
     else:
         pytest.fail("the interruption was swallowed")
     nothing_left()
-    assert len(told.spans()) <= 1
+    assert len(recorded.spans()) <= 1
 
 
 @only_async
-async def test_concurrent_tasks_have_their_own_parents(world: World, told: TelemetryInMemory):
+async def test_concurrent_tasks_have_their_own_parents(world: World, recorded: TelemetryInMemory):
     """Many tasks at once: every span is the child of its own task's span."""
     client = world.client()
-    tracer = told.tracer_provider.get_tracer("caller")
+    tracer = recorded.tracer_provider.get_tracer("caller")
 
     async def one(index: int) -> None:
         with tracer.start_as_current_span(f"task-{index}"):
@@ -134,10 +134,10 @@ async def test_concurrent_tasks_have_their_own_parents(world: World, told: Telem
             await client.get(f"k{index}")
 
     await client.get("k")  # redis-py's cluster clients can't be started by two tasks at once
-    told.clear()
+    recorded.clear()
     await asyncio.gather(*(one(index) for index in range(20)))
-    by_id = {span.context.span_id: span for span in told.spans()}
-    ours = [span for span in told.spans() if not span.name.startswith("task-")]
+    by_id = {span.context.span_id: span for span in recorded.spans()}
+    ours = [span for span in recorded.spans() if not span.name.startswith("task-")]
     assert len(ours) == 60
     children: dict[str, int] = {}
     for span in ours:
@@ -147,10 +147,10 @@ async def test_concurrent_tasks_have_their_own_parents(world: World, told: Telem
     nothing_left()
 
 
-def test_threads_have_their_own_parents(redis_server, told: TelemetryInMemory):
+def test_threads_have_their_own_parents(redis_server, recorded: TelemetryInMemory):
     """Many threads at once: every span is the child of its own thread's span."""
     client = redis.Redis.from_url(redis_server.url)
-    tracer = told.tracer_provider.get_tracer("caller")
+    tracer = recorded.tracer_provider.get_tracer("caller")
 
     def one(index: int) -> None:
         with tracer.start_as_current_span(f"thread-{index}"):
@@ -160,8 +160,8 @@ def test_threads_have_their_own_parents(redis_server, told: TelemetryInMemory):
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(one, range(16)))
-    by_id = {span.context.span_id: span.name for span in told.spans()}
-    parents = [by_id[span.parent.span_id] for span in told.spans() if span.name.startswith("GET")]
+    by_id = {span.context.span_id: span.name for span in recorded.spans()}
+    parents = [by_id[span.parent.span_id] for span in recorded.spans() if span.name.startswith("GET")]
     assert len(parents) == 160
     assert {parents.count(name) for name in set(parents)} == {10}
     client.close()
@@ -169,7 +169,7 @@ def test_threads_have_their_own_parents(redis_server, told: TelemetryInMemory):
 
 @only_async
 @pytest.mark.filterwarnings("ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning")  # redis-py asks so
-async def test_task_started_while_connecting_is_not_housekeeping_for_ever(world: World, told: TelemetryInMemory):
+async def test_task_started_while_connecting_is_not_housekeeping_for_ever(world: World, recorded: TelemetryInMemory):
     """A task that outlives the connecting it was started in has its own operations told."""
     if world.is_cluster:
         pytest.skip("cluster clients have a connect function of their own")
@@ -193,10 +193,10 @@ async def test_task_started_while_connecting_is_not_housekeeping_for_ever(world:
     await client.get("k")
     connected.set()
     await asyncio.gather(*tasks)
-    assert [span.name.split()[0] for span in told.spans()] == ["GET", "SET"]
+    assert [span.name.split()[0] for span in recorded.spans()] == ["GET", "SET"]
 
 
-def test_failing_call_keeps_no_argument_alive(redis_server, told: TelemetryInMemory):
+def test_failing_call_keeps_no_argument_alive(redis_server, recorded: TelemetryInMemory):
     """After a failed call nothing but the caller holds its arguments: no cycle waits for the collector.
 
     Sync only: redis-py's own asyncio code leaves such a cycle behind, without us too.
@@ -225,7 +225,7 @@ def test_failing_call_keeps_no_argument_alive(redis_server, told: TelemetryInMem
 
 
 @sync_and_async
-async def test_no_operation_outlives_its_call(world: World, told: TelemetryInMemory):
+async def test_no_operation_outlives_its_call(world: World, recorded: TelemetryInMemory):
     """Thousands of calls leave no operation record behind."""
     client = world.client()
     await settle(client.set("k", "v"))
@@ -238,18 +238,18 @@ async def test_no_operation_outlives_its_call(world: World, told: TelemetryInMem
 
 
 @sync_and_async
-async def test_suppressed_instrumentation_is_silent(world: World, told: TelemetryInMemory):
+async def test_suppressed_instrumentation_is_silent(world: World, recorded: TelemetryInMemory):
     """Inside ``suppress_instrumentation()`` nothing is told; after it, everything is again."""
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     client = world.client()
     with suppress_instrumentation():
         await settle(client.get("k"))
-    assert told.spans() == []
-    assert told.value("db.client.operation.duration") == 0
+    assert recorded.spans() == []
+    assert recorded.value("db.client.operation.duration") == 0
     assert scope.is_enabled()
     await settle(client.get("k"))
-    assert len(told.spans()) == 1
+    assert len(recorded.spans()) == 1
 
 
 def test_hook_that_calls_redis_makes_no_operation(redis_server, telemetry: TelemetryInMemory):
@@ -261,7 +261,7 @@ def test_hook_that_calls_redis_makes_no_operation(redis_server, telemetry: Telem
     client.close()
 
 
-def test_generator_of_messages_closed_in_another_thread(redis_server, told: TelemetryInMemory):
+def test_generator_of_messages_closed_in_another_thread(redis_server, recorded: TelemetryInMemory):
     """A scan iterator used in one thread and closed in another leaves no context anywhere."""
     client = redis.Redis.from_url(redis_server.url)
     for index in range(30):

@@ -14,24 +14,24 @@ from redispan.testing import TelemetryInMemory
 pytestmark = pytest.mark.redis
 
 
-def shown_by(told: TelemetryInMemory) -> str:
+def shown_by(recorded: TelemetryInMemory) -> str:
     """Everything that was told, as text."""
     return (
-        "".join(span.to_json() for span in told.spans())
-        + repr(told.metrics())
-        + repr([(dict(record.attributes), record.body) for record in told.logs()])
+        "".join(span.to_json() for span in recorded.spans())
+        + repr(recorded.metrics())
+        + repr([(dict(record.attributes), record.body) for record in recorded.logs()])
     )
 
 
 @sync_and_async
-async def test_01_bytes_command_in_a_pipeline_is_sent(world: World, told: TelemetryInMemory):
+async def test_01_bytes_command_in_a_pipeline_is_sent(world: World, recorded: TelemetryInMemory):
     """A command given as bytes goes through a pipeline as it does without instrumentation."""
     pipeline = world.client().pipeline()
     pipeline.execute_command(b"SET", "a", 1)
     pipeline.execute_command(b"SET", "b", 1)
     answer = await settle(pipeline.execute())
     assert all(item in (True, "OK", b"OK") for item in answer)
-    assert told.span().attributes["db.operation.name"] == "MULTI SET"
+    assert recorded.span().attributes["db.operation.name"] == "MULTI SET"
 
 
 def search_reply():
@@ -42,7 +42,7 @@ def search_reply():
 @sync_and_async
 @pytest.mark.parametrize("reply", [search_reply(), [1, b"user:1", [b"ssn", b"078-05-1120"]]])
 async def test_02_and_04_search_results_are_neither_indexed_nor_shown(
-    world: World, told: TelemetryInMemory, reply: object
+    world: World, recorded: TelemetryInMemory, reply: object
 ):
     """FT.SEARCH answers of any shape reach the caller untouched, and nothing of query or document is told."""
     client = world.client()
@@ -54,9 +54,9 @@ async def test_02_and_04_search_results_are_neither_indexed_nor_shown(
     result, error = await outcome_of(lambda: client.execute_command("FT.SEARCH", "idx", "@name:(s3cret)"))
     assert error is None
     assert result is reply
-    span = told.span()
+    span = recorded.span()
     assert span.attributes["db.operation.name"] == "FT.SEARCH"
-    shown = shown_by(told)
+    shown = shown_by(recorded)
     assert "s3cret" not in shown
     assert "078-05-1120" not in shown
 
@@ -75,7 +75,7 @@ async def test_03_instrumented_cluster_client_makes_pipelines(world: World, tele
 
 
 @clusters
-async def test_05_cluster_spans_have_system_server_and_database(world: World, told: TelemetryInMemory):
+async def test_05_cluster_spans_have_system_server_and_database(world: World, recorded: TelemetryInMemory):
     """Commands and pipelines of a cluster carry what those of a single server carry."""
     client = world.client()
     await settle(client.set("k", 1))
@@ -83,27 +83,27 @@ async def test_05_cluster_spans_have_system_server_and_database(world: World, to
     pipeline.get("k")
     pipeline.get("k")
     await settle(pipeline.execute())
-    assert len(told.spans()) == 2
-    for span in told.spans():
+    assert len(recorded.spans()) == 2
+    for span in recorded.spans():
         for name in ("db.system.name", "db.namespace", "server.address", "server.port", "network.peer.address"):
             assert name in span.attributes
 
 
 @of_kinds("sentinel", "async-sentinel")
-async def test_06_sentinel_spans_name_the_master(world: World, told: TelemetryInMemory):
+async def test_06_sentinel_spans_name_the_master(world: World, recorded: TelemetryInMemory):
     """The server named is the master that answered, not localhost:6379."""
     await settle(world.client().set("k", 1))
-    assert told.span().attributes["server.port"] == world.server.master.port
+    assert recorded.span().attributes["server.port"] == world.server.master.port
 
 
 @sync_and_async
-async def test_07_stable_names_only(world: World, told: TelemetryInMemory):
+async def test_07_stable_names_only(world: World, recorded: TelemetryInMemory):
     """By default the stable names are there, and none of the old ones."""
     client = world.client()
     await settle(client.set("k", 1))
     await outcome_of(lambda: client.lpush("k", 1))
-    assert len(told.spans()) == 2
-    for span in told.spans():
+    assert len(recorded.spans()) == 2
+    for span in recorded.spans():
         assert span.attributes["db.operation.name"]
         assert span.attributes["db.namespace"] == "0"
         old = {"db.system", "db.statement", "db.operation", "db.redis.database_index", "db.redis.args_length"}
@@ -112,16 +112,16 @@ async def test_07_stable_names_only(world: World, told: TelemetryInMemory):
 
 
 @with_clusters
-async def test_08_global_and_client_instrumentation_make_one_span(world: World, told: TelemetryInMemory):
+async def test_08_global_and_client_instrumentation_make_one_span(world: World, recorded: TelemetryInMemory):
     """A client instrumented twice over gives one span per call."""
     client = world.client()
-    RedispanInstrumentor.instrument_client(client, **told.providers)
+    RedispanInstrumentor.instrument_client(client, **recorded.providers)
     await settle(client.set("k", 1))
     pipeline = world.pipeline(client)
     pipeline.get("k")
     pipeline.get("k")
     await settle(pipeline.execute())
-    assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SET", "PIPELINE GET"]
+    assert [span.attributes["db.operation.name"] for span in recorded.spans()] == ["SET", "PIPELINE GET"]
     RedispanInstrumentor.uninstrument_client(client)
 
 
@@ -146,32 +146,32 @@ async def test_10_uninstrumenting_a_stranger_is_quiet(world: World, caplog: pyte
     assert not [record for record in caplog.records if record.name.startswith("redispan")]
 
 
-async def test_11_sync_and_async_tell_the_same(redis_server, told: TelemetryInMemory):
+async def test_11_sync_and_async_tell_the_same(redis_server, recorded: TelemetryInMemory):
     """One call, sync and async: the same attributes."""
     sync_client = redis.Redis.from_url(redis_server.url)
     async_client = redis.asyncio.Redis.from_url(redis_server.url)
     for call in (("GET", "k"), ("FT.CREATE", "i", "SCHEMA", "t", "TEXT"), ("FT.SEARCH", "i", "q"), ("HSET", "h", 1, 2)):
-        told.clear()
+        recorded.clear()
         with_sync = await outcome_of(lambda call=call: sync_client.execute_command(*call))
         with_async = await outcome_of(lambda call=call: async_client.execute_command(*call))
         assert type(with_sync[1]) is type(with_async[1])
-        first, second = told.spans()
+        first, second = recorded.spans()
         assert (first.name, dict(first.attributes)) == (second.name, dict(second.attributes))
     sync_client.close()
     await async_client.aclose()
 
 
 @sync_and_async
-async def test_12_bytes_command_has_a_plain_name(world: World, told: TelemetryInMemory):
+async def test_12_bytes_command_has_a_plain_name(world: World, recorded: TelemetryInMemory):
     """``b"GET"`` is named GET."""
     await settle(world.client().execute_command(b"GET", "k"))
-    span = told.span()
+    span = recorded.span()
     assert span.name == "GET" + world.target("k")
     assert span.attributes["db.query.text"] == "GET ?"
 
 
 @sync_and_async
-async def test_13_big_pipeline_has_a_short_name_and_text(world: World, told: TelemetryInMemory):
+async def test_13_big_pipeline_has_a_short_name_and_text(world: World, recorded: TelemetryInMemory):
     """2,000 commands make neither a long name nor a long text, and a transaction says so."""
     client = world.client()
     for transaction in (False, True):
@@ -180,10 +180,10 @@ async def test_13_big_pipeline_has_a_short_name_and_text(world: World, told: Tel
             pipeline.set(index, "v")
             pipeline.get(index)
         await settle(pipeline.execute())
-    batch, transaction = told.spans()
+    batch, transaction = recorded.spans()
     assert batch.name == "PIPELINE" + world.target("")
     assert transaction.name == "MULTI" + world.target("")
-    assert max(len(span.attributes["db.query.text"]) for span in told.spans()) <= 1024
+    assert max(len(span.attributes["db.query.text"]) for span in recorded.spans()) <= 1024
 
 
 @with_clusters
@@ -206,7 +206,7 @@ async def test_14_hooks_are_called_for_pipelines_and_on_errors(world: World, ins
 
 
 @with_clusters
-async def test_15_errors_returned_by_a_pipeline_show(world: World, told: TelemetryInMemory):
+async def test_15_errors_returned_by_a_pipeline_show(world: World, recorded: TelemetryInMemory):
     """Errors in the answers of ``raise_on_error=False`` mark the span."""
     client = world.client()
     await settle(client.set("k", "v"))
@@ -214,34 +214,34 @@ async def test_15_errors_returned_by_a_pipeline_show(world: World, told: Telemet
     pipeline.get("k")
     pipeline.lpush("k", 1)
     await settle(pipeline.execute(raise_on_error=False))
-    span = told.spans()[-1]
+    span = recorded.spans()[-1]
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes["error.type"] == "WRONGTYPE"
 
 
 @with_clusters
-async def test_16_empty_pipeline_has_no_span(world: World, told: TelemetryInMemory):
+async def test_16_empty_pipeline_has_no_span(world: World, recorded: TelemetryInMemory):
     """What sends nothing is no operation."""
     await settle(world.client().pipeline().execute())
-    assert told.spans() == []
+    assert recorded.spans() == []
 
 
 @of_kinds("sync", "async", "cluster", "async-cluster")
-async def test_17_subscribing_is_told_and_starting_up_is_not(world: World, told: TelemetryInMemory):
+async def test_17_subscribing_is_told_and_starting_up_is_not(world: World, recorded: TelemetryInMemory):
     """SUBSCRIBE has a span; a cluster's start-up has none."""
     client = world.client()
     if world.kind != "async-cluster":
         pubsub = client.pubsub()
         await settle(pubsub.subscribe("c"))
-        assert told.span().name.startswith("SUBSCRIBE")
+        assert recorded.span().name.startswith("SUBSCRIBE")
         await settle((getattr(pubsub, "aclose", None) or pubsub.close)())
-        told.clear()
+        recorded.clear()
     await settle(client.get("k"))
-    assert [span.attributes["db.operation.name"] for span in told.spans()] == ["GET"]
+    assert [span.attributes["db.operation.name"] for span in recorded.spans()] == ["GET"]
 
 
 @sync_and_async
-async def test_18_pool_exhaustion_and_cancellation_say_so(world: World, told: TelemetryInMemory):
+async def test_18_pool_exhaustion_and_cancellation_say_so(world: World, recorded: TelemetryInMemory):
     """An exhausted pool and a cancelled call are errors whose type tells what happened."""
     pool = world.package.ConnectionPool.from_url(world.server.url, max_connections=1)
     client = world.package.Redis(connection_pool=pool)
@@ -251,16 +251,16 @@ async def test_18_pool_exhaustion_and_cancellation_say_so(world: World, told: Te
     taken = await take_connection(pool)
     _, error = await outcome_of(lambda: client.get("k"))
     assert error is not None
-    assert told.span().attributes["error.type"] == f"redis.exceptions.{type(error).__name__}"
+    assert recorded.span().attributes["error.type"] == f"redis.exceptions.{type(error).__name__}"
     await settle(pool.release(taken))
     if world.is_async:
-        told.clear()
+        recorded.clear()
         task = asyncio.ensure_future(client.blpop(["nothing"], timeout=5))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        span = told.span()
+        span = recorded.span()
         assert span.attributes["error.type"] == "asyncio.exceptions.CancelledError"
         assert span.status.status_code is StatusCode.ERROR
 
@@ -298,19 +298,21 @@ async def test_19_samplers_see_the_attributes(world: World):
     telemetry.close()
 
 
-def test_20_cache_hits_are_no_network_spans(told: TelemetryInMemory):
+def test_20_cache_hits_are_no_network_spans(recorded: TelemetryInMemory):
     """An answer from the client-side cache is counted, and is no span and no measurement of the network."""
-    from redispan._client import calls, endpoints
-    from redispan._core.ledger import LEDGER
+    from redispan._client.recording import client_shells, endpoints
+    from redispan._core.self_metrics import SELF_METRICS
 
     recorder = _active_recorder()
     endpoint = endpoints.intern("cached.example.com", 6379, "0", cached=True)
     client = type("Stub", (), {})()
-    shell = calls.call_shell(lambda self, *args: b"cached", recorder, calls.of_command(recorder, lambda _: endpoint))
+    shell = client_shells.call_shell(
+        lambda self, *args: b"cached", recorder, client_shells.of_command(recorder, lambda _: endpoint)
+    )
     assert shell(client, "GET", "k") == b"cached"
-    assert told.spans() == []
-    assert told.value("db.client.operation.duration") == 0
-    assert LEDGER.read("cache_hits") == {"": 1}
+    assert recorded.spans() == []
+    assert recorded.value("db.client.operation.duration") == 0
+    assert SELF_METRICS.read("cache_hits") == {"": 1}
 
 
 def _active_recorder():

@@ -17,21 +17,23 @@ each_protocol = pytest.mark.parametrize("protocol", [2, 3])
 each_decoding = pytest.mark.parametrize("decode", [True, False], ids=["text", "bytes"])
 
 
-def told_of(told: TelemetryInMemory) -> list[tuple[Any, ...]]:
+def told_of(recorded: TelemetryInMemory) -> list[tuple[Any, ...]]:
     """Operation, error and size of each span, in order."""
     wanted = ("db.operation.name", "error.type", "db.operation.batch.size")
-    return [tuple(span.attributes.get(name) for name in wanted) for span in told.spans()]
+    return [tuple(span.attributes.get(name) for name in wanted) for span in recorded.spans()]
 
 
 @with_clusters
 @each_protocol
 @each_decoding
-async def test_errors_batches_and_scripts(world: World, told: TelemetryInMemory, protocol: int, decode: bool) -> None:
+async def test_errors_batches_and_scripts(
+    world: World, recorded: TelemetryInMemory, protocol: int, decode: bool
+) -> None:
     """An error, a batch with an error inside, and a script that the server has to be told first."""
     client = world.client(protocol=protocol, decode_responses=decode)
     await settle(client.script_flush())
     await settle(client.set("k", "v"))
-    told.clear()
+    recorded.clear()
     _, error = await outcome_of(lambda: client.lpush("k", "x"))
     assert isinstance(error, redis.ResponseError)
     pipeline = world.pipeline(client)
@@ -45,7 +47,7 @@ async def test_errors_batches_and_scripts(world: World, told: TelemetryInMemory,
     else:
         script = client.register_script("return redis.call('GET', KEYS[1])")
         assert await settle(script(keys=["k"])) == first
-    assert told_of(told) == [
+    assert told_of(recorded) == [
         ("LPUSH", "WRONGTYPE", None),
         ("PIPELINE", "WRONGTYPE", 2),
         ("EVAL" if world.is_cluster else "EVALSHA", None, None),
@@ -56,7 +58,7 @@ async def test_errors_batches_and_scripts(world: World, told: TelemetryInMemory,
 @each_protocol
 @each_decoding
 async def test_transactions_and_subscriptions(
-    world: World, told: TelemetryInMemory, protocol: int, decode: bool
+    world: World, recorded: TelemetryInMemory, protocol: int, decode: bool
 ) -> None:
     """A transaction, and a message received, which RESP3 pushes."""
     client = world.client(protocol=protocol, decode_responses=decode)
@@ -74,5 +76,5 @@ async def test_transactions_and_subscriptions(
         received.append(message["data"])
     await close(pubsub)
     assert received == [1, "hello" if decode else b"hello"]
-    assert told_of(told)[:3] == [("MULTI SET", None, 2), ("SUBSCRIBE", None, None), ("PUBLISH", None, None)]
-    assert told.value("redis.client.pubsub.received") == 1
+    assert told_of(recorded)[:3] == [("MULTI SET", None, 2), ("SUBSCRIBE", None, None), ("PUBLISH", None, None)]
+    assert recorded.value("redis.client.pubsub.received") == 1

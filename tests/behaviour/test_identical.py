@@ -206,7 +206,7 @@ def test_scripts(redis_server: RedisServer, keys: list, values: list, lazy: bool
         assert run() == bare
 
 
-def test_exception_is_the_very_object(redis_server: RedisServer, told: TelemetryInMemory):
+def test_exception_is_the_very_object(redis_server: RedisServer, recorded: TelemetryInMemory):
     """What a response callback raises reaches the caller as the same object, with the same cause and arguments."""
 
     class OwnError(Exception):
@@ -224,10 +224,10 @@ def test_exception_is_the_very_object(redis_server: RedisServer, told: Telemetry
             client.get("k")
     assert caught.value is raised
     assert caught.value.__cause__ is cause
-    assert told.span().attributes["error.type"].endswith("OwnError")
+    assert recorded.span().attributes["error.type"].endswith("OwnError")
 
 
-def test_response_is_the_very_object(redis_server: RedisServer, told: TelemetryInMemory):
+def test_response_is_the_very_object(redis_server: RedisServer, recorded: TelemetryInMemory):
     """The caller gets the same object that the client produced."""
     thing = object()
     with contextlib.closing(redis.Redis.from_url(redis_server.url)) as client:
@@ -235,7 +235,7 @@ def test_response_is_the_very_object(redis_server: RedisServer, told: TelemetryI
         assert client.get("k") is thing
 
 
-def test_call_without_any_argument(redis_server: RedisServer, told: TelemetryInMemory):
+def test_call_without_any_argument(redis_server: RedisServer, recorded: TelemetryInMemory):
     """Not even an empty call behaves differently."""
     with contextlib.closing(redis.Redis.from_url(redis_server.url)) as client:
         with pytest.raises(IndexError):

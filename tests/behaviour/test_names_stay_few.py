@@ -9,10 +9,10 @@ import redis
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 from redispan import RedispanInstrumentor
-from redispan._client import calls, endpoints
+from redispan._client.recording import client_shells, endpoints
 from redispan._core.commands import COMMANDS
+from redispan._runtime.runtime import INSIGHT
 from redispan._semconv import errors
-from redispan.insight import INSIGHT
 from redispan.testing import TelemetryInMemory
 from stress import operations
 
@@ -58,7 +58,9 @@ def test_thousands_of_random_calls() -> None:
 
     recorder = RedispanInstrumentor()._patches._recorders[0]
     endpoint = endpoints.intern("many.example.com", 6379, "0")
-    call: Callable[..., object] = calls.call_shell(answer, recorder, calls.of_command(recorder, lambda _: endpoint))
+    call: Callable[..., object] = client_shells.call_shell(
+        answer, recorder, client_shells.of_command(recorder, lambda _: endpoint)
+    )
     for _ in range(CALLS):
         try:
             call(object(), *anything(source))

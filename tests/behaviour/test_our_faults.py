@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from clients import World, outcome_of, settle, with_clusters
 from redispan import RedispanInstrumentor
 from redispan._core import observing
-from redispan._core.ledger import LEDGER
 from redispan._core.observing import current
+from redispan._core.self_metrics import SELF_METRICS
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
@@ -40,19 +40,19 @@ async def work(world: World) -> None:
 FAULTS = (
     "redispan._telemetry.spans.SpanObserver.started",
     "redispan._telemetry.spans.SpanObserver._mark",
-    "redispan._telemetry.metrics.DurationObserver.finished",
-    "redispan._telemetry.exceptions.ExceptionEvents.finished",
-    "redispan._telemetry.naming.Namer.of",
-    "redispan._core.ledger.Ledger.operations",
-    "redispan._client.recorder.identify",
-    "redispan._client.recorder.peer",
-    "redispan._client.recorder.Operation",
-    "redispan._client.recorder.batches.common_info",
-    "redispan._client.recorder._account_for_attempts",
-    "redispan._client.seam.queued_commands",
-    "redispan._client.seam.place_of_connection",
-    "redispan._client.seam.peer_of",
-    "redispan._client.calls._count_message",
+    "redispan._telemetry.operation_duration.DurationObserver.finished",
+    "redispan._telemetry.exception_events.ExceptionEvents.finished",
+    "redispan._telemetry.span_naming.Namer.of",
+    "redispan._core.self_metrics.SelfMetrics.operations",
+    "redispan._client.recording.recorder.identify",
+    "redispan._client.recording.recorder.peer",
+    "redispan._client.recording.recorder.Operation",
+    "redispan._client.recording.recorder.batches.common_info",
+    "redispan._client.recording.recorder._account_for_attempts",
+    "redispan._client.internals.clients.queued_commands",
+    "redispan._client.internals.clients.place_of_connection",
+    "redispan._client.internals.clients.peer_of",
+    "redispan._client.recording.client_shells._count_message",
 )
 
 
@@ -81,7 +81,7 @@ async def test_fault_is_said_once_without_its_message(
     def broken(self, operation):
         raise RuntimeError("s3cret argument")
 
-    monkeypatch.setattr("redispan._telemetry.metrics.DurationObserver.finished", broken)
+    monkeypatch.setattr("redispan._telemetry.operation_duration.DurationObserver.finished", broken)
     RedispanInstrumentor().instrument(**telemetry.providers)
     with caplog.at_level(logging.DEBUG, "redispan"):
         await work(world)
@@ -89,7 +89,7 @@ async def test_fault_is_said_once_without_its_message(
     assert len(lines) == 1
     assert "s3cret" not in caplog.text
     assert len(telemetry.spans()) == 4
-    assert LEDGER.read("telemetry_errors")["observer"] >= 1
+    assert SELF_METRICS.read("telemetry_errors")["observer"] >= 1
 
 
 class Raising(SpanProcessor):
@@ -140,7 +140,7 @@ async def test_failing_hook_is_said_once(world: World, telemetry: TelemetryInMem
 
 def test_switched_off_observer_still_finishes_what_it_started(telemetry: TelemetryInMemory):
     """A span observer that fails in one thread must not leave another thread's span open and current."""
-    from redispan._client.recorder import Recorder
+    from redispan._client.recording.recorder import Recorder
     from redispan._core.observing import Observers
 
     finished = []
@@ -155,7 +155,7 @@ def test_switched_off_observer_still_finishes_what_it_started(telemetry: Telemet
 
     observers = Observers([Span()])
     recorder = Recorder(observers)
-    from redispan._client import endpoints
+    from redispan._client.recording import endpoints
 
     where = endpoints.intern("h", 1, "0")
     first = recorder.begin(lambda _: where, object(), ("SET", "k", "v"))

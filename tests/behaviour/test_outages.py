@@ -24,7 +24,7 @@ def no_retry(package: Any) -> Any:
 
 @pytest.mark.parametrize("package", [redis, redis.asyncio], ids=["sync", "async"])
 async def test_the_first_failed_call_claims_no_peer(
-    package: Any, new_redis_server: Callable[..., RedisServer], told: TelemetryInMemory
+    package: Any, new_redis_server: Callable[..., RedisServer], recorded: TelemetryInMemory
 ) -> None:
     """Neither the first nor a later call that reached no server carries the address of an earlier connection."""
     server = new_redis_server()
@@ -33,13 +33,13 @@ async def test_the_first_failed_call_claims_no_peer(
         await settle(client.get("k"))
     server.stop()
     await settle(client.connection_pool.disconnect())
-    told.clear()
+    recorded.clear()
     for _ in range(3):
         _, error = await outcome_of(lambda: client.get("k"))
         assert isinstance(error, redis.ConnectionError)
     await close(client)
-    assert len(told.spans()) == 3
-    for span in told.spans():
+    assert len(recorded.spans()) == 3
+    for span in recorded.spans():
         assert span.attributes["server.port"] == server.port
         assert not set(PEER) & set(span.attributes)
 
@@ -47,19 +47,19 @@ async def test_the_first_failed_call_claims_no_peer(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("package", [redis, redis.asyncio], ids=["sync", "async"])
-async def test_a_clusters_lost_node_is_no_peer(package: Any, told: TelemetryInMemory) -> None:
+async def test_a_clusters_lost_node_is_no_peer(package: Any, recorded: TelemetryInMemory) -> None:
     """A call to a node that went away carries no peer, although its connection had one."""
     cluster = start_cluster()
     try:
-        await fail_on(cluster, package, told)
+        await fail_on(cluster, package, recorded)
     finally:
         cluster.stop()
         forget_clusters()
-    (span,) = told.spans()
+    (span,) = recorded.spans()
     assert not set(PEER) & set(span.attributes)
 
 
-async def fail_on(cluster: ClusterServer, package: Any, told: TelemetryInMemory) -> None:
+async def fail_on(cluster: ClusterServer, package: Any, recorded: TelemetryInMemory) -> None:
     """One failing call on a cluster client that had connections to all nodes, which are gone."""
     client = package.RedisCluster(host=cluster.host, port=cluster.port, retry=no_retry(package))
     await settle(client.get("k"))
@@ -71,7 +71,7 @@ async def fail_on(cluster: ClusterServer, package: Any, told: TelemetryInMemory)
             await connection.disconnect()
         if connections is None and node.redis_connection is not None:
             node.redis_connection.connection_pool.disconnect()
-    told.clear()
+    recorded.clear()
     _, error = await outcome_of(lambda: client.get("k"))
     assert error is not None
     await close(client)

@@ -12,7 +12,7 @@ import redis.asyncio
 
 from behaviour.tuned_clients import cancel, figures
 from clients import close
-from redispan._client import pool_seam
+from redispan._client.internals import connection_pools
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S
 
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.usefixtures("tuned"),
     pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 does not tell that a task was cancelled"),
     pytest.mark.skipif(
-        sys.version_info < (3, 12) and pool_seam.library_read_timeout_s("redis") is not None,
+        sys.version_info < (3, 12) and connection_pools.library_read_timeout_s("redis") is not None,
         reason="redis-py 8 loses cancellations by itself there",
     ),
 ]

@@ -34,21 +34,21 @@ def test_tasks_that_begin_together_on_a_fresh_client_all_succeed(cluster_server:
     assert asyncio.run(start_many()) == [str(number).encode() for number in range(20)] * 5
 
 
-async def test_a_cluster_that_cannot_be_reached_makes_an_operation_of_each_call(told: TelemetryInMemory) -> None:
+async def test_a_cluster_that_cannot_be_reached_makes_an_operation_of_each_call(recorded: TelemetryInMemory) -> None:
     """A client that finds no node fails inside its first operation: span and measurement say so."""
     with dead_port() as port:
         client = redis.asyncio.RedisCluster(host="127.0.0.1", port=port)
         with pytest.raises(Exception) as caught:  # noqa: PT011 - versions differ
             await client.get("k")
         await close(client)
-    span = told.span()
+    span = recorded.span()
     assert span.name.partition(" ")[0] == "GET"
     assert span.attributes["error.type"].endswith(type(caught.value).__name__)
-    assert sum(point.count for point in told.metric("db.client.operation.duration")) == 1
+    assert sum(point.count for point in recorded.metric("db.client.operation.duration")) == 1
 
 
 async def test_finding_the_nodes_is_a_part_of_the_first_operation(
-    told: TelemetryInMemory, cluster_server: ClusterServer
+    recorded: TelemetryInMemory, cluster_server: ClusterServer
 ) -> None:
     """The caller of the first command waits for the start, so that its span is as long as its wait."""
     client = redis.asyncio.RedisCluster(host=cluster_server.host, port=cluster_server.port)
@@ -63,6 +63,6 @@ async def test_finding_the_nodes_is_a_part_of_the_first_operation(
     client.initialize = initialize
     await client.get("k")
     await close(client)
-    span = told.span()
+    span = recorded.span()
     assert span.start_time is not None
     assert span.start_time < ended_ns[0]

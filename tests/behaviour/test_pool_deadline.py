@@ -19,7 +19,7 @@ import redis.cluster
 from behaviour.asked_waits import AskedWaits
 from behaviour.tuned_clients import PATIENT, QUICK_TO_FAIL, SINGLE, after, at_once, lines_to, make, retune
 from clients import close, settle
-from redispan._client import block_budget
+from redispan._client.pool import block_budget
 from servers.cluster import ClusterServer
 from servers.dead_ends import black_hole, dead_port, silent_port
 from servers.fault_proxy import FaultProxy

@@ -17,7 +17,7 @@ import redis
 
 from behaviour.tuned_clients import PATIENT, SINGLE, TunedClient, after, retune
 from clients import fixture_of, settle
-from redispan._client import block_budget
+from redispan._client.pool import block_budget
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 from waiting import wait_until

@@ -16,9 +16,9 @@ from behaviour.asked_waits import AskedWaits
 from behaviour.tuned_clients import PATIENT, figures, retune
 from clients import acquire, close, settle, take_connection
 from redispan import RedispanInstrumentor
-from redispan._client import pool_seam
+from redispan._client.internals import connection_pools
 from redispan._core import observing
-from redispan._core.pools import POOLS, PoolEvent
+from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
 from servers.redis_server import RedisServer
 from waiting import wait_until, wait_until_async
 
@@ -133,7 +133,7 @@ async def test_sixty_subscribers_leave_room(redis_server: RedisServer) -> None:
         await close(pubsub)
     found = figures(client.connection_pool)
     assert (found["parked"], found["used"]) == (0, 0)
-    assert pool_seam.total(client.connection_pool) <= 50  # what was opened beside them is one too many now
+    assert connection_pools.total(client.connection_pool) <= 50  # what was opened beside them is one too many now
     await close(client)
 
 
@@ -147,7 +147,7 @@ def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(
     retune(**{**PATIENT, "pool_wait_s": wait_s}, **by_setting)
     client = redis.Redis(port=redis_server.port, **({} if by_setting else {"max_connections": 1}))
     heard: list[PoolEvent] = []
-    POOLS.listen(heard.append)
+    POOL_SOURCES.listen(heard.append)
     asked = AskedWaits(monkeypatch)
 
     def want_another() -> None:
@@ -162,7 +162,7 @@ def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(
     assert heard[0].waited_s >= wait_s
     client.connection_pool.release(held)
     assert client.ping()
-    POOLS.forget(heard.append)
+    POOL_SOURCES.forget(heard.append)
 
 
 def test_waiting_is_first_come_first_served(redis_server: RedisServer) -> None:

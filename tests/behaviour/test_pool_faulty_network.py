@@ -21,7 +21,7 @@ from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 from waiting import wait_until
 
-OPERATIONS = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "800"))
+PATCH_TABLE = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "800"))
 SEED = int(os.environ.get("REDISPAN_FAULTY_SEED", "7"))
 WORKERS = 8
 CHANGE_EVERY = 10
@@ -95,7 +95,7 @@ class Ledger:
         self.kept: str | None = None
         self.wrong: list[str] = []
         self.done = 0
-        self.told: Counter[str] = Counter()
+        self.emitted: Counter[str] = Counter()
 
     @property
     def notebook(self) -> str:
@@ -126,9 +126,9 @@ async def _work(client: Any, ledger: Ledger, plan: list[str], weather: Weather) 
     for number, kind in enumerate(plan):
         try:
             await _do(client, ledger, kind, number)
-            ledger.told["answered"] += 1
+            ledger.emitted["answered"] += 1
         except (redis.ConnectionError, redis.TimeoutError, asyncio.TimeoutError) as failure:
-            ledger.told[f"{type(failure).__module__}.{type(failure).__name__}"] += 1
+            ledger.emitted[f"{type(failure).__module__}.{type(failure).__name__}"] += 1
         ledger.done += 1
         weather.operation_ended()
 
@@ -171,7 +171,7 @@ def _clients_of(server: RedisServer) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 + OPERATIONS // 10)
+@pytest.mark.timeout(300 + PATCH_TABLE // 10)
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("built", ["Redis", "from_url"])
 def test_no_reply_is_stale_lost_or_doubled(
@@ -191,7 +191,7 @@ def test_no_reply_is_stale_lost_or_doubled(
     )
     module = redis if mode == "sync" else redis.asyncio
     ledgers = [Ledger(worker) for worker in range(WORKERS)]
-    plans = [_plan(ledger.worker, OPERATIONS // WORKERS) for ledger in ledgers]
+    plans = [_plan(ledger.worker, PATCH_TABLE // WORKERS) for ledger in ledgers]
 
     def make() -> Any:
         if built == "Redis":
@@ -226,7 +226,7 @@ def test_no_reply_is_stale_lost_or_doubled(
         found = redis_server.call("HGETALL", ledger.notebook)
         ledger.check_server({found[at]: int(found[at + 1]) for at in range(0, len(found), 2)})
     # A long run is quoted with how its operations ended: pytest -rP shows it.
-    print("ended:", dict(sum((ledger.told for ledger in ledgers), Counter())))
+    print("ended:", dict(sum((ledger.emitted for ledger in ledgers), Counter())))
     assert [fault for ledger in ledgers for fault in ledger.wrong] == []
-    assert all(ledger.done == OPERATIONS // WORKERS for ledger in ledgers)
-    assert sum(len(ledger.answered) for ledger in ledgers) > OPERATIONS / 20  # it was no dead network
+    assert all(ledger.done == PATCH_TABLE // WORKERS for ledger in ledgers)
+    assert sum(len(ledger.answered) for ledger in ledgers) > PATCH_TABLE / 20  # it was no dead network

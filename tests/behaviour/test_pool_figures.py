@@ -13,8 +13,8 @@ import redis.sentinel
 from behaviour.tuned_clients import figures
 from clients import acquire, settle, take_connection
 from redispan import pools_in_effect
-from redispan._client import pool_seam
-from redispan._core.pools import POOLS, PoolEvent
+from redispan._client.internals import connection_pools
+from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S, wait_until_async
 
@@ -46,13 +46,13 @@ async def test_closed_pools_cost_nothing(mode: str, redis_server: RedisServer, m
         await settle(pool.disconnect())
     pools_in_effect()
     looked_at: list[Any] = []
-    look = pool_seam.lent_and_free
+    look = connection_pools.lent_and_free
 
     def looking(pool: Any) -> Any:
         looked_at.append(pool)
         return look(pool)
 
-    monkeypatch.setattr(pool_seam, "lent_and_free", looking)
+    monkeypatch.setattr(connection_pools, "lent_and_free", looking)
     pools_in_effect()
     assert not set(looked_at) & set(pools)
     await settle(pools[7].release(await take_connection(pools[7])))
@@ -132,7 +132,7 @@ async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server
     module = redis if mode == "sync" else redis.asyncio
     pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.05)
     heard: list[PoolEvent] = []
-    POOLS.listen(heard.append)
+    POOL_SOURCES.listen(heard.append)
     held = await take_connection(pool)
     with pytest.raises(redis.ConnectionError, match="No connection available"):
         await take_connection(pool)
@@ -150,4 +150,4 @@ async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server
     assert found["wait_s"] > heard[0].waited_s
     await settle(pool.release(again))
     await settle(pool.disconnect())
-    POOLS.forget(heard.append)
+    POOL_SOURCES.forget(heard.append)

@@ -14,9 +14,9 @@ import redis
 
 from behaviour.tuned_clients import figures
 from redispan import pools_in_effect
-from redispan._client import block_budget, pool_deadline, retry_policy
-from redispan._client.pool_state import BOOK
-from redispan._core.pools import PoolEvent
+from redispan._client.pool import block_budget, deadline, retry_policy
+from redispan._client.pool.state import POOL_REGISTRY
+from redispan._core.pool_sources import PoolEvent
 from redispan._telemetry.pool_metrics import PoolTelemetry
 from servers.dead_ends import dead_port
 from servers.redis_server import RedisServer
@@ -38,8 +38,8 @@ def test_a_fork_starts_afresh(redis_server: RedisServer) -> None:
             before = len(pools_in_effect())
             client.ping()
             found = figures(client.connection_pool)
-            told = (before, found["uses"], found["created"], found["idle"], sum(found["closed"].values()))
-            os.write(write_end, repr(told).encode())
+            recorded = (before, found["uses"], found["created"], found["idle"], sum(found["closed"].values()))
+            os.write(write_end, repr(recorded).encode())
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -101,10 +101,10 @@ def test_a_child_does_not_wait_for_a_lock_of_its_parent(held: str, redis_server:
     client = redis.Redis(port=redis_server.port)
     client.ping()
     lock = {
-        "haste": pool_deadline.HASTE._lock,
+        "haste": deadline.HASTE._lock,
         "budget": retry_policy.BUDGET._lock,
         "state": client.connection_pool.redispan_state.lock,
-        "book": BOOK._lock,
+        "book": POOL_REGISTRY._lock,
     }[held]
 
     def work() -> None:
@@ -130,7 +130,7 @@ def test_a_child_tells_of_its_pools_whatever_its_parent_was_telling() -> None:
 def test_a_child_is_not_in_its_parents_haste(redis_server: RedisServer) -> None:
     """What other threads of the parent were opening at the fork is none of the child's business."""
     client = redis.Redis(port=redis_server.port)
-    pool_deadline.HASTE.begin()
+    deadline.HASTE.begin()
     try:
         assert block_budget.hasten is not None
 
@@ -140,4 +140,4 @@ def test_a_child_is_not_in_its_parents_haste(redis_server: RedisServer) -> None:
 
         assert in_child(work) == 0
     finally:
-        pool_deadline.HASTE.end()
+        deadline.HASTE.end()

@@ -12,7 +12,8 @@ import redis.asyncio
 
 from behaviour.tuned_clients import cancel, figures
 from clients import close, settle, take_connection
-from redispan._client import pool_seam, retry_policy
+from redispan._client.internals import connection_pools
+from redispan._client.pool import retry_policy
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S, wait_until_async
@@ -126,8 +127,8 @@ async def test_a_pools_own_wait_is_not_repeated(module: Any, redis_server: Redis
     held = await take_connection(pool)
     waits: list[Any] = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pool_seam, "queue_is_empty", lambda _: False)
-        patched.setattr(pool_seam, "has_free", lambda _: True)
+        patched.setattr(connection_pools, "queue_is_empty", lambda _: False)
+        patched.setattr(connection_pools, "has_free", lambda _: True)
         place, method = (pool.pool, "get") if module is redis else (pool._condition, "wait_for")
         patched.setattr(place, method, noted(getattr(place, method), waits))
         with pytest.raises(redis.ConnectionError, match="No connection available"):

@@ -17,7 +17,7 @@ from behaviour.asked_waits import AskedWaits
 from behaviour.tuned_clients import PATIENT, QUICK_TO_FAIL, SINGLE, after, lines_to, make, retune
 from clients import close, settle
 from redispan import RedispanInstrumentor, pools_in_effect, tuned_pool
-from redispan._client import pool_connecting, retry_policy
+from redispan._client.pool import connecting, retry_policy
 from redispan.asyncio import tuned_pool as tuned_async_pool
 from servers.cluster import ClusterServer
 from servers.dead_ends import dead_port, silent_port
@@ -97,7 +97,7 @@ def only_pauses_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     clock = SimpleNamespace(monotonic=lambda: now_s, perf_counter_ns=time.perf_counter_ns)
     monkeypatch.setattr(retry_policy, "time", clock)
-    monkeypatch.setattr(pool_connecting, "time", SimpleNamespace(monotonic=clock.monotonic, sleep=time.sleep))
+    monkeypatch.setattr(connecting, "time", SimpleNamespace(monotonic=clock.monotonic, sleep=time.sleep))
     monkeypatch.setattr(retry_policy, "tell_operation", pause)
 
 

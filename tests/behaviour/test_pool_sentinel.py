@@ -18,7 +18,7 @@ import redis.sentinel
 
 from clients import close, settle
 from redispan import RedispanInstrumentor
-from redispan._client import retry_policy
+from redispan._client.pool import retry_policy
 from servers.sentinel import PATIENT_MS, SentinelServer, start_sentinel
 from waiting import wait_until
 

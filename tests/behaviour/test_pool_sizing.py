@@ -12,8 +12,8 @@ import redis
 import redis.asyncio
 
 from clients import acquire, close, settle
-from redispan._client import pool_sizing, pool_waiting
-from redispan._core.pools import POOLS, PoolEvent
+from redispan._client.pool import sizing, waiting
+from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
 from redispan.testing import TelemetryInMemory
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
@@ -28,16 +28,16 @@ WORKERS, CALLS = 30, 5
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each caller that waited is a reason for a step up, without a pause after the step before."""
-    monkeypatch.setattr(pool_sizing, "RAISE_PAUSE_S", 0.0)
+    monkeypatch.setattr(sizing, "RAISE_PAUSE_S", 0.0)
 
 
 @pytest.fixture
 def steps() -> Iterator[list[PoolEvent]]:
     """What was told of the pools' limits."""
-    told: list[PoolEvent] = []
-    POOLS.listen(told.append)
-    yield told
-    POOLS.forget(told.append)
+    recorded: list[PoolEvent] = []
+    POOL_SOURCES.listen(recorded.append)
+    yield recorded
+    POOL_SOURCES.forget(recorded.append)
 
 
 async def crowd(mode: str, client: Any) -> None:
@@ -86,7 +86,7 @@ async def test_the_limit_follows_the_demand(
     assert all("callers waited" in event.reason and event.waited_s > 0 for event in raised)
 
     # Nobody reads the pool's figures meanwhile: using it is enough, once its minutes of little use are over.
-    monkeypatch.setattr(pool_sizing, "QUIET_S", 0.0)
+    monkeypatch.setattr(sizing, "QUIET_S", 0.0)
     for _ in range(2 * CEILING):
         assert await settle(client.ping())
     await wait_until_async(lambda: len(fault_proxy.open_connections) <= FLOOR, "the surplus to be closed")
@@ -95,9 +95,9 @@ async def test_the_limit_follows_the_demand(
     assert [event.limit for event in lowered] == list(range(CEILING - 1, FLOOR - 1, -1)), "a tenth at a time"
     await close(client)
 
-    (told, *_) = telemetry.events("redis.client.pool.resized")
-    (step,) = [event for event in raised if event.limit == told.attributes["redis.client.pool.limit"]]
-    assert told.attributes["redis.client.pool.reason"] == step.reason
+    (recorded, *_) = telemetry.events("redis.client.pool.resized")
+    (step,) = [event for event in raised if event.limit == recorded.attributes["redis.client.pool.limit"]]
+    assert recorded.attributes["redis.client.pool.reason"] == step.reason
     assert step.reason.endswith(f" to {step.limit}: callers waited for a connection")
 
 
@@ -105,7 +105,7 @@ def test_a_raised_limit_is_there_for_those_who_wait(
     instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who queues for a connection to come back opens one of the new ones, instead of waiting on."""
-    monkeypatch.setattr(pool_waiting, "_LOOK_AGAIN_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(waiting, "_LOOK_AGAIN_S", 10 * PATIENCE_S)
     instrument(
         pool_sizing="dynamic",
         pool_max_connections=1,

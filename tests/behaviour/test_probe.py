@@ -15,14 +15,14 @@ import redis.asyncio.sentinel
 import redis.sentinel
 
 from behaviour.probing import Instrument, visited
-from redispan import housekeeping
-from redispan._client import probe_targets
-from redispan._client.probe import Probe
-from redispan._client.probe_visit import Visits
+from redispan import startup
+from redispan._client.probe import targets
+from redispan._client.probe.probe import Probe
+from redispan._client.probe.visit import Visits
 from redispan._core.alert_book import ALERTS
-from redispan._telemetry.suppression import without_instrumentation
-from redispan.host_sharing.private_folder import folder_of, open_folder
-from redispan.insight import INSIGHT
+from redispan._host.folder import folder_of, open_folder
+from redispan._runtime.runtime import INSIGHT
+from redispan._telemetry.scope import without_instrumentation
 from redispan.reports import health_report
 from servers.redis_server import RedisServer
 
@@ -130,11 +130,11 @@ def test_gauges_and_the_memory_alert_come_from_the_reading(
     limit = int(server.info("memory")["used_memory"]) * 10 // 9
     server.call("CONFIG", "SET", "maxmemory", limit)
     telemetry = instrument(runtime_dir=str(tmp_path))
-    probe = housekeeping._probe
+    probe = startup._probe
     assert probe is not None
     with redis.Redis.from_url(server.url) as client:
         client.ping()
-        (place,) = probe_targets.all_places()
+        (place,) = targets.all_places()
         INSIGHT._evaluated_ns = 0
         probe._look_at(place, open_folder(folder_of(str(tmp_path), "x")).parent)
     assert telemetry.value("redis.server.up", {"server.port": server.port}) == 1
@@ -155,7 +155,7 @@ def test_one_process_of_the_host_probes_and_the_others_read(
     shared = open_folder(folder_of(str(tmp_path), "x")).parent
     with redis.Redis.from_url(redis_server.url) as client:
         client.set("k", "v")
-        (place,) = probe_targets.all_places()
+        (place,) = targets.all_places()
         ready, finish = os.pipe(), os.pipe()
         child = os.fork()
         if child == 0:
@@ -189,13 +189,13 @@ def test_a_probe_that_was_stopped_before_its_thread_ran_ends(monkeypatch: pytest
         def start(self) -> None:
             pass
 
-    monkeypatch.setattr("redispan._client.probe.probe_targets.all_places", lambda: [object()])
+    monkeypatch.setattr("redispan._client.probe.targets.all_places", lambda: [object()])
     stopped = Probe(15.0, contextlib.nullcontext)
     with monkeypatch.context() as patched:
-        patched.setattr("redispan._client.probe.threading.Thread", Unstarted)
+        patched.setattr("redispan._client.probe.probe.threading.Thread", Unstarted)
         stopped(None)
     stopped.stop()
-    monkeypatch.setattr("redispan._client.probe.probe_targets.all_places", list)
+    monkeypatch.setattr("redispan._client.probe.targets.all_places", list)
     ((target, args),) = made
     late = threading.Thread(target=target, args=args, daemon=True)
     late.start()
@@ -206,7 +206,7 @@ def test_a_probe_that_was_stopped_before_its_thread_ran_ends(monkeypatch: pytest
 def test_the_thread_starts_with_a_target_and_stops(redis_server: RedisServer, instrument: Instrument) -> None:
     """Without a server to probe there is no thread; with one there is, and it ends when redispan is switched off."""
     instrument()
-    probe: Any = housekeeping._probe
+    probe: Any = startup._probe
     probe(None)
     assert probe._thread is None
     with redis.Redis.from_url(redis_server.url) as client:

@@ -12,9 +12,9 @@ import redis.asyncio.sentinel
 import redis.sentinel
 
 from behaviour.probing import Instrument, all_visited
-from redispan._client import probe_targets
-from redispan._client.probe import Probe
-from redispan._telemetry.suppression import without_instrumentation
+from redispan._client.probe import targets
+from redispan._client.probe.probe import Probe
+from redispan._telemetry.scope import without_instrumentation
 from servers.cluster import ClusterServer, start_cluster
 from servers.sentinel import SentinelServer
 from waiting import wait_until_async
@@ -63,7 +63,7 @@ def test_replicas_are_read_where_the_program_reads_from_them(
     instrument()
     with redis.RedisCluster.from_url(cluster.url) as client:
         client.set("k", "v")
-        assert len(probe_targets.all_places()) == len(cluster.masters)
+        assert len(targets.all_places()) == len(cluster.masters)
     with redis.RedisCluster.from_url(cluster.url, read_from_replicas=True) as client:
         client.get("k")
         roles = [reading.figures["role"] for reading in all_visited()]
@@ -85,7 +85,7 @@ async def test_a_failover_is_followed(trio: SentinelServer, instrument: Instrume
 
     probe = Probe(15, without_instrumentation)
     try:
-        assert probe_targets.all_places() == []
+        assert targets.all_places() == []
         await ask()
         assert [(reading.port, reading.figures["role"]) for reading in all_visited()] == [(old.port, "master")]
         probe._look_at((old.host, old.port), None)
@@ -98,11 +98,11 @@ async def test_a_failover_is_followed(trio: SentinelServer, instrument: Instrume
         async def moved() -> bool:
             with contextlib.suppress(redis.RedisError):
                 await ask()
-            return probe_targets.all_places() == [(new.host, new.port)]
+            return targets.all_places() == [(new.host, new.port)]
 
         await wait_until_async(moved, "the program to find the new master")
         assert [(reading.port, reading.figures["role"]) for reading in all_visited()] == [(new.port, "master")]
-        probe._leave_all_but(probe_targets.all_places())
+        probe._leave_all_but(targets.all_places())
         assert probe.own() == []
     finally:
         for one in (client, *sentinel.sentinels):
@@ -127,7 +127,7 @@ async def test_replicas_behind_sentinel_are_read_where_the_program_reads_from_th
         assert read == {(trio.master.port, "master"), (trio.replica.port, "slave")}
         gone = client.connection_pool.disconnect()
         _ = await gone if kind == "asyncio" else gone
-        assert [port for _, port in probe_targets.all_places()] == [trio.master.port]
+        assert [port for _, port in targets.all_places()] == [trio.master.port]
     finally:
         for one in (master, client, *sentinel.sentinels):
             await one.aclose() if kind == "asyncio" else one.close()
@@ -141,13 +141,13 @@ def test_what_moves_is_bounded_and_not_kept_alive(cluster_server: ClusterServer,
             client.set("k", "v")
         del client
         gc.collect()
-    assert probe_targets.all_places() == []
+    assert targets.all_places() == []
 
     class Cluster:
         pass
 
-    many = [Cluster() for _ in range(3 * probe_targets.LIMIT)]
+    many = [Cluster() for _ in range(3 * targets.LIMIT)]
     for one in many:
-        probe_targets.note_moving(one)
-    assert len(probe_targets._moving) == probe_targets.LIMIT
-    assert probe_targets.all_places() == []
+        targets.note_moving(one)
+    assert len(targets._moving) == targets.LIMIT
+    assert targets.all_places() == []

@@ -15,7 +15,7 @@ import redis.asyncio
 import redispan
 from insight_data import totals_only
 from redispan import RedispanInstrumentor, Settings
-from redispan.insight import INSIGHT
+from redispan._runtime.runtime import INSIGHT
 from redispan.monitoring.respond import respond
 from redispan.monitoring.sources import ReportSources
 from redispan.testing import TelemetryInMemory

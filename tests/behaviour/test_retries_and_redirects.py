@@ -52,57 +52,57 @@ def client_for(world: World, port: int, **options):
 
 
 @of_kinds("sync", "async", "unix", "async-unix")
-async def test_killed_connection_is_one_span_with_its_retry(world: World, told: TelemetryInMemory):
+async def test_killed_connection_is_one_span_with_its_retry(world: World, recorded: TelemetryInMemory):
     """A connection lost between two commands is repaired by one retry: one span, no error, one retry."""
     client = world.client(retry=retrying(world), retry_on_error=[redis.ConnectionError])
     await settle(client.set("k", "v"))
-    told.clear()
+    recorded.clear()
     world.server.kill_clients()
     assert await settle(client.get("k")) == "v"
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.UNSET
     assert "error.type" not in span.attributes
     retries = span.attributes.get("redis.client.operation.retries")
     # Newer versions notice the lost connection when they take it from the pool, and there is nothing to repeat.
     assert retries in (None, 1)
-    assert told.value("redis.client.operation.retries") == (retries or 0)
-    assert told.value("db.client.operation.duration", {"db.operation.name": "GET"}) == 1
-    assert told.events("db.client.operation.exception") == []
+    assert recorded.value("redis.client.operation.retries") == (retries or 0)
+    assert recorded.value("db.client.operation.duration", {"db.operation.name": "GET"}) == 1
+    assert recorded.events("db.client.operation.exception") == []
 
 
 @sync_and_async
 async def test_reply_lost_on_the_way_is_one_span_with_its_retry(
-    world: World, told: TelemetryInMemory, fault_proxy: FaultProxy
+    world: World, recorded: TelemetryInMemory, fault_proxy: FaultProxy
 ):
     """A connection cut in the middle of a command is one retry of the same span."""
     client = client_for(world, fault_proxy.port)
     await settle(client.set("k", "v"))
-    told.clear()
+    recorded.clear()
     fault_proxy.open_connections[0].replies.cut_after_bytes = 0
     assert await settle(client.get("k")) == b"v"
-    span = told.span()
+    span = recorded.span()
     assert span.attributes["redis.client.operation.retries"] == 1
     assert span.status.status_code is StatusCode.UNSET
-    assert told.value("redis.client.operation.retries") == 1
+    assert recorded.value("redis.client.operation.retries") == 1
 
 
 @sync_and_async
-async def test_retries_of_connecting_count_too(world: World, told: TelemetryInMemory):
+async def test_retries_of_connecting_count_too(world: World, recorded: TelemetryInMemory):
     """A server that is away for all attempts: one failed span that says how often was tried again."""
     client = client_for(world, 1)
     _, error = await outcome_of(lambda: client.get("k"))
     assert isinstance(error, redis.ConnectionError)
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes["redis.client.operation.retries"] >= 3
     assert "network.peer.address" not in span.attributes
-    assert told.value("db.client.operation.duration") == 1
-    assert len(told.events("db.client.operation.exception")) == 1
+    assert recorded.value("db.client.operation.duration") == 1
+    assert len(recorded.events("db.client.operation.exception")) == 1
 
 
 @sync_and_async
 async def test_server_that_comes_back_in_time_heals_the_call(
-    world: World, told: TelemetryInMemory, fault_proxy: FaultProxy
+    world: World, recorded: TelemetryInMemory, fault_proxy: FaultProxy
 ):
     """A server that is back at the second or third attempt: success, with its retries on the span."""
     fault_proxy.refuse()
@@ -120,7 +120,7 @@ async def test_server_that_comes_back_in_time_heals_the_call(
         assert await settle(client.get("k")) is None
     finally:
         healer.join()
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.UNSET
     assert span.attributes["redis.client.operation.retries"] >= 1
 
@@ -135,32 +135,32 @@ def slow_retry(world: World):
 
 
 @sync_and_async
-async def test_exhausted_retries_end_in_one_failure(world: World, told: TelemetryInMemory, fault_proxy: FaultProxy):
+async def test_exhausted_retries_end_in_one_failure(world: World, recorded: TelemetryInMemory, fault_proxy: FaultProxy):
     """Every attempt cut: one failed span with all its retries, one measurement, one event."""
     client = client_for(world, fault_proxy.port)
     await settle(client.get("k"))
-    told.clear()
+    recorded.clear()
     fault_proxy.default.replies.cut_after_bytes = 0
     fault_proxy.open_connections[0].replies.cut_after_bytes = 0
     _, error = await outcome_of(lambda: client.get("k"))
     assert isinstance(error, redis.ConnectionError)
-    span = told.span()
+    span = recorded.span()
     assert span.attributes["redis.client.operation.retries"] >= 3
     assert span.attributes["error.type"]
-    assert len(told.events("db.client.operation.exception")) == 1
+    assert len(recorded.events("db.client.operation.exception")) == 1
 
 
 @sync_and_async
-async def test_timeout_is_an_error_of_the_client(world: World, told: TelemetryInMemory):
+async def test_timeout_is_an_error_of_the_client(world: World, recorded: TelemetryInMemory):
     """A reply that doesn't come in time is an error with the exception's class and without a status code."""
     client = world.client(socket_timeout=0.5, retry=None)
     await settle(client.ping())
-    told.clear()
+    recorded.clear()
     world.server.call("CLIENT", "PAUSE", "60000", "WRITE")
     _, error = await outcome_of(lambda: client.set("k", "v"))
     world.server.call("CLIENT", "UNPAUSE")
     assert isinstance(error, redis.TimeoutError)
-    span = told.span()
+    span = recorded.span()
     assert span.attributes["error.type"].endswith("TimeoutError")
     assert "db.response.status_code" not in span.attributes
 
@@ -203,14 +203,14 @@ def slot_moved(server, key: str):
 
 
 @clusters
-async def test_moved_is_followed_without_an_error(world: World, told: TelemetryInMemory):
+async def test_moved_is_followed_without_an_error(world: World, recorded: TelemetryInMemory):
     """A MOVED answer is followed: one span of the server that answered, one redirect, no error, no retry."""
     client = world.client()
     await settle(client.get("k"))
-    told.clear()
+    recorded.clear()
     with slot_moved(world.server, "k") as target:
         assert await settle(client.set("k", "v")) is True
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.UNSET
     assert "error.type" not in span.attributes
     redirects = redirects_answered(world.server)
@@ -218,17 +218,17 @@ async def test_moved_is_followed_without_an_error(world: World, told: TelemetryI
     assert "redis.client.operation.retries" not in span.attributes or redirects > 1
     assert span.attributes["server.port"] == span.attributes["network.peer.port"] == target.port
     assert span.name == f"SET 127.0.0.1:{target.port}"
-    assert told.value("redis.client.redirects") == redirects
-    assert told.events("db.client.operation.exception") == []
+    assert recorded.value("redis.client.redirects") == redirects
+    assert recorded.events("db.client.operation.exception") == []
 
 
 @clusters
-async def test_ask_is_followed_without_an_error(world: World, told: TelemetryInMemory):
+async def test_ask_is_followed_without_an_error(world: World, recorded: TelemetryInMemory):
     """An ASK answer is followed with ASKING: one span, one redirect, no retry for the extra command."""
     client = world.client()
     server = world.server
     await settle(client.get("k"))
-    told.clear()
+    recorded.clear()
     slot = server.masters[0].call("CLUSTER", "KEYSLOT", "k")
     source = server.owner_of("k")
     target = next(master for master in server.masters if master.port != source.port)
@@ -240,7 +240,7 @@ async def test_ask_is_followed_without_an_error(world: World, told: TelemetryInM
         target.call("FLUSHALL")
         for node in (source, target):
             node.call("CLUSTER", "SETSLOT", slot, "STABLE")
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.UNSET
     assert span.attributes["redis.client.operation.redirect.count"] == 1
     assert "redis.client.operation.retries" not in span.attributes
@@ -248,24 +248,24 @@ async def test_ask_is_followed_without_an_error(world: World, told: TelemetryInM
 
 
 @clusters
-async def test_moved_inside_a_pipeline_is_followed(world: World, told: TelemetryInMemory):
+async def test_moved_inside_a_pipeline_is_followed(world: World, recorded: TelemetryInMemory):
     """A pipeline with a moved key succeeds: one span, a redirect, no error."""
     client = world.client()
     await settle(client.get("k"))
-    told.clear()
+    recorded.clear()
     with slot_moved(world.server, "k"):
         pipeline = world.pipeline(client)
         for key in ("k", "other-1", "other-2", "other-3"):
             pipeline.set(key, "v")
         assert await settle(pipeline.execute()) == [True] * 4
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.UNSET
     assert span.attributes["redis.client.operation.redirect.count"] >= 1
     assert "redis.client.operation.retries" not in span.attributes
 
 
 @sync_and_async
-async def test_redirect_that_nobody_follows_is_an_error(world: World, told: TelemetryInMemory, cluster_server):
+async def test_redirect_that_nobody_follows_is_an_error(world: World, recorded: TelemetryInMemory, cluster_server):
     """A plain client at a cluster node gets MOVED raised: an error with that prefix, and no redirect counted."""
     owner = cluster_server.owner_of("k")
     wrong = next(master for master in cluster_server.masters if master.port != owner.port)
@@ -273,36 +273,36 @@ async def test_redirect_that_nobody_follows_is_an_error(world: World, told: Tele
     world._made.append(client)
     _, error = await outcome_of(lambda: client.get("k"))
     assert isinstance(error, redis.ResponseError)  # MovedError in newer versions
-    span = told.span()
+    span = recorded.span()
     assert span.attributes["error.type"] == "MOVED"
     assert "redis.client.operation.redirect.count" not in span.attributes
-    assert told.value("redis.client.redirects") == 0
+    assert recorded.value("redis.client.redirects") == 0
 
 
 @clusters
-async def test_command_for_all_nodes_is_one_span_without_retries(world: World, told: TelemetryInMemory):
+async def test_command_for_all_nodes_is_one_span_without_retries(world: World, recorded: TelemetryInMemory):
     """A command that goes to every master is one span; being sent three times is not being retried."""
     client = world.client()
     await settle(client.set("k", "v"))
-    told.clear()
+    recorded.clear()
     await settle(client.flushall(target_nodes=world.package.RedisCluster.PRIMARIES))
-    span = told.span()
+    span = recorded.span()
     assert span.name.startswith("FLUSHALL")
     assert all(master.call("DBSIZE") == 0 for master in world.server.masters)
     assert "redis.client.operation.retries" not in span.attributes
 
 
 @every_kind
-async def test_ordinary_commands_have_neither_retries_nor_redirects(world: World, told: TelemetryInMemory):
+async def test_ordinary_commands_have_neither_retries_nor_redirects(world: World, recorded: TelemetryInMemory):
     """Nothing repeated, nothing followed: neither attribute, neither counter."""
     client = world.client()
     for index in range(5):
         await settle(client.set(f"k{index}", "v"))
     if world.is_cluster and redirects_answered(world.server):
         pytest.skip("the cluster still settles after the moves of the tests before")
-    for span in told.spans():
+    for span in recorded.spans():
         assert not [name for name in span.attributes if name.startswith("redis.client.operation.re")]
-    assert told.value("redis.client.operation.retries") == told.value("redis.client.redirects") == 0
+    assert recorded.value("redis.client.operation.retries") == recorded.value("redis.client.redirects") == 0
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

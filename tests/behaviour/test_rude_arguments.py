@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from redispan._client import calls, endpoints
-from redispan._client.recorder import Recorder
+from redispan._client.recording import client_shells, endpoints
+from redispan._client.recording.recorder import Recorder
 from redispan._core.commands import COMMANDS
-from redispan._core.ledger import LEDGER
+from redispan._core.self_metrics import SELF_METRICS
 from redispan.instrumentor import RedispanInstrumentor
 from redispan.testing import TelemetryInMemory
 
@@ -64,7 +64,9 @@ def call() -> Callable[..., Any]:
     """What a client's method is to its caller, in front of a client whose answers are as rude."""
     answer = rude(object)
     endpoint = endpoints.intern("rude.example.com", 6379, "0")
-    shell = calls.call_shell(lambda self, *args: answer, recorder(), calls.of_command(recorder(), lambda _: endpoint))
+    shell = client_shells.call_shell(
+        lambda self, *args: answer, recorder(), client_shells.of_command(recorder(), lambda _: endpoint)
+    )
     return lambda *args: shell(object(), *args) is answer
 
 
@@ -74,13 +76,13 @@ def test_rude_arguments_cost_no_span(
     instrument: Callable[..., TelemetryInMemory], request: pytest.FixtureRequest, mode: str, kind: str
 ) -> None:
     """Every command with arguments and an answer that raise at any question: the caller gets it, and a span is told."""
-    told = instrument(query_text=mode)
+    recorded = instrument(query_text=mode)
     call = request.getfixturevalue("call")
     for name in COMMANDS:
         assert call(name, *(ARGUMENTS[kind]() for _ in range(4)))
         assert call(*name.split(), ARGUMENTS[kind]())
-    assert len(told.spans()) == 2 * len(COMMANDS)
-    assert not LEDGER.read("telemetry_errors")
+    assert len(recorded.spans()) == 2 * len(COMMANDS)
+    assert not SELF_METRICS.read("telemetry_errors")
 
 
 @pytest.mark.parametrize("kind", WORDS)
@@ -88,10 +90,10 @@ def test_rude_command_costs_no_span(
     instrument: Callable[..., TelemetryInMemory], request: pytest.FixtureRequest, kind: str
 ) -> None:
     """The same for the word that names the command."""
-    told = instrument()
+    recorded = instrument()
     call = request.getfixturevalue("call")
     for _ in range(2):
         assert call(WORDS[kind](), "key")
-    assert {span.attributes["db.operation.name"] for span in told.spans()} <= {"GET", "_OTHER"}
-    assert len(told.spans()) == 2
-    assert not LEDGER.read("telemetry_errors")
+    assert {span.attributes["db.operation.name"] for span in recorded.spans()} <= {"GET", "_OTHER"}
+    assert len(recorded.spans()) == 2
+    assert not SELF_METRICS.read("telemetry_errors")

@@ -8,7 +8,7 @@ import redis
 
 from clients import World, close, outcome_of, settle, with_clusters
 from redispan._core.commands import COMMANDS
-from redispan._core.ledger import LEDGER
+from redispan._core.self_metrics import SELF_METRICS
 from redispan.testing import TelemetryInMemory
 from stress import operations
 
@@ -76,11 +76,11 @@ KEYLESS_NAMES = ("FCALL", "FCALL_RO")
 """Their first argument is a name by the conventions, and shown."""
 
 
-def everything(told: TelemetryInMemory, caplog: pytest.LogCaptureFixture) -> str:
+def everything(recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture) -> str:
     """Every text that left us: spans, measurements, log records, Python logging."""
-    spans = "".join(span.to_json() for span in told.spans())
-    metrics = "".join(metric.to_json() for metric in told.metrics().values())
-    logs = "".join(repr((record.body, dict(record.attributes or {}))) for record in told.logs())
+    spans = "".join(span.to_json() for span in recorded.spans())
+    metrics = "".join(metric.to_json() for metric in recorded.metrics().values())
+    logs = "".join(repr((record.body, dict(record.attributes or {}))) for record in recorded.logs())
     ours = "".join(
         f"{record.getMessage()}{record.exc_text}{record.__dict__}"
         for record in caplog.records
@@ -103,7 +103,7 @@ def test_no_secret_of_any_command_is_told(redis_server, instrument, mode: str, c
 
     Each is sent in every spelling and with every number of arguments; which go together is another for the next one.
     """
-    told = instrument(query_text=mode, exception_events_per_minute=100_000)
+    recorded = instrument(query_text=mode, exception_events_per_minute=100_000)
     source = random.Random(7)
     client = redis.Redis.from_url(redis_server.url, retry=None, socket_timeout=2)
     with caplog.at_level(logging.DEBUG):
@@ -111,12 +111,12 @@ def test_no_secret_of_any_command_is_told(redis_server, instrument, mode: str, c
             word = name.split()[0]
             if word in HARMFUL or (mode == "keys" and COMMANDS[name].keys.first):
                 continue
-            calls = (name.split(), [name], [name.encode()])
+            client_shells = (name.split(), [name], [name.encode()])
             for at, count in enumerate((0, 1, 3)):
                 args = [secret(source) for _ in range(count)]
                 if word in KEYLESS_NAMES and args:
                     args[0] = "function_name"
-                call = calls[(place + at) % len(calls)]
+                call = client_shells[(place + at) % len(client_shells)]
                 outcome_of_sync(lambda call=call, args=args: client.execute_command(*call, *args))
                 if count == 0:
                     continue
@@ -125,8 +125,8 @@ def test_no_secret_of_any_command_is_told(redis_server, instrument, mode: str, c
                 pipeline.execute_command(*(("GET", "k") if mode == "hidden" else ("PING",)))
                 outcome_of_sync(pipeline.execute)
     client.close()
-    assert len(told.spans()) > 500
-    assert MARK not in everything(told, caplog)
+    assert len(recorded.spans()) > 500
+    assert MARK not in everything(recorded, caplog)
 
 
 def outcome_of_sync(call):
@@ -139,12 +139,12 @@ def outcome_of_sync(call):
 
 @with_clusters
 async def test_no_secret_of_hostile_calls_is_told(
-    world: World, told: TelemetryInMemory, caplog: pytest.LogCaptureFixture
+    world: World, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture
 ):
     """Secrets in place of commands, in one string, in scripts, in errors and in connection data: none is told."""
     client = world.client()
     text = f"{MARK}value"
-    calls = (
+    client_shells = (
         (f"SET k {text}",),
         (f"{text}",),
         (text, text),
@@ -169,7 +169,7 @@ async def test_no_secret_of_hostile_calls_is_told(
         ("XADD", "s", text, text, text),
     )
     with caplog.at_level(logging.DEBUG):
-        for call in calls:
+        for call in client_shells:
             await outcome_of(lambda call=call: client.execute_command(*call))
             pipeline = world.pipeline(client)
             pipeline.set("k", text)
@@ -185,11 +185,11 @@ async def test_no_secret_of_hostile_calls_is_told(
             await outcome_of(lambda: pubsub.subscribe(text))
             await outcome_of(lambda: client.publish(text, text))
             await close(pubsub)
-    assert len(told.spans()) > 20
-    assert MARK not in everything(told, caplog)
+    assert len(recorded.spans()) > 20
+    assert MARK not in everything(recorded, caplog)
 
 
-def test_credentials_are_never_told(acl_server, told: TelemetryInMemory, caplog: pytest.LogCaptureFixture):
+def test_credentials_are_never_told(acl_server, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture):
     """User and password of the connection, right or wrong, appear nowhere."""
     with caplog.at_level(logging.DEBUG):
         client = redis.Redis.from_url(acl_server.url)
@@ -199,23 +199,23 @@ def test_credentials_are_never_told(acl_server, told: TelemetryInMemory, caplog:
         outcome_of_sync(wrong.ping)
     client.close()
     wrong.close()
-    shown = everything(told, caplog)
+    shown = everything(recorded, caplog)
     assert acl_server.password not in shown
     assert acl_server.username not in shown
     assert MARK not in shown
-    assert len(told.spans()) == 3
+    assert len(recorded.spans()) == 3
 
 
 def test_random_commands_stay_bounded(telemetry: TelemetryInMemory):
     """Thousands of random commands, function names and scripts: bounded names, label sets and memory."""
     import tracemalloc
 
-    from redispan._client import calls, endpoints
-    from redispan._client.recorder import Recorder
+    from redispan._client.recording import client_shells, endpoints
+    from redispan._client.recording.recorder import Recorder
     from redispan._core.observing import Observers
     from redispan._telemetry import scope
-    from redispan._telemetry.metrics import DurationObserver
-    from redispan._telemetry.naming import Namer
+    from redispan._telemetry.operation_duration import DurationObserver
+    from redispan._telemetry.span_naming import Namer
     from redispan._telemetry.spans import SpanObserver
 
     names: set[str] = set()
@@ -227,13 +227,15 @@ def test_random_commands_stay_bounded(telemetry: TelemetryInMemory):
             names.add(name)
             return INVALID_SPAN
 
-    LEDGER.clear()
+    SELF_METRICS.clear()
     namer = Namer(query_mode="hidden", query_limit=1024, script_names=True, old_names=False)
     recorder = Recorder(
         Observers([SpanObserver(Forgetful(), namer), DurationObserver(scope.meter_of(telemetry.meter_provider))])
     )
     endpoint = endpoints.intern("bounded.example.com", 6379, "0")
-    shell = calls.call_shell(lambda self, *args: None, recorder, calls.of_command(recorder, lambda _: endpoint))
+    shell = client_shells.call_shell(
+        lambda self, *args: None, recorder, client_shells.of_command(recorder, lambda _: endpoint)
+    )
     client, source = object(), random.Random(3)
     known = sorted(COMMANDS)
 

@@ -15,8 +15,13 @@ import pytest
 import redis
 import redis.sentinel
 
-from redispan import embedded_server
-from redispan.embedded_server import EmbeddedServer, ServerNotFoundError, ServerNotStartedError, find_server_program
+from redispan.testing import embedded_server
+from redispan.testing.embedded_server import (
+    EmbeddedServer,
+    ServerNotFoundError,
+    ServerNotStartedError,
+    find_server_program,
+)
 from servers import resp
 from servers.cluster import ClusterServer, start_cluster
 from servers.fault_proxy import FaultProxy, unreachable_address
@@ -146,7 +151,7 @@ class TestEmbeddedServer:
     def test_server_ends_with_a_killed_parent(self):
         """A program that is killed outright takes its server and the folder with it."""
         program = (
-            "import os; from redispan.embedded_server import EmbeddedServer as E\n"
+            "import os; from redispan.testing.embedded_server import EmbeddedServer as E\n"
             "s = E(); s.start(); print(s.pid, s.folder, flush=True); os.kill(os.getpid(), 9)"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from clients import acquire
 from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._core.alert_book import ALERTS
-from redispan.insight import INSIGHT
+from redispan._runtime.runtime import INSIGHT
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S, wait_until
@@ -69,8 +69,8 @@ def of_sleep(events: list[Any]) -> list[Any]:
 def test_a_slow_operation_is_marked_counted_and_told(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
     """DEBUG SLEEP of 70 ms: a mark on the span, an event in the span's context, a count, a callback; all agree."""
     instrument(telemetry)
-    told: list[Any] = []
-    unsubscribe = on_alert(told.append)
+    recorded: list[Any] = []
+    unsubscribe = on_alert(recorded.append)
     client.execute_command("DEBUG", "SLEEP", "0.07")
     unsubscribe()
     client.get("quick")
@@ -84,7 +84,7 @@ def test_a_slow_operation_is_marked_counted_and_told(telemetry: TelemetryInMemor
     assert event.attributes["redis.client.operation.duration"] >= 0.07
     assert event.attributes["redis.client.alert.held_back"] == 0
     assert detections(telemetry) == len(slow_by_the_window())
-    assert [alert.command for alert in told] == ["DEBUG SLEEP"]
+    assert [alert.command for alert in recorded] == ["DEBUG SLEEP"]
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_detection_is_independent_of_spans(client: redis.Redis, sampler: Any, po
 def test_without_an_sdk_it_is_still_detected(client: redis.Redis) -> None:
     """No provider at all: the log line and the callback tell, and nothing fails."""
     RedispanInstrumentor().instrument(settings=Settings(slow_interval_s=0.0))
-    told: list[Any] = []
-    unsubscribe = on_alert(told.append)
+    recorded: list[Any] = []
+    unsubscribe = on_alert(recorded.append)
     client.execute_command("DEBUG", "SLEEP", "0.06")
     unsubscribe()
-    assert len(told) == 1
+    assert len(recorded) == 1
     assert ALERTS.snapshot()["counts"] == {"slow_operation": 1}
 
 

@@ -13,9 +13,9 @@ import pytest
 import redis
 
 from redispan import RedispanInstrumentor, Settings, on_alert
-from redispan._core import told_later
+from redispan._core import deferred_alerts
 from redispan._core.alert_book import ALERTS
-from redispan._core.ledger import LEDGER
+from redispan._core.self_metrics import SELF_METRICS
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 from waiting import wait_until
@@ -58,7 +58,7 @@ def be_slow(server: RedisServer, telemetry: TelemetryInMemory) -> Iterator[Calla
         client.ping()
 
         def run(times: int, **settings: Any) -> None:
-            LEDGER.clear()
+            SELF_METRICS.clear()
             chosen = {"slow_alert_ms": 15.0, "slow_log_ms": 0.0, "server_probe": False, "spans": "all", **settings}
             RedispanInstrumentor().instrument(settings=Settings(**chosen), **telemetry.providers)
             for _ in range(times):
@@ -76,20 +76,20 @@ def test_the_last_one_is_told_when_nothing_follows(
     telemetry: TelemetryInMemory, be_slow: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A second after the interval, with no operation since: event, line and callback, and the figures add up."""
-    told: list[Any] = []
-    unsubscribe = on_alert(told.append)
+    recorded: list[Any] = []
+    unsubscribe = on_alert(recorded.append)
     be_slow(4, slow_interval_s=1.0)
     wait_until(lambda: len(slow_events(telemetry)) > 1, "the event of what was held back")
     # The event comes first, then the line and the callback, on the thread that tells.
-    wait_until(lambda: len([alert for alert in told if alert.command == "DEBUG SLEEP"]) > 1, "the callback")
+    wait_until(lambda: len([alert for alert in recorded if alert.command == "DEBUG SLEEP"]) > 1, "the callback")
     unsubscribe()
     events = slow_events(telemetry)
     assert [event.attributes[HELD_BACK] for event in events] == [0, 2]
     spans = [span for span in telemetry.spans() if span.name.startswith("DEBUG SLEEP")]
     assert (events[1].trace_id, events[1].span_id) == (spans[-1].context.trace_id, spans[-1].context.span_id)
-    assert [alert.held_back for alert in told if alert.command == "DEBUG SLEEP"] == [0, 2]
+    assert [alert.held_back for alert in recorded if alert.command == "DEBUG SLEEP"] == [0, 2]
     assert caplog.messages[-1].endswith("; 2 like it since the last line")
-    assert LEDGER.read("dropped")["alerts"] == 2
+    assert SELF_METRICS.read("dropped")["alerts"] == 2
     snapshot = ALERTS.snapshot()
     assert (snapshot["counts"], snapshot["emitted"]) == ({"slow_operation": 4}, {"slow_operation": 2})
     assert ALERTS.limit.waiting() == 0
@@ -132,10 +132,10 @@ def test_a_forked_child_tells_nothing_of_its_parent(telemetry: TelemetryInMemory
     be_slow(3, slow_interval_s=1000.0, host_sharing=False)
     child = os.fork()
     if not child:
-        told_later.tell_due(everything=True)
+        deferred_alerts.emit_due(everything=True)
         os._exit(len(slow_events(telemetry)))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-    told_later.tell_due(everything=True)
+    deferred_alerts.emit_due(everything=True)
     assert [event.attributes[HELD_BACK] for event in slow_events(telemetry)] == [0, 1]
 
 

@@ -14,8 +14,8 @@ from opentelemetry.trace import SpanKind
 
 from redispan import RedispanInstrumentor, Settings, SlowOperationSpanProcessor
 from redispan._core.alert_book import ALERTS
-from redispan._telemetry import detecting
-from redispan.insight import INSIGHT
+from redispan._runtime.runtime import INSIGHT
+from redispan._telemetry import slow_detection
 from redispan.testing import TelemetryInMemory
 
 SLOW = "redis.client.alert.slow_operation"
@@ -28,7 +28,7 @@ DIFFERENT_THRESHOLDS = [(EXCEEDED_MS, NEVER_MS, 1), (NEVER_MS, EXCEEDED_MS, 0)]
 
 @pytest.fixture(autouse=True)
 def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(detecting, "_lowest_explicit_ns", [])
+    monkeypatch.setattr(slow_detection, "_lowest_explicit_ns", [])
     INSIGHT.reset()
     monkeypatch.setattr(ALERTS.limit, "interval_s", 0.0)
     yield

@@ -22,32 +22,32 @@ TRANSACTIONS = ("sync", "async", *(("cluster", "async-cluster") if REDIS_VERSION
 
 
 @every_kind
-async def test_pipeline_of_one_command_kind(world: World, told: TelemetryInMemory):
+async def test_pipeline_of_one_command_kind(world: World, recorded: TelemetryInMemory):
     """A pipeline of equal commands is one span, PIPELINE SET, with its size and one text."""
     client = world.client()
     pipeline = world.pipeline(client)
     for _ in range(3):
         pipeline.set("k", "value")
     assert await settle(pipeline.execute()) == [True] * 3
-    span = told.span()
+    span = recorded.span()
     assert span.name == "PIPELINE SET" + world.target("k")
     assert span.attributes["db.operation.name"] == "PIPELINE SET"
     assert span.attributes["db.operation.batch.size"] == 3
     assert span.attributes["db.query.text"] == "SET ? ?"
     assert span.attributes["network.peer.address"] == (world.server.unix_path if world.place == "unix" else "127.0.0.1")
-    assert told.value("db.client.operation.duration", {"db.operation.name": "PIPELINE SET"}) == 1
-    assert told.value("redis.client.operations") == 3
+    assert recorded.value("db.client.operation.duration", {"db.operation.name": "PIPELINE SET"}) == 1
+    assert recorded.value("redis.client.operations") == 3
 
 
 @with_clusters
-async def test_pipeline_of_mixed_commands(world: World, told: TelemetryInMemory):
+async def test_pipeline_of_mixed_commands(world: World, recorded: TelemetryInMemory):
     """A mixed pipeline is PIPELINE, its text names the commands and none of their arguments."""
     client = world.client()
     pipeline = world.pipeline(client)
     pipeline.set("k", "v")
     pipeline.get("k")
     assert await settle(pipeline.execute()) == [True, "v"]
-    span = told.span()
+    span = recorded.span()
     assert span.name == "PIPELINE" + world.target("k")
     assert span.attributes["db.operation.name"] == "PIPELINE"
     assert span.attributes["db.query.text"] == "SET ? ?; GET ?"
@@ -56,26 +56,28 @@ async def test_pipeline_of_mixed_commands(world: World, told: TelemetryInMemory)
 
 @of_kinds(*TRANSACTIONS)
 @pytest.mark.parametrize(("commands", "name"), [(["SET", "SET"], "MULTI SET"), (["SET", "GET"], "MULTI")])
-async def test_transaction_is_named_after_multi(world: World, told: TelemetryInMemory, commands: list[str], name: str):
+async def test_transaction_is_named_after_multi(
+    world: World, recorded: TelemetryInMemory, commands: list[str], name: str
+):
     """A transaction is MULTI, its wrappers not counted."""
     client = world.client()
     pipeline = world.pipeline(client, transaction=True)
     for command in commands:
         pipeline.execute_command(command, "k", *(["v"] if command == "SET" else []))
     await settle(pipeline.execute())
-    span = told.span()
+    span = recorded.span()
     assert span.name == name + world.target("k")
     assert span.attributes["db.operation.batch.size"] == 2
 
 
 @with_clusters
-async def test_batch_of_one_is_that_command(world: World, told: TelemetryInMemory):
+async def test_batch_of_one_is_that_command(world: World, recorded: TelemetryInMemory):
     """A pipeline with one command is a plain command, without a batch size."""
     client = world.client()
     pipeline = client.pipeline()
     pipeline.set("k", "v")
     assert await settle(pipeline.execute()) == [True]
-    span = told.span()
+    span = recorded.span()
     assert span.name == "SET" + world.target("k")
     assert "db.operation.batch.size" not in span.attributes
     assert span.attributes["db.query.text"] == "SET ? ?"
@@ -91,58 +93,58 @@ def prefix_told(world: World, *, raised: bool) -> str:
 
 @with_clusters
 @pytest.mark.parametrize("raised", [True, False])
-async def test_error_in_a_batch_of_one(world: World, told: TelemetryInMemory, raised: bool):
+async def test_error_in_a_batch_of_one(world: World, recorded: TelemetryInMemory, raised: bool):
     """An error answer to the only command marks the span, whether it is raised or returned in the list."""
     client = world.client()
     await settle(client.set("text", "v"))
-    told.clear()
+    recorded.clear()
     pipeline = client.pipeline()
     pipeline.lpush("text", "x")
     answer, error = await outcome_of(lambda: pipeline.execute(raise_on_error=raised))
     assert (error is not None) is raised
     if not raised:
         assert "WRONGTYPE" in str(answer[0])
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes["error.type"] == prefix_told(world, raised=raised)
 
 
 @with_clusters
 @pytest.mark.parametrize("raised", [True, False])
-async def test_error_in_a_batch(world: World, told: TelemetryInMemory, raised: bool):
+async def test_error_in_a_batch(world: World, recorded: TelemetryInMemory, raised: bool):
     """The first error of a batch marks its span and its measurement, raised or returned."""
     client = world.client()
     await settle(client.set("text", "v"))
-    told.clear()
+    recorded.clear()
     pipeline = world.pipeline(client)
     pipeline.get("text")
     pipeline.lpush("text", "pushed-value")
     _, error = await outcome_of(lambda: pipeline.execute(raise_on_error=raised))
     assert (error is not None) is raised
-    span = told.span()
+    span = recorded.span()
     assert span.name == "PIPELINE" + world.target("text")
     assert span.status.status_code is StatusCode.ERROR
     told_prefix = prefix_told(world, raised=raised)
     assert span.attributes["error.type"] == span.attributes["db.response.status_code"] == told_prefix
     assert "pushed-value" not in span.to_json()
-    assert told.value("db.client.operation.duration", {"error.type": told_prefix}) == 1
-    assert len(told.events("db.client.operation.exception")) == 1
+    assert recorded.value("db.client.operation.duration", {"error.type": told_prefix}) == 1
+    assert len(recorded.events("db.client.operation.exception")) == 1
 
 
 @with_clusters
-async def test_empty_pipeline_sends_nothing_and_has_no_span(world: World, told: TelemetryInMemory):
+async def test_empty_pipeline_sends_nothing_and_has_no_span(world: World, recorded: TelemetryInMemory):
     """An empty pipeline gives an empty list and no telemetry."""
     assert await settle(world.client().pipeline().execute()) == []
-    assert told.spans() == []
-    assert told.value("db.client.operation.duration") == 0
+    assert recorded.spans() == []
+    assert recorded.value("db.client.operation.duration") == 0
 
 
 @of_kinds(*TRANSACTIONS)
-async def test_watched_transaction_shows_watch_reads_and_multi(world: World, told: TelemetryInMemory):
+async def test_watched_transaction_shows_watch_reads_and_multi(world: World, recorded: TelemetryInMemory):
     """A WATCH transaction is its WATCH, its immediate reads and its MULTI, each a span."""
     client = world.client()
     await settle(client.set("k", "1"))
-    told.clear()
+    recorded.clear()
     pipeline = world.pipeline(client, transaction=True)
     await settle(pipeline.watch("k"))
     assert await settle(pipeline.get("k")) == "1"
@@ -151,50 +153,50 @@ async def test_watched_transaction_shows_watch_reads_and_multi(world: World, tol
     pipeline.set("k", "3")
     assert len(await settle(pipeline.execute())) == 2
     target = world.target("k")
-    assert [span.name for span in told.spans()] == ["WATCH" + target, "GET" + target, "MULTI SET" + target]
-    assert all("redis.client.operation.retries" not in span.attributes for span in told.spans())
+    assert [span.name for span in recorded.spans()] == ["WATCH" + target, "GET" + target, "MULTI SET" + target]
+    assert all("redis.client.operation.retries" not in span.attributes for span in recorded.spans())
 
 
 @of_kinds(*TRANSACTIONS)
-async def test_lost_optimistic_lock_is_flow_control(world: World, told: TelemetryInMemory):
+async def test_lost_optimistic_lock_is_flow_control(world: World, recorded: TelemetryInMemory):
     """A WatchError reaches the program, and neither span nor metric calls it an error."""
     client, other = world.client(), world.client()
     await settle(client.set("k", "1"))
     pipeline = world.pipeline(client, transaction=True)
     await settle(pipeline.watch("k"))
     await settle(other.set("k", "changed"))
-    told.clear()
+    recorded.clear()
     pipeline.multi()
     pipeline.set("k", "2")
     pipeline.set("k", "3")
     _, error = await outcome_of(pipeline.execute)
     assert type(error).__name__ == "WatchError"
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.UNSET
     assert "error.type" not in span.attributes
-    assert told.events("db.client.operation.exception") == []
-    assert all("error.type" not in point.attributes for point in told.metric("db.client.operation.duration"))
+    assert recorded.events("db.client.operation.exception") == []
+    assert all("error.type" not in point.attributes for point in recorded.metric("db.client.operation.duration"))
 
 
 @of_kinds(*TRANSACTIONS)
-async def test_discarded_transaction_is_an_error_without_a_retry(world: World, told: TelemetryInMemory):
+async def test_discarded_transaction_is_an_error_without_a_retry(world: World, recorded: TelemetryInMemory):
     """A transaction that the server refuses is an error; the UNWATCH that cleans up after it is no retry."""
     client = world.client()
     pipeline = world.pipeline(client, transaction=True)
     await settle(pipeline.watch("k"))
-    told.clear()
+    recorded.clear()
     pipeline.multi()
     pipeline.set("k", "2")
     pipeline.execute_command("GET", "k", "one argument too many")
     _, error = await outcome_of(pipeline.execute)
     assert error is not None
-    span = told.span()
+    span = recorded.span()
     assert span.status.status_code is StatusCode.ERROR
     assert "redis.client.operation.retries" not in span.attributes
 
 
 @sync_and_async
-async def test_transaction_helper_gives_the_same_spans(world: World, told: TelemetryInMemory):
+async def test_transaction_helper_gives_the_same_spans(world: World, recorded: TelemetryInMemory):
     """``client.transaction()`` is made of WATCH and MULTI spans."""
     client = world.client()
 
@@ -204,11 +206,11 @@ async def test_transaction_helper_gives_the_same_spans(world: World, told: Telem
         pipeline.incr("k")
 
     assert await settle(client.transaction(work, "k")) == [1, 2]
-    assert [span.name.split()[0] for span in told.spans()] == ["WATCH", "MULTI"]
+    assert [span.name.split()[0] for span in recorded.spans()] == ["WATCH", "MULTI"]
 
 
 @with_clusters
-async def test_pipeline_used_again_is_a_new_span(world: World, told: TelemetryInMemory):
+async def test_pipeline_used_again_is_a_new_span(world: World, recorded: TelemetryInMemory):
     """Each execution of one pipeline object is a span of its own."""
     client = world.client()
     pipeline = client.pipeline()
@@ -216,11 +218,11 @@ async def test_pipeline_used_again_is_a_new_span(world: World, told: TelemetryIn
         for _ in range(size):
             pipeline.incr("k")
         await settle(pipeline.execute())
-    assert [span.attributes.get("db.operation.batch.size") for span in told.spans()] == [None, 2, 3]
+    assert [span.attributes.get("db.operation.batch.size") for span in recorded.spans()] == [None, 2, 3]
 
 
 @of_kinds("cluster", "async-cluster")
-async def test_pipeline_over_all_nodes_is_one_span(world: World, told: TelemetryInMemory):
+async def test_pipeline_over_all_nodes_is_one_span(world: World, recorded: TelemetryInMemory):
     """A pipeline that reaches every node of a cluster is one operation without retries or redirects."""
     client = world.client()
     pipeline = client.pipeline()
@@ -229,7 +231,7 @@ async def test_pipeline_over_all_nodes_is_one_span(world: World, told: Telemetry
     for key in keys:
         pipeline.set(key, "v")
     assert await settle(pipeline.execute()) == [True] * 30
-    span = told.span()
+    span = recorded.span()
     assert span.name.startswith("PIPELINE SET 127.0.0.1:")
     assert span.attributes["db.operation.batch.size"] == 30
     assert "redis.client.operation.retries" not in span.attributes
@@ -237,11 +239,11 @@ async def test_pipeline_over_all_nodes_is_one_span(world: World, told: Telemetry
 
 
 @with_clusters
-async def test_container_commands_are_told_apart_in_a_batch(world: World, told: TelemetryInMemory):
+async def test_container_commands_are_told_apart_in_a_batch(world: World, recorded: TelemetryInMemory):
     """CONFIG GET and CONFIG SET, or OBJECT ENCODING alone, get the name that is true for all."""
     client = world.client()
     await settle(client.set("k", "v"))
-    told.clear()
+    recorded.clear()
     pipeline = world.pipeline(client)
     pipeline.object("ENCODING", "k")
     pipeline.object("ENCODING", "k")
@@ -249,5 +251,5 @@ async def test_container_commands_are_told_apart_in_a_batch(world: World, told: 
     pipeline.object("ENCODING", "k")
     pipeline.object("REFCOUNT", "k")
     await outcome_of(pipeline.execute)
-    names = [span.attributes["db.operation.name"] for span in told.spans()]
+    names = [span.attributes["db.operation.name"] for span in recorded.spans()]
     assert names == ["PIPELINE OBJECT ENCODING", "PIPELINE"]

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from clients import World, close, of_kinds, settle, sync_and_async
-from redispan._core.ledger import LEDGER
+from redispan._core.self_metrics import SELF_METRICS
 from redispan.testing import TelemetryInMemory
 from waiting import wait_until_async
 
@@ -28,7 +28,7 @@ async def receive(pubsub, count: int) -> list:
 
 
 @of_kinds("sync", "async", "cluster")
-async def test_subscribe_publish_receive_unsubscribe(world: World, told: TelemetryInMemory):
+async def test_subscribe_publish_receive_unsubscribe(world: World, recorded: TelemetryInMemory):
     """Each command is one span, each message one count, and no channel name is told."""
     client = world.client()
     pubsub = client.pubsub()
@@ -39,36 +39,36 @@ async def test_subscribe_publish_receive_unsubscribe(world: World, told: Telemet
     messages = await receive(pubsub, 2)
     assert {message["type"] for message in messages} == {"message", "pmessage"}
     await settle(pubsub.unsubscribe("private-channel"))
-    assert [span.name.split()[0] for span in told.spans()] == ["SUBSCRIBE", "PSUBSCRIBE", "PUBLISH", "UNSUBSCRIBE"]
-    assert all(span.attributes["network.peer.address"] == "127.0.0.1" for span in told.spans())
-    assert told.value("redis.client.pubsub.received") == 2
-    assert LEDGER.read("messages") == {"message": 1, "pmessage": 1}
-    shown = "".join(span.to_json() for span in told.spans()) + str(told.metrics())
+    assert [span.name.split()[0] for span in recorded.spans()] == ["SUBSCRIBE", "PSUBSCRIBE", "PUBLISH", "UNSUBSCRIBE"]
+    assert all(span.attributes["network.peer.address"] == "127.0.0.1" for span in recorded.spans())
+    assert recorded.value("redis.client.pubsub.received") == 2
+    assert SELF_METRICS.read("messages") == {"message": 1, "pmessage": 1}
+    shown = "".join(span.to_json() for span in recorded.spans()) + str(recorded.metrics())
     assert "private" not in shown
     await close(pubsub)
 
 
 @sync_and_async
-async def test_listening_opens_no_span(world: World, told: TelemetryInMemory):
+async def test_listening_opens_no_span(world: World, recorded: TelemetryInMemory):
     """Waiting for a message is no operation: nothing would be measured but silence."""
     client = world.client()
     pubsub = client.pubsub()
     await settle(pubsub.subscribe("c"))
     await receive(pubsub, 1)
-    told.clear()
+    recorded.clear()
     assert await settle(pubsub.get_message(timeout=0.01)) is None
-    assert told.spans() == []
+    assert recorded.spans() == []
     await close(pubsub)
 
 
 @sync_and_async
-async def test_subscription_restored_after_a_lost_connection_is_housekeeping(world: World, told: TelemetryInMemory):
+async def test_subscription_restored_after_a_lost_connection_is_housekeeping(world: World, recorded: TelemetryInMemory):
     """Re-subscribing on a new connection is the client's own doing: no span, and messages flow again."""
     client = world.client()
     pubsub = client.pubsub()
     await settle(pubsub.subscribe("c"))
     await receive(pubsub, 1)
-    told.clear()
+    recorded.clear()
     world.server.kill_clients()
     restored = []
     for _ in range(5):
@@ -76,14 +76,14 @@ async def test_subscription_restored_after_a_lost_connection_is_housekeeping(wor
         with contextlib.suppress(redis.ConnectionError):
             restored = restored or await receive(pubsub, 1)
     assert [message["type"] for message in restored] == ["subscribe"]
-    assert told.spans() == []
+    assert recorded.spans() == []
     await settle(client.publish("c", "x"))
     assert [message["type"] for message in await receive(pubsub, 1)] == ["message"]
     await close(pubsub)
 
 
 @of_kinds("sync")
-async def test_handler_of_a_message_may_call_redis(world: World, told: TelemetryInMemory):
+async def test_handler_of_a_message_may_call_redis(world: World, recorded: TelemetryInMemory):
     """A call made by a message handler is an operation of its own."""
     client = world.client()
     pubsub = client.pubsub()
@@ -95,12 +95,12 @@ async def test_handler_of_a_message_may_call_redis(world: World, told: Telemetry
 
     pubsub.subscribe(c=handler)
     await receive(pubsub, 1)
-    told.clear()
+    recorded.clear()
     world.server.call("PUBLISH", "c", "x")
     for _ in range(100):
         pubsub.get_message(timeout=0.02)
         if calls:
             break
-    assert LEDGER.read("messages") == {"message": 1}
-    assert told.span().name.startswith("SET")
+    assert SELF_METRICS.read("messages") == {"message": 1}
+    assert recorded.span().name.startswith("SET")
     pubsub.close()

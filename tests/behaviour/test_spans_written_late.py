@@ -18,17 +18,17 @@ Instrument = Callable[..., TelemetryInMemory]
 @with_clusters
 async def test_the_exception_event_is_in_the_spans_context(world: World, instrument: Instrument) -> None:
     """The event and the exemplar of a failure carry the span that is written for it, and not its parent."""
-    told = instrument(spans="notable", slow_alert_ms=30_000)
+    recorded = instrument(spans="notable", slow_alert_ms=30_000)
     client = world.client()
     await settle(client.set("k", "v"))
-    with told.tracer_provider.get_tracer("caller").start_as_current_span("caller"):
+    with recorded.tracer_provider.get_tracer("caller").start_as_current_span("caller"):
         await outcome_of(lambda: client.lpush("k", "x"))
-    span = next(span for span in told.spans() if span.name.startswith("LPUSH"))
-    (event,) = told.events(EXCEPTION)
+    span = next(span for span in recorded.spans() if span.name.startswith("LPUSH"))
+    (event,) = recorded.events(EXCEPTION)
     assert (event.trace_id, event.span_id) == (span.context.trace_id, span.context.span_id)
     exemplars = [
         exemplar.span_id
-        for point in told.metric("db.client.operation.duration")
+        for point in recorded.metric("db.client.operation.duration")
         for exemplar in point.exemplars
         if "error.type" in point.attributes
     ]
@@ -38,14 +38,14 @@ async def test_the_exception_event_is_in_the_spans_context(world: World, instrum
 @sync_and_async
 async def test_the_slow_alert_is_in_the_spans_context(world: World, instrument: Instrument) -> None:
     """The alert of a slow operation carries the span that is written for it; there is one alert and one span."""
-    told = instrument(spans="notable", slow_alert_ms=30, slow_interval_s=0)
+    recorded = instrument(spans="notable", slow_alert_ms=30, slow_interval_s=0)
     client = world.client()
     await settle(client.ping())
     world.server.call("CLIENT", "PAUSE", "500")
-    with told.tracer_provider.get_tracer("caller").start_as_current_span("caller"):
+    with recorded.tracer_provider.get_tracer("caller").start_as_current_span("caller"):
         await settle(client.set("k", "v"))
-    (span,) = [span for span in told.spans() if span.name.startswith("SET")]
-    (event,) = [event for event in told.events(SLOW) if event.attributes["db.operation.name"] == "SET"]
+    (span,) = [span for span in recorded.spans() if span.name.startswith("SET")]
+    (event,) = [event for event in recorded.events(SLOW) if event.attributes["db.operation.name"] == "SET"]
     assert (event.trace_id, event.span_id) == (span.context.trace_id, span.context.span_id)
     assert span.attributes["redis.client.operation.slow"] is True
 
@@ -69,7 +69,7 @@ async def test_hooks_see_it_too(world: World, instrument: Instrument) -> None:
 @pytest.mark.parametrize("world", ["sync", "async"], indirect=True)
 async def test_flow_control_is_not_notable(world: World, instrument: Instrument) -> None:
     """An optimistic transaction that lost its race did what it is for: it is no failure, so it gets no span."""
-    told = instrument(spans="notable", slow_alert_ms=30_000)
+    recorded = instrument(spans="notable", slow_alert_ms=30_000)
     client = world.client()
     pipeline = world.pipeline(client, transaction=True)
     await settle(pipeline.watch("k"))
@@ -78,19 +78,19 @@ async def test_flow_control_is_not_notable(world: World, instrument: Instrument)
     pipeline.set("k", "mine")
     _, error = await outcome_of(pipeline.execute)
     assert isinstance(error, redis.WatchError)
-    assert told.spans() == []
+    assert recorded.spans() == []
 
 
 @sync_and_async
 async def test_the_callers_context_is_left_as_it_was(world: World, instrument: Instrument) -> None:
     """After a failure the caller's span is the current one again."""
-    told = instrument(spans="notable", slow_alert_ms=30_000)
+    recorded = instrument(spans="notable", slow_alert_ms=30_000)
     client = world.client()
     await settle(client.set("k", "v"))
-    tracer = told.tracer_provider.get_tracer("caller")
+    tracer = recorded.tracer_provider.get_tracer("caller")
     with tracer.start_as_current_span("caller") as caller:
         await outcome_of(lambda: client.lpush("k", "x"))
         tracer.start_span("next").end()
-    following = next(span for span in told.spans() if span.name == "next")
+    following = next(span for span in recorded.spans() if span.name == "next")
     assert following.parent is not None
     assert following.parent.span_id == caller.get_span_context().span_id

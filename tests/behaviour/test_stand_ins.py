@@ -11,7 +11,7 @@ import redis
 import redis.asyncio
 
 from clients import STANDALONE, settle
-from redispan._client import pool_seam
+from redispan._client.internals import connection_pools
 from redispan.testing import TelemetryInMemory
 
 
@@ -23,7 +23,7 @@ def client_on(pool: Any, kind: str) -> Any:
 
 @pytest.mark.parametrize("how", ["command", "pipeline"])
 def test_a_mocked_pool_makes_no_name_and_no_attribute(
-    how: str, told: TelemetryInMemory, caplog: pytest.LogCaptureFixture
+    how: str, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A mock answers whatever it is asked: what it says in the place of a server goes nowhere."""
     client = client_on(mock.MagicMock(), "sync")
@@ -32,7 +32,7 @@ def test_a_mocked_pool_makes_no_name_and_no_attribute(
             client.get("k")
         else:
             client.pipeline(transaction=False).get("k").execute()
-    (span,) = told.spans()
+    (span,) = recorded.spans()
     assert span.name == "GET"
     assert "server.address" not in span.attributes
     assert not any("Mock" in str(value) for value in span.attributes.values())
@@ -40,7 +40,7 @@ def test_a_mocked_pool_makes_no_name_and_no_attribute(
 
 
 @pytest.mark.parametrize("kind", STANDALONE)
-async def test_a_patched_method_stands_in_for_ours(kind: str, told: TelemetryInMemory) -> None:
+async def test_a_patched_method_stands_in_for_ours(kind: str, recorded: TelemetryInMemory) -> None:
     """``mock.patch`` on the class replaces our shell as it would the library's method, and gives it back."""
     module = redis.asyncio if kind == "async" else redis
     ours = module.Redis.execute_command
@@ -49,10 +49,10 @@ async def test_a_patched_method_stands_in_for_ours(kind: str, told: TelemetryInM
         assert isinstance(patched, mock.AsyncMock) is (kind == "async")
         assert await settle(client.get("k")) == "fake"
     assert module.Redis.execute_command is ours
-    assert not told.spans()
+    assert not recorded.spans()
 
 
 def test_a_fake_connection_without_a_real_reader_is_left_open() -> None:
     """fakeredis' reader tells of its end but not of exceptions."""
     connection = mock.Mock(_reader=mock.Mock(spec=["at_eof"], at_eof=lambda: False))
-    assert pool_seam.close_if_ended(connection) is False
+    assert connection_pools.close_if_ended(connection) is False

@@ -8,8 +8,8 @@ import redis
 
 from clients import World, close, every_kind, settle, with_clusters
 from redispan import RedispanInstrumentor
-from redispan._client.targets import OPERATIONS, PACKAGES
-from redispan._core.ledger import LEDGER
+from redispan._client.patching.patch_table import PACKAGES, PATCH_TABLE
+from redispan._core.self_metrics import SELF_METRICS
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.redis
 def patched_attributes() -> dict[str, object]:
     """Every attribute that may be patched, as its owner has it itself."""
     found: dict[str, object] = {}
-    for target in OPERATIONS:
+    for target in PATCH_TABLE:
         try:
             module = importlib.import_module(f"redis.{target.module}")
         except ImportError:
@@ -48,7 +48,7 @@ def test_uninstrument_restores_every_attribute(telemetry: TelemetryInMemory):
 @with_clusters
 async def test_off_and_on_again(world: World, telemetry: TelemetryInMemory):
     """Clients made before, while on and while off all follow the switch; each call is one span and one count."""
-    LEDGER.clear()
+    SELF_METRICS.clear()
     clients = [world.client()]
     instrumentor = RedispanInstrumentor()
     for on in (True, False, True):

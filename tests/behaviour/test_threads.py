@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from redispan import housekeeping
-from redispan._client import probe_targets
-from redispan.insight import INSIGHT
+from redispan import startup
+from redispan._client.probe import targets
+from redispan._runtime.runtime import INSIGHT
 from redispan.testing import TelemetryInMemory
 from waiting import PATIENCE_S, wait_until
 
@@ -20,14 +20,14 @@ Instrument = Callable[..., TelemetryInMemory]
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(probe_targets, "_pools", {})
-    monkeypatch.setattr(probe_targets, "_moving", {})
+    monkeypatch.setattr(targets, "_pools", {})
+    monkeypatch.setattr(targets, "_moving", {})
     INSIGHT.reset()
-    housekeeping.stop()
+    startup.stop()
     for thread in ours().values():  # those of an earlier test may take a second to end
         thread.join(PATIENCE_S)
     yield
-    housekeeping.stop()
+    startup.stop()
 
 
 def ours() -> dict[str, threading.Thread]:
@@ -48,7 +48,7 @@ def test_none_before_the_first_operation_and_daemons_after(
     assert all(thread.daemon for thread in ours().values())
     client.close()
     threads = ours().values()
-    housekeeping.stop()
+    startup.stop()
     for thread in threads:
         thread.join(PATIENCE_S)
     assert ours() == {}

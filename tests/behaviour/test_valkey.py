@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clients import close, forget_clusters, outcome_of, settle
-from redispan._core.ledger import LEDGER
+from redispan._core.self_metrics import SELF_METRICS
 from redispan.testing import TelemetryInMemory
 from waiting import PATIENCE_S
 
@@ -22,7 +22,7 @@ def package(request: pytest.FixtureRequest) -> ModuleType:
     return importlib.import_module(request.param)
 
 
-async def told_of_a_round(client: Any, told: TelemetryInMemory) -> list[tuple[Any, ...]]:
+async def told_of_a_round(client: Any, recorded: TelemetryInMemory) -> list[tuple[Any, ...]]:
     """Send one of everything, and list operation, error and size of the spans, the peer being the same for all."""
     assert await settle(client.set("k", "v")) is True
     _, error = await outcome_of(lambda: client.lpush("k", 1))
@@ -32,48 +32,48 @@ async def told_of_a_round(client: Any, told: TelemetryInMemory) -> list[tuple[An
     pipeline.get("k")
     assert await settle(pipeline.execute()) == ["v", "v"]
     assert await settle(client.eval("return 1", 1, "k")) == 1
-    spans = told.spans()
+    spans = recorded.spans()
     assert {span.attributes["db.system.name"] for span in spans} == {"redis"}
     assert {span.attributes["network.peer.address"] for span in spans} == {"127.0.0.1"}
     wanted = ("db.operation.name", "error.type", "db.operation.batch.size")
     return [tuple(span.attributes.get(name) for name in wanted) for span in spans]
 
 
-async def test_a_client(package: ModuleType, redis_server: Any, told: TelemetryInMemory) -> None:
+async def test_a_client(package: ModuleType, redis_server: Any, recorded: TelemetryInMemory) -> None:
     """Commands, a transaction, an error and a script object: one span and one measurement each."""
     client = package.Valkey.from_url(redis_server.url, decode_responses=True)
-    assert await told_of_a_round(client, told) == [
+    assert await told_of_a_round(client, recorded) == [
         ("SET", None, None),
         ("LPUSH", "WRONGTYPE", None),
         ("MULTI GET", None, 2),
         ("EVAL", None, None),
     ]
     assert await settle(client.register_script("return 1")()) == 1
-    assert told.spans()[-1].attributes["db.operation.name"] == "EVALSHA"
-    assert told.value("db.client.operation.duration") == 5
+    assert recorded.spans()[-1].attributes["db.operation.name"] == "EVALSHA"
+    assert recorded.value("db.client.operation.duration") == 5
     await close(client)
     await settle(client.connection_pool.disconnect())
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_a_cluster(package: ModuleType, cluster_server: Any, told: TelemetryInMemory) -> None:
+async def test_a_cluster(package: ModuleType, cluster_server: Any, recorded: TelemetryInMemory) -> None:
     """The same on a cluster, with the node that answered as the server."""
     client = package.cluster.ValkeyCluster(host=cluster_server.host, port=cluster_server.port, decode_responses=True)
-    assert await told_of_a_round(client, told) == [
+    assert await told_of_a_round(client, recorded) == [
         ("SET", None, None),
         ("LPUSH", "WRONGTYPE", None),
         ("PIPELINE GET", None, 2),
         ("EVAL", None, None),
     ]
     owner = cluster_server.owner_of("k").port
-    assert {span.attributes["server.port"] for span in told.spans()} == {owner}
-    assert {span.attributes["network.peer.port"] for span in told.spans()} == {owner}
+    assert {span.attributes["server.port"] for span in recorded.spans()} == {owner}
+    assert {span.attributes["network.peer.port"] for span in recorded.spans()} == {owner}
     await close(client)
     del client
     forget_clusters()
 
 
-async def test_messages_are_counted(package: ModuleType, redis_server: Any, told: TelemetryInMemory) -> None:
+async def test_messages_are_counted(package: ModuleType, redis_server: Any, recorded: TelemetryInMemory) -> None:
     """Subscribing is a span, a received message is a count."""
     client = package.Valkey.from_url(redis_server.url)
     pubsub = client.pubsub()
@@ -84,20 +84,20 @@ async def test_messages_are_counted(package: ModuleType, redis_server: Any, told
         message = await settle(pubsub.get_message(timeout=PATIENCE_S))
         assert message is not None, "nothing arrived"
         kinds.append(message["type"])
-    assert [span.attributes["db.operation.name"] for span in told.spans()] == ["SUBSCRIBE", "PUBLISH"]
-    assert LEDGER.read("messages") == {"message": 1}
+    assert [span.attributes["db.operation.name"] for span in recorded.spans()] == ["SUBSCRIBE", "PUBLISH"]
+    assert SELF_METRICS.read("messages") == {"message": 1}
     await close(pubsub)
     await close(client)
     await settle(client.connection_pool.disconnect())
 
 
-async def test_a_pool_is_told_of(package: ModuleType, redis_server: Any, told: TelemetryInMemory) -> None:
+async def test_a_pool_is_told_of(package: ModuleType, redis_server: Any, recorded: TelemetryInMemory) -> None:
     """The pool of a valkey-py client is tuned and measured."""
     client = package.Valkey.from_url(redis_server.url)
     await settle(client.ping())
     limits = {
         point.attributes["db.client.connection.pool.name"]: point.value
-        for point in told.metric("db.client.connection.max")
+        for point in recorded.metric("db.client.connection.max")
     }
     assert limits[f"{redis_server.host}:{redis_server.port}/0"] == 50
     await close(client)

@@ -14,15 +14,15 @@ import redis
 import redis.asyncio
 
 import redispan
-from redispan import watched_generators
-from redispan.insight import INSIGHT
+from redispan._runtime import monitored_generators
+from redispan._runtime.runtime import INSIGHT
 from redispan.testing import TelemetryInMemory
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
 
 
 @pytest.fixture
-def client(told: TelemetryInMemory, redis_url: str) -> Iterator[redis.Redis]:
+def client(recorded: TelemetryInMemory, redis_url: str) -> Iterator[redis.Redis]:
     """A client of an instrumented program."""
     with redis.Redis.from_url(redis_url) as client:
         yield client
@@ -42,7 +42,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that generators are timed by."""
     clock = Clock()
-    monkeypatch.setattr(watched_generators, "perf_counter_ns", clock)
+    monkeypatch.setattr(monitored_generators, "perf_counter_ns", clock)
     return clock
 
 
@@ -74,7 +74,7 @@ def test_a_generator_is_its_body(client: redis.Redis, clock: Clock) -> None:
     assert INSIGHT.works.running == 0
 
 
-async def test_an_async_generator_is_its_body(told: TelemetryInMemory, redis_url: str) -> None:
+async def test_an_async_generator_is_its_body(recorded: TelemetryInMemory, redis_url: str) -> None:
     """The same for asyncio, with two of them side by side and what the body awaits; each sees its own."""
     client = redis.asyncio.Redis.from_url(redis_url)
 
@@ -262,7 +262,7 @@ def test_nothing_is_kept_alive() -> None:
     generator.close()
 
 
-async def test_a_task_that_iterates_the_generator_that_started_it(told: TelemetryInMemory, redis_url: str) -> None:
+async def test_a_task_that_iterates_the_generator_that_started_it(recorded: TelemetryInMemory, redis_url: str) -> None:
     """The context of the task is inside of the work already: no operation counts twice."""
     client = redis.asyncio.Redis.from_url(redis_url)
     tasks: list[asyncio.Task[None]] = []

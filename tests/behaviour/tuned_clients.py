@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from clients import close, make_client, outcome_of, place_of, settle, take_connection
 from redispan import RedispanInstrumentor, pools_in_effect
-from redispan._client import pool_seam
+from redispan._client.internals import connection_pools
 from servers.cluster import ClusterServer
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
@@ -132,7 +132,7 @@ class TunedClient:
             opened = [node.acquire_connection() for _ in range(count)]
             for connection in opened:
                 await connection.connect()
-            pool_seam.node_free(node).extend(opened)
+            connection_pools.node_free(node).extend(opened)
             return
         node = client.get_redis_connection(client.get_node_from_key(key)) if self.is_cluster else client
         opened = [await take_connection(node.connection_pool) for _ in range(count)]

@@ -34,7 +34,7 @@ class Load:
 
 def measure() -> Iterator[Load]:
     """Drive both in turns."""
-    from redispan.embedded_server import EmbeddedServer
+    from redispan.testing.embedded_server import EmbeddedServer
 
     with EmbeddedServer() as server:
         for drive in DRIVES:

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import page
 from bench.load import DRIVES, FAILED
-from redispan._client.pool_patches import POOL_PATCHES
-from redispan.embedded_server import EmbeddedServer
-from redispan.pool_settings import PoolSettings
+from redispan._client.pool.patches import POOL_PATCHES
+from redispan.settings.pool import PoolSettings
+from redispan.testing.embedded_server import EmbeddedServer
 from servers.dead_ends import black_hole, dead_port, silent_port
 
 

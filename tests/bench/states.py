@@ -103,8 +103,8 @@ def _redispan(settings: Mapping[str, Any]) -> None:
 
 
 def _pool_layer(_: Mapping[str, Any]) -> None:
-    from redispan._client.pool_patches import POOL_PATCHES
-    from redispan.pool_settings import PoolSettings
+    from redispan._client.pool.patches import POOL_PATCHES
+    from redispan.settings.pool import PoolSettings
 
     POOL_PATCHES.apply(PoolSettings())
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from redispan.cli.arguments import SUBCOMMANDS, build_parser
-from redispan.setting_table import variable_of
 from redispan.settings import Settings
+from redispan.settings.table import variable_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

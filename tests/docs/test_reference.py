@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from redispan._core.records import ALERT_NAMES
-from redispan._semconv.attributes import EVENT_ALERT_PREFIX
+from redispan._semconv.names import EVENT_ALERT_PREFIX
 
 ROOT = Path(__file__).parents[2]
 NAME = r"(?:db\.client|redis\.(?:client|server))\.[a-z_.]*[a-z_]"

@@ -155,11 +155,11 @@ def test_a_large_pipeline(who: str, programs: Programs, redis_server: RedisServe
 def test_search(who: str, programs: Programs) -> None:
     """contrib writes the documents found on the span with RESP2, and breaks the call with RESP3."""
     ended = programs.run(who, "search_resp2", "search_resp3")
-    told = str([span.attributes for span in programs.receiver.spans()])
+    recorded = str([span.attributes for span in programs.receiver.spans()])
     if who == "redispan":
         assert ended == ["ok", "ok"]
-        assert SECRET not in told
-        assert "@ssn" not in told
+        assert SECRET not in recorded
+        assert "@ssn" not in recorded
     else:
         assert ended == ["ok", "KeyError"]
-        assert SECRET in told
+        assert SECRET in recorded

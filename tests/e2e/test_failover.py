@@ -94,10 +94,10 @@ def wait_for_orders(server: RedisServer, count: int) -> None:
 def wait_for_exports(receiver: OtlpReceiver, service: str, since_s: float) -> None:
     """Wait until each program has told of its pool as it is now."""
 
-    def told() -> bool:
+    def recorded() -> bool:
         return all(max(connections(receiver, kind, service), default=0) > since_s * 1e9 for kind in KINDS)
 
-    wait_until(told, "the exports", PATIENCE_S)
+    wait_until(recorded, "the exports", PATIENCE_S)
 
 
 def lose(server: RedisServer, how: str) -> None:
@@ -123,12 +123,12 @@ def test_programs_go_on_with_the_new_master(
         wait_for_orders(new, AFTER)
         moved_s = time.time()
         wait_for_exports(otlp_receiver, trio.service_name, moved_s)
-        told = {
+        recorded = {
             kind: program.communicate("", PATIENCE_S) for kind, program in (("sync", sync), ("async", asynchronous))
         }
-        assert (sync.returncode, asynchronous.returncode) == (0, 0), told
+        assert (sync.returncode, asynchronous.returncode) == (0, 0), recorded
     held = orders_at(new)
-    for kind, (said, _) in told.items():
+    for kind, (said, _) in recorded.items():
         orders = [Order(*one) for one in json.loads(said)]
         check_orders(orders, held, lost_s, moved_s)
         check_spans(otlp_receiver, kind, orders, old, new, loss_s, lost_s)

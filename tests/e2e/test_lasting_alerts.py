@@ -37,9 +37,9 @@ def test_what_is_usual_outlives_the_process(launcher: Launcher, otlp_receiver: O
     assert states(otlp_receiver, "anomaly") == [], "nobody met anything unusual yet"
     live(0, FEW, SLOW, 0, service="another")
     assert states(otlp_receiver, "anomaly") == [], "who has learned nothing knows nothing unusual"
-    told = live(0, FEW, SLOW, 60)
+    recorded = live(0, FEW, SLOW, 60)
     assert states(otlp_receiver, "anomaly") == ["fired", "cleared"]
-    (line,) = [line for line in told.err.splitlines() if "95th percentile" in line]
+    (line,) = [line for line in recorded.err.splitlines() if "95th percentile" in line]
     assert "unusual above" in line
     left = sorted(path.name for path in tmp_path.glob("redispan-*/*"))
     assert [name.partition(".")[2] for name in left if not name.startswith("probe-")] == ["usual.json"]

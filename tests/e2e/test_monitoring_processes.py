@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from e2e import PROGRAMS
-from redispan.host_sharing import asking
+from redispan._host import siblings
 from servers.redis_server import RedisServer
 from waiting import wait_until
 from zero_code import UVICORN_FLAGS, Launcher, fetch, free_port, wait_until_served
@@ -178,7 +178,7 @@ def test_totals_are_the_hosts_and_survive_the_holder(kind: str, watched: Watched
 
 def test_a_worker_that_is_stopped_is_missing_and_delays_nobody(watched: Watched, tmp_path: Path) -> None:
     """While a process hangs the others are reported, it is named as missing, and its last known totals count."""
-    assert asking.WITHIN_S <= 0.2, "so long a report waits for those that hang, for all of them together"
+    assert siblings.WITHIN_S <= 0.2, "so long a report waits for those that hang, for all of them together"
     with watched.launcher.running(tmp_path / "log", *gunicorn(watched, "--timeout", "0")) as process:
         wait_until_served(f"http://127.0.0.1:{watched.served_at}/ready", process)
         workers, count = watched.buy_of_several()

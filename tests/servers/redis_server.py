@@ -4,7 +4,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
-from redispan.embedded_server import EmbeddedServer, ServerNotStartedError
+from redispan.testing.embedded_server import EmbeddedServer, ServerNotStartedError
 from servers import resp
 from servers.certificates import Certificates
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from redispan.embedded_server import EmbeddedServer
+from redispan.testing.embedded_server import EmbeddedServer
 from servers.redis_server import RedisServer, start_redis
 from waiting import wait_until
 

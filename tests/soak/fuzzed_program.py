@@ -149,7 +149,7 @@ class Comparison:
     def __init__(self, mode: str, protocol: int, port: int) -> None:
         self.package: Any = redis.asyncio if mode == "async" else redis
         self.protocol, self.port = protocol, port
-        self.told: dict[str, Any] = {"different": [], "leaked": [], "undecided": [], "batches": 0, "spans": 0}
+        self.outcome: dict[str, Any] = {"different": [], "leaked": [], "undecided": [], "batches": 0, "spans": 0}
         self.ended: Counter[str] = Counter()
         self.errors: set[str] = set()
         self.heard: list[str] = []
@@ -163,15 +163,15 @@ class Comparison:
     def compare(self, seed: str) -> None:
         """One batch: plain and with redispan, and both once more if they differ."""
         plain, ours, leaked = self._run(seed), *self._watched(seed)
-        self.told["batches"] += 1
+        self.outcome["batches"] += 1
         if leaked:
-            self.told["leaked"].append(f"batch {seed}: {leaked}")
+            self.outcome["leaked"].append(f"batch {seed}: {leaked}")
         if ours != plain:
             first = self._difference(seed, plain, ours)
             again = self._run(seed)
             # Chance is the same in each run: only the time of day is not.
             kind = "different" if again == plain and self._watched(seed)[0] != again else "undecided"
-            self.told[kind].append(first)
+            self.outcome[kind].append(first)
         for kind, what in plain[:-2]:
             self.ended[kind] += 1
             if kind == "error":
@@ -226,7 +226,7 @@ class Comparison:
                     f"{redispan.cache_patterns_report(scope='process')}"
                     f"{redispan.connection_pool_report(scope='process')}",
                 }
-                self.told["spans"] += len(telemetry.spans())
+                self.outcome["spans"] += len(telemetry.spans())
             finally:
                 RedispanInstrumentor().uninstrument()
         leaks = [
@@ -255,7 +255,7 @@ def main(mode: str, protocol: str, calls: str, seed: str, port: str) -> None:
     for number in range(int(calls) // BATCH):
         comparison.compare(f"{seed}-{number}")
     ended = {"answered": comparison.ended["answer"], "failed": comparison.ended["error"]}
-    print(json.dumps({**comparison.told, **ended, "errors": len(comparison.errors)}))
+    print(json.dumps({**comparison.outcome, **ended, "errors": len(comparison.errors)}))
 
 
 if __name__ == "__main__":

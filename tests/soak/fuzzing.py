@@ -24,20 +24,27 @@ def rows(quick: bool) -> Iterator[Row]:
 def _run(mode: str, protocol: int, calls: int, seed: int) -> Verdict:
     server = start_redis()
     try:
-        told = ask("fuzzed_program.py", mode, protocol, calls, seed, server.port)
+        recorded = ask("fuzzed_program.py", mode, protocol, calls, seed, server.port)
     finally:
         server.stop()
     said = [
-        f"{told['answered']:,} answered, {told['failed']:,} failed with {told['errors']} kinds of exception",
-        f"{len(told['different'])} different, {len(told['leaked'])} told an argument",
-        f"{told['spans']:,} spans looked through",
+        f"{recorded['answered']:,} answered, {recorded['failed']:,} failed with "
+        f"{recorded['errors']} kinds of exception",
+        f"{len(recorded['different'])} different, {len(recorded['leaked'])} told an argument",
+        f"{recorded['spans']:,} spans looked through",
     ]
-    if told["undecided"]:
-        said.append(f"{len(told['undecided'])} of {told['batches']:,} batches differed once, and not again")
+    if recorded["undecided"]:
+        said.append(f"{len(recorded['undecided'])} of {recorded['batches']:,} batches differed once, and not again")
     said += [
-        f"{kind}, seed {seed}, {example}" for kind in ("different", "leaked", "undecided") for example in told[kind][:3]
+        f"{kind}, seed {seed}, {example}"
+        for kind in ("different", "leaked", "undecided")
+        for example in recorded[kind][:3]
     ]
     # A run in which hardly a call was answered, or none failed, would compare nothing.
-    fair = min(told["answered"], told["failed"]) > calls / 20 and told["spans"] > calls / 2
-    right = not told["different"] and not told["leaked"] and len(told["undecided"]) <= SHARE_UNDECIDED * told["batches"]
+    fair = min(recorded["answered"], recorded["failed"]) > calls / 20 and recorded["spans"] > calls / 2
+    right = (
+        not recorded["different"]
+        and not recorded["leaked"]
+        and len(recorded["undecided"]) <= SHARE_UNDECIDED * recorded["batches"]
+    )
     return Verdict(fair and right, "; ".join(said))

@@ -40,10 +40,10 @@ def _run(what: str, away_s: float) -> Verdict:
         _away(server, what, away_s)
         # All are told at once: what begins from now on meets a server that is there.
         ends = [program.communicate("back\n", timeout=HANG_S) for program in programs]
-    told = [json.loads(out.splitlines()[-1]) if out.strip() else None for out, _ in ends]
-    if None in told:
+    recorded = [json.loads(out.splitlines()[-1]) if out.strip() else None for out, _ in ends]
+    if None in recorded:
         return Verdict(False, f"a program broke: {[error[-1000:] for _, error in ends]}")
-    return _judged(dict(zip(PROGRAMS, told, strict=True)))
+    return _judged(dict(zip(PROGRAMS, recorded, strict=True)))
 
 
 def _away(server: RedisServer, what: str, away_s: float) -> None:
@@ -59,9 +59,9 @@ def _away(server: RedisServer, what: str, away_s: float) -> None:
         server.call("PING")  # it has got through what was waiting for it
 
 
-def _judged(told: dict[tuple[str, str], Any]) -> Verdict:
+def _judged(recorded: dict[tuple[str, str], Any]) -> Verdict:
     passed, said = True, []
-    for (state, mode), program in told.items():
+    for (state, mode), program in recorded.items():
         before, after = program["ended"]["before its return"], program["ended"]["after"]
         failed = {how: count for how, count in before.items() if how not in ("answered", "given up")}
         late = {how: count for how, count in after.items() if how not in ("answered", "given up")}

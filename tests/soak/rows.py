@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from redispan.embedded_server import find_server_program
+from redispan.testing.embedded_server import find_server_program
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- results: make soak writes them -->", "<!-- end of the results -->"
@@ -98,8 +98,8 @@ class Results:
         if last is None:
             return f"| {row.what} | {row.size} | not run yet | | | |"
         result = last.said if last.passed else f"**failed**: {last.said}"
-        told = result.replace("|", "\\|").replace("\n", " ")
-        return f"| {last.what} | {last.size} | {told} | {last.seconds:,} | {last.date} | {last.commit} |"
+        recorded = result.replace("|", "\\|").replace("\n", " ")
+        return f"| {last.what} | {last.size} | {recorded} | {last.seconds:,} | {last.date} | {last.commit} |"
 
 
 def commit() -> str:

@@ -70,8 +70,8 @@ def spans(stack: Stack, shop: Program) -> list[Span]:
 
     def complete() -> list[Span]:
         found = stack.jaeger.spans(SERVICE)
-        told = {span.name.split(" ")[0] for span in found}
-        return found if {"visit", "GET", "MULTI", "EVAL", "LPUSH"} <= told else []
+        recorded = {span.name.split(" ")[0] for span in found}
+        return found if {"visit", "GET", "MULTI", "EVAL", "LPUSH"} <= recorded else []
 
     found = wait_until(complete, "visit, report and failure in Jaeger", pause_s=0.2, failing=True)
     with contextlib.suppress(TimeoutError):  # each test says by itself what it misses

@@ -16,7 +16,7 @@ from redispan.cli import arguments, demo, demo_program, otlp_relay
 from redispan.cli.demo import Step
 from redispan.cli.demo_tree import Row, rows_of
 from redispan.cli.otlp_inbox import Inbox, Span
-from redispan.embedded_server import EmbeddedServer
+from redispan.testing.embedded_server import EmbeddedServer
 from servers.otlp_receiver import OtlpReceiver
 
 MS = 1_000_000

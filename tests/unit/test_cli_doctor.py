@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import redispan
 from redispan.cli import arguments, doctor, doctor_reach
-from redispan.cli.findings import Level, Section, as_json, as_text, problems_in
+from redispan.cli.check_results import Level, Section, as_json, as_text, problems_in
 
 SOURCE = Path(redispan.__file__).parents[1]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from insight_data import baseline, entry, pool, server, snapshot
+from redispan._host.member import HostMember
 from redispan._insight import reporting, snapshots
 from redispan.cli import arguments, report
 from redispan.cli.report_text import as_text
-from redispan.host_sharing.member import Member
 from redispan.monitoring import serve
 from redispan.monitoring.server import MonitoringServer
 from waiting import PATIENCE_S, wait_until
@@ -90,14 +90,14 @@ def test_the_processes_are_asked_without_a_port(
     monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
     members = []
     for pid in (11, 12):
-        member = Member(lambda pid=pid: {**busy_snapshot(), "processes": [{"pid": pid, "started_unix_ns": 1}]},
+        member = HostMember(lambda pid=pid: {**busy_snapshot(), "processes": [{"pid": pid, "started_unix_ns": 1}]},
                         busy_snapshot, snapshots.merge)  # fmt: skip
         member.base, member.service = str(tmp_path), "shop"
         members.append(member)
         member.start()
         wait_until((member.folder / f"{member._name}.sock").exists, "the socket of a member")
     # A busy machine gives two threads no turn within a fifth of a second.
-    monkeypatch.setattr(Member, "gather", functools.partialmethod(Member.gather, PATIENCE_S))
+    monkeypatch.setattr(HostMember, "gather", functools.partialmethod(HostMember.gather, PATIENCE_S))
     code, out, _ = said(capsys, "performance", "--service", "shop", "--json")
     for member in members:
         member.stop()

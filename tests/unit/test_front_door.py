@@ -13,7 +13,7 @@ from opentelemetry.instrumentation import redis as contrib
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from packaging.requirements import Requirement
 
-from redispan import RedispanInstrumentor, Settings, contrib_takeover, environment_variables, hooks, package
+from redispan import RedispanInstrumentor, Settings, environment_variables, hooks, package, takeover
 
 ORIGINAL = contrib.RedisInstrumentor
 
@@ -21,7 +21,7 @@ ORIGINAL = contrib.RedisInstrumentor
 @pytest.fixture(autouse=True)
 def _contrib_as_it_was() -> object:
     yield
-    contrib_takeover.give_back()
+    takeover.give_back()
     if ORIGINAL().is_instrumented_by_opentelemetry:
         ORIGINAL().uninstrument()
 
@@ -40,17 +40,17 @@ def state_of_contrib() -> dict[str, object]:
 def test_contrib_gets_everything_back() -> None:
     """After take-over and return, class, module, instance and redis-py's methods are the very objects of before."""
     before = state_of_contrib()
-    contrib_takeover.take_over()
-    contrib_takeover.take_over()
+    takeover.take_over()
+    takeover.take_over()
     assert state_of_contrib() != before
-    contrib_takeover.give_back()
-    contrib_takeover.give_back()
+    takeover.give_back()
+    takeover.give_back()
     assert state_of_contrib() == before
 
 
 def test_contrib_seems_instrumented_and_does_nothing() -> None:
     """While taken over, all four public calls of contrib's instrumentor are silent and change nothing."""
-    contrib_takeover.take_over()
+    takeover.take_over()
     command, client = redis.Redis.execute_command, redis.Redis()
     instrumentor = ORIGINAL()
     instrumentor.instrument()
@@ -67,7 +67,7 @@ def test_contribs_own_patches_come_off() -> None:
     command = vars(redis.Redis)["execute_command"]
     ORIGINAL().instrument()
     assert vars(redis.Redis)["execute_command"] is not command
-    contrib_takeover.take_over()
+    takeover.take_over()
     assert vars(redis.Redis)["execute_command"] is command
 
 
@@ -78,7 +78,7 @@ def test_clients_that_contrib_had_instrumented_are_freed(make: type) -> None:
     other.execute_command = mine = lambda *args: None
     ORIGINAL.instrument_client(client)
     assert "execute_command" in vars(client)
-    contrib_takeover.take_over()
+    takeover.take_over()
     assert "execute_command" not in vars(client)
     assert "pipeline" not in vars(client)
     assert vars(other)["execute_command"] is mine, "another's wrapper stays"
@@ -96,7 +96,7 @@ def test_foreign_classes_are_not_asked_anything() -> None:
             raise AssertionError(f"asked for {name}")
 
     kept = [Foreign(), Foreign]
-    contrib_takeover._free_clients(contrib.__name__)
+    takeover._free_clients(contrib.__name__)
     assert len(kept) == 2
 
 
@@ -104,9 +104,9 @@ def test_foreign_classes_are_not_asked_anything() -> None:
 def test_a_strange_contrib_is_no_base(strange: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a real instrumentor class becomes our base, and taking over from anything else does not raise."""
     monkeypatch.setattr(contrib, "RedisInstrumentor", strange)
-    assert contrib_takeover.base_class() is BaseInstrumentor
-    contrib_takeover.take_over()
-    contrib_takeover.give_back()
+    assert takeover.base_class() is BaseInstrumentor
+    takeover.take_over()
+    takeover.give_back()
 
 
 def test_our_instrumentor_is_not_contribs() -> None:
@@ -124,7 +124,7 @@ def test_nothing_is_taken_over_where_redis_is_too_old(monkeypatch: pytest.Monkey
     """With a redis-py that we can't patch, contrib keeps its spans."""
     monkeypatch.setattr(redis, "__version__", "4.6.0")
     before = state_of_contrib()
-    contrib_takeover.take_over()
+    takeover.take_over()
     assert state_of_contrib() == before
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from redispan._core.ledger import LEDGER
 from redispan._core.rate_limit import RateLimit
 from redispan._core.records import CLEARED, FIRED, Alert
+from redispan._core.self_metrics import SELF_METRICS
 
 _log = logging.getLogger("redispan")
 
@@ -110,13 +110,13 @@ class AlertBook:
         with self._lock:
             self._firing.clear()
 
-    def tell_callbacks(self, alert: Alert) -> None:
+    def notify_callbacks(self, alert: Alert) -> None:
         """Call everyone who asked by ``on_alert``; what they raise is logged and counted."""
         for callback in list(self.callbacks):
             try:
                 callback(alert)
             except Exception as fault:
-                LEDGER.telemetry_error("alert_callback")
+                SELF_METRICS.telemetry_error("alert_callback")
                 _log.error("redispan: an alert callback raised %s; nothing else is affected.", type(fault).__name__)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:

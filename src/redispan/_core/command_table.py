@@ -1,23 +1,13 @@
-"""The table of commands as rows: of Redis up to 8.x, Valkey up to 9.1, modules, Sentinel and older clients.
-
-A line of a table reads ``NAME access keys [flag ...]``.
-
-- ``NAME``: upper case; ``CONFIG|GET`` is the sub-command ``CONFIG GET`` of the container ``CONFIG``.
-- access: ``r`` only reads the keyspace, ``w`` may change it, ``-`` neither.
-- keys: which arguments are keys, see ``command_keys``; ``-`` is none.
-- flags: ``long`` (may honestly take long), ``secret`` (no argument may ever be shown), ``pure`` (changes nothing,
-  although it isn't a read of the keyspace), ``block=<kind>`` (the server may hold the reply, see ``commands``).
-"""
+"""The table of commands as rows, read from ``commands.txt`` beside this module, which explains its format."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
-from redispan._core import command_table_data_types, command_table_modules, command_table_server
-
 _ACCESS = {"r": "read", "w": "write", "-": "other"}
-_TABLES = (command_table_data_types.TABLE, command_table_server.TABLE, command_table_modules.TABLE)
+_TABLE = Path(__file__).with_name("commands.txt")
 
 
 class Row(NamedTuple):
@@ -34,12 +24,13 @@ class Row(NamedTuple):
 
 
 def rows() -> Iterator[Row]:
-    """Every command of the table."""
-    for table in _TABLES:
-        for group, lines in table.items():
-            for line in lines.splitlines():
-                if line.strip():
-                    yield _row(group, *line.split())
+    """Read every command of the table, in its order."""
+    group = ""
+    for line in _TABLE.read_text("utf-8").splitlines():
+        if line.startswith("["):
+            group = line.strip("[]")
+        elif line and not line.startswith("#"):
+            yield _row(group, *line.split())
 
 
 def _row(group: str, name: str, access: str, keys: str, *flags: str) -> Row:

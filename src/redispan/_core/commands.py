@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from redispan._core.command_keys import NO_KEYS, READ_OPTIONS, KeyRule, as_word, key_positions, parse_key_rule
 from redispan._core.command_table import Row, rows
@@ -208,3 +210,34 @@ def _text(value: object) -> str:
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value[:_LONGEST_CALL_TEXT]).decode("latin-1")
     return ""
+
+
+_FIRST = itemgetter(0)
+_PLAIN_WORDS = {str}
+
+
+class Census(dict[CommandInfo, int]):
+    """How often each command occurs.
+
+    Attributes:
+        plain: Each is told by its first argument alone, which is its name as the table has it and nothing else.
+    """
+
+    plain = False
+
+
+def census_of(commands: Sequence[Sequence[object]]) -> Census:
+    """Count the commands of a batch; never raises, whatever they are."""
+    try:
+        # Nearly all are plain words. Only such are compared: comparing bytes with str is what `python -bb` forbids,
+        # and a class of the program's may do anything when it is.
+        words = list(map(_FIRST, commands))
+        if set(map(type, words)) == _PLAIN_WORDS:
+            first = words[0]
+            counts = {first: len(words)} if words.count(first) == len(words) else Counter(words)
+            found = Census({AT_ONCE[word]: count for word, count in counts.items()})
+            found.plain = True
+            return found
+    except Exception:  # noqa: S110 - an empty command, or a word that is not in the table as it stands
+        pass
+    return Census(Counter([identify(args) for args in commands]))

@@ -13,8 +13,8 @@ from contextvars import ContextVar, Token
 from typing import Protocol
 
 from redispan._core.commands import UNKNOWN
-from redispan._core.ledger import LEDGER
-from redispan._core.operation import Endpoint, Operation, Series
+from redispan._core.operation import CommandSeries, Endpoint, Operation
+from redispan._core.self_metrics import SELF_METRICS
 
 _log = logging.getLogger("redispan")
 
@@ -40,7 +40,7 @@ class Observer(Protocol):
         """
 
 
-INTERNAL = Operation(Series(Endpoint(None, None, None), UNKNOWN), ())
+INTERNAL = Operation(CommandSeries(Endpoint(None, None, None), UNKNOWN), ())
 """Stands for the client's own housekeeping (handshakes, health checks, topology): nothing in it is an operation."""
 INTERNAL.internal = True
 INTERNAL.sends = -1  # never the first send of anything
@@ -63,7 +63,7 @@ def waiting() -> Operation | None:
     return None if operation is None or operation.done else operation
 
 
-def housekeeping() -> Operation:
+def client_internal() -> Operation:
     """A stretch of the client's own doing, to be made the current one and marked as done at its end.
 
     Not one for all: a task started meanwhile inherits the context, and must not count as housekeeping for ever.
@@ -114,7 +114,7 @@ class Observers:
 
     def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:
         """Switch off the observer whose call failed, saying so once."""
-        LEDGER.telemetry_error("observer")
+        SELF_METRICS.telemetry_error("observer")
         if strict:
             raise fault
         observer = getattr(call, "__self__", None)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from redispan._core.batch_census import Census
-from redispan._core.commands import CommandInfo
+from redispan._core.commands import Census, CommandInfo
 
 
 class Endpoint:
@@ -57,7 +56,7 @@ OTHER_ENDPOINTS = Endpoint(None, None, None)
 """All places that are one too many to be told apart. Whatever is bounded by endpoint keeps them as this one."""
 
 
-class Series:
+class CommandSeries:
     """One command on one endpoint, and what observers prepared for it once: names, attributes, counters.
 
     Bounded where it is made: commands come from a table, endpoints are interned up to a limit.
@@ -186,7 +185,7 @@ class Operation:
     late_span: Callable[[Operation], None] | None = None
     """Starts the span, where that waits until it is known whether there should be one."""
 
-    def __init__(self, series: Series, args: Sequence[Any], client: Any = None) -> None:
+    def __init__(self, series: CommandSeries, args: Sequence[Any], client: Any = None) -> None:
         self.series = series
         self.info = series.info
         self.endpoint = series.endpoint

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from redispan._core import told_later
-from redispan._core.ledger import LEDGER
+from redispan._core import deferred_alerts
+from redispan._core.self_metrics import SELF_METRICS
 
 KINDS_LIMIT = 1000
 NEVER_S = float("inf")
@@ -29,7 +29,7 @@ class RateLimit:
 
     What was held back is never forgotten, not even when its kind is dropped for want of room: it is then handed to
     the item that took the room. When none of its kind follows, the last one held back is told after all, once the
-    interval is over and somebody calls ``tell_due``.
+    interval is over and somebody calls ``emit_due``.
     """
 
     def __init__(self, interval_s: float, clock_s: Callable[[], float]) -> None:
@@ -64,7 +64,7 @@ class RateLimit:
                 known.late = late
                 if late is not None:
                     self._due_s = min(self._due_s, known.told_s + self.interval_s)
-                    told_later.follow(self)
+                    deferred_alerts.follow(self)
                 return None
             held_back = 0 if known is None else known.held_back
             self._kinds[kind] = _Kind(now_s)
@@ -73,7 +73,7 @@ class RateLimit:
                 held_back += self._kinds.popitem(last=False)[1].held_back
             return held_back
 
-    def tell_due(self, *, everything: bool = False) -> None:
+    def emit_due(self, *, everything: bool = False) -> None:
         """Tell the last one held back of each kind whose interval is over; cheap while there is none.
 
         Args:
@@ -98,7 +98,7 @@ class RateLimit:
             try:
                 late(more)
             except Exception:
-                LEDGER.telemetry_error("late_alert")
+                SELF_METRICS.telemetry_error("late_alert")
 
     def waiting(self) -> int:
         """How many were held back and not yet reported by a later item."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 
 from redispan._core.alert_book import AlertBook
-from redispan._core.ledger import LEDGER
 from redispan._core.records import DETECTED, SLOW_OPERATION, Alert, SlowOperation
+from redispan._core.self_metrics import SELF_METRICS
 
 Tell = Callable[[Alert], None]
 
@@ -30,7 +30,7 @@ def detect(
 
     def told(by: Tell, held_back: int) -> None:
         if held_back:
-            LEDGER.dropped("alerts", held_back)
+            SELF_METRICS.dropped("alerts", held_back)
         by(slow_alert(record, threshold_ns, held_back))
 
     label = (record.address, record.port)

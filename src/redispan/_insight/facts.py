@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from redispan._core.lazily import lazily
+from redispan._core.lazy_property import lazily
 from redispan._insight.latency import Latency, latency_of, rate_per_s
 from redispan._insight.memory_trend import full_in_h, growth_bytes_per_s
 from redispan._insight.pool_analysis import pool_figures

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from redispan._core.plain_values import plain
+from redispan._core.arguments import plain
 
 PATTERNS_LIMIT = 200
 WORDS_PER_PLACE = 12

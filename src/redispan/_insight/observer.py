@@ -13,7 +13,7 @@ from redispan._insight.cache_sampling import STRIDE, CacheSampler
 from redispan._insight.slow import SlowDetector
 from redispan._insight.statistics import Statistics
 from redispan._insight.window import FOLD_EVERY
-from redispan._insight.work import Works
+from redispan._insight.work import MonitoredRuns
 
 TICK_NS = 1_000_000_000
 NEVER_NS = 1 << 62
@@ -32,7 +32,7 @@ class InsightObserver:
         error_type: Callable[[BaseException], str | None],
         tick: Callable[[int], None],
         first_span: Callable[[], None],
-        works: Works,
+        works: MonitoredRuns,
         sampler: CacheSampler | None = None,
     ) -> None:
         """Wire the observer.

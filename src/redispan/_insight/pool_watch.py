@@ -8,7 +8,7 @@ from heapq import nlargest
 from time import thread_time_ns
 from typing import Any
 
-from redispan._core.pools import PoolStats
+from redispan._core.pool_sources import PoolStats
 from redispan._insight import readings
 
 _PEAKS_LIMIT = 500

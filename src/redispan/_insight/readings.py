@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 
-from redispan._core.pools import PoolStats
+from redispan._core.pool_sources import PoolStats
 from redispan._core.records import ERROR_RATE, MEMORY_USAGE, POOL_USAGE, ServerReading
 from redispan._insight.alerting import Reading
 from redispan._insight.statistics import EndpointWindows, Statistics

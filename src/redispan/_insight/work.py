@@ -19,10 +19,10 @@ REPEATS_THAT_TELL = 10
 """So many single calls of one command in a row are one pipeline or MGET that somebody didn't write."""
 
 
-class Run:
+class MonitoredRun:
     """One piece of work while it runs. Operations are added from any thread or task that it started."""
 
-    def __init__(self, name: str, size: int, outer: Running | None) -> None:
+    def __init__(self, name: str, size: int, outer: ActiveRun | None) -> None:
         self.name = name
         self.outer = outer
         self.done = False
@@ -48,10 +48,10 @@ class Run:
                 del self.slowest[SLOWEST_KEPT:]
 
 
-class Stretch:
+class Segment:
     """A part of a run that goes on in pieces, each inside whatever work is around it by then."""
 
-    def __init__(self, run: Run, outer: Running | None) -> None:
+    def __init__(self, run: MonitoredRun, outer: ActiveRun | None) -> None:
         self.run = run
         self.outer = outer
 
@@ -65,11 +65,11 @@ class Stretch:
         self.run.add(entry, label, single=single)
 
 
-Running = Run | Stretch
+ActiveRun = MonitoredRun | Segment
 
 
 @dataclass
-class Work:
+class RunTotals:
     """All runs of one name together."""
 
     runs: int = 0
@@ -84,7 +84,7 @@ class Work:
         self.durations_ns: deque[int] = deque(maxlen=RUNS_KEPT)
         self.slowest: list[tuple[int, str, str]] = []
 
-    def absorb(self, run: Run, duration_ns: int, *, failed: bool) -> None:
+    def absorb(self, run: MonitoredRun, duration_ns: int, *, failed: bool) -> None:
         """Add a run that ended."""
         self.runs += 1
         self.failed_runs += failed
@@ -113,7 +113,7 @@ class Work:
         }
 
 
-class Works:
+class MonitoredRuns:
     """The named pieces of work of this process.
 
     Attributes:
@@ -127,42 +127,42 @@ class Works:
             size: Operations kept per run.
         """
         self._size = size
-        self._current: ContextVar[Running | None] = ContextVar("redispan_work", default=None)
+        self._current: ContextVar[ActiveRun | None] = ContextVar("redispan_work", default=None)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
         self._lock = threading.RLock()
         self.running = 0
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, RunTotals] = {}
 
-    def begin(self, name: str) -> tuple[Run, Token[Running | None]]:
+    def begin(self, name: str) -> tuple[MonitoredRun, Token[ActiveRun | None]]:
         """A run of ``name`` starts in this context, and is the current one until it ends."""
-        run = Run(name, self._size, self._current.get())
+        run = MonitoredRun(name, self._size, self._current.get())
         with self._lock:
             self.running += 1
         return run, self._current.set(run)
 
-    def end(self, run: Run, token: Token[Running | None], duration_ns: int, *, failed: bool) -> None:
+    def end(self, run: MonitoredRun, token: Token[ActiveRun | None], duration_ns: int, *, failed: bool) -> None:
         """The run is over."""
         self.pause(token)
         self.finish(run, duration_ns, failed=failed)
 
-    def start(self, name: str) -> Run:
+    def start(self, name: str) -> MonitoredRun:
         """A run of ``name`` that goes on in pieces: ``resume`` and ``pause`` it, and ``finish`` it at the end."""
-        return Run(name, self._size, None)
+        return MonitoredRun(name, self._size, None)
 
-    def resume(self, run: Run) -> Token[Running | None]:
+    def resume(self, run: MonitoredRun) -> Token[ActiveRun | None]:
         """From here on ``run`` is the current one of this context."""
         outer = around = self._current.get()
-        while around is not None and run is not (around.run if isinstance(around, Stretch) else around):
+        while around is not None and run is not (around.run if isinstance(around, Segment) else around):
             around = around.outer
         with self._lock:
             self.running += 1
         # Inside of itself already, as in a task that it started, it must not see every operation twice.
-        return self._current.set(Stretch(run, outer) if around is None else outer)
+        return self._current.set(Segment(run, outer) if around is None else outer)
 
-    def pause(self, token: Token[Running | None]) -> None:
+    def pause(self, token: Token[ActiveRun | None]) -> None:
         """What was current before it is so again."""
         try:
             self._current.reset(token)
@@ -171,12 +171,12 @@ class Works:
         with self._lock:
             self.running = max(0, self.running - 1)
 
-    def finish(self, run: Run, duration_ns: int, *, failed: bool) -> None:
+    def finish(self, run: MonitoredRun, duration_ns: int, *, failed: bool) -> None:
         """The run is over, after so much time."""
         run.done = True
         with self._lock:
             name = run.name if run.name in self._works or len(self._works) < NAMES_LIMIT else OTHER
-            self._works.setdefault(name, Work()).absorb(run, duration_ns, failed=failed)
+            self._works.setdefault(name, RunTotals()).absorb(run, duration_ns, failed=failed)
 
     def add(self, operation: Operation, error: str | None) -> None:
         """Add an operation to the runs that it belongs to."""

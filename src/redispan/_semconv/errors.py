@@ -9,8 +9,8 @@ import re
 import threading
 from dataclasses import dataclass
 
-from redispan._semconv.attributes import OTHER
 from redispan._semconv.error_texts import CLASS_PREFIXES, KNOWN_PREFIXES, known_text
+from redispan._semconv.names import OTHER
 
 _CLIENT_PACKAGES = frozenset({"redis", "valkey", "fakeredis", "rediscluster"})
 _ANNOTATION_START = "Command # "

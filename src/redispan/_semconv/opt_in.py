@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from redispan._semconv import attributes as names
+from redispan._semconv import names
 
 _RENAMED = {
     names.DB_SYSTEM_NAME: "db.system",

@@ -12,11 +12,10 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from redispan._core.alert_book import ALERTS, AlertBook
-from redispan._core.ledger import LEDGER
 from redispan._core.records import SLOW_OPERATION, Alert, SlowOperation
-from redispan._semconv import attributes as names
-from redispan._telemetry.events import emit
-from redispan._telemetry.log_lines import say
+from redispan._core.self_metrics import SELF_METRICS
+from redispan._semconv import names
+from redispan._telemetry.events import emit, log_line
 
 _slow_log = logging.getLogger("redispan.slow")
 _alert_log = logging.getLogger("redispan.alerts")
@@ -35,7 +34,7 @@ _SEVERITIES = {
 }
 
 
-class AlertTeller:
+class AlertEmitter:
     """Tells alerts by every way there is; a way that fails doesn't stop the others."""
 
     def __init__(self, logger: Logger, book: AlertBook = ALERTS, *, events: bool = True) -> None:
@@ -67,8 +66,8 @@ class AlertTeller:
                 ),
             )
         log = _slow_log if alert.name == SLOW_OPERATION else _alert_log
-        _guarded("alert_log", lambda: say(log, level, _line(alert)))
-        self._book.tell_callbacks(alert)
+        _guarded("alert_log", lambda: log_line(log, level, _line(alert)))
+        self._book.notify_callbacks(alert)
 
 
 def log_slow(record: SlowOperation, held_back: int) -> None:
@@ -120,7 +119,7 @@ def _guarded(part: str, tell: Callable[[], None]) -> None:
     try:
         tell()
     except Exception:
-        LEDGER.telemetry_error(part)
+        SELF_METRICS.telemetry_error(part)
 
 
 _meters: weakref.WeakSet[Meter] = weakref.WeakSet()

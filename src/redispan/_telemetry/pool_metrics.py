@@ -11,9 +11,9 @@ from typing import Any
 from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from redispan._core.pools import POOLS, PoolEvent, PoolStats
+from redispan._core.pool_sources import POOL_SOURCES, PoolEvent, PoolStats
 from redispan._core.rate_limit import RateLimit
-from redispan._semconv import attributes as names
+from redispan._semconv import names
 from redispan._telemetry import events
 
 _REASON = "redis.client.connection.close.reason"
@@ -139,14 +139,14 @@ class PoolTelemetry:
             self._observe(meter)
             self._record(meter, histograms=histograms)
         if logger is not None:
-            POOLS.listen(self._on_event)
+            POOL_SOURCES.listen(self._on_event)
 
     def stop(self) -> None:
         """Tell no more."""
         for meter, telling in list(_TELLING.items()):
             if telling is self:
                 del _TELLING[meter]
-        POOLS.forget(self._on_event)
+        POOL_SOURCES.forget(self._on_event)
         for listeners, listener in self._listeners:
             if listener in listeners:
                 listeners.remove(listener)
@@ -164,11 +164,15 @@ class PoolTelemetry:
             )
 
     def _record(self, meter: Meter, *, histograms: bool) -> None:
-        wanted = [(names.METRIC_CONNECTION_CREATE_TIME, "Time to open a connection.", POOLS.on_created)]
+        wanted = [(names.METRIC_CONNECTION_CREATE_TIME, "Time to open a connection.", POOL_SOURCES.on_created)]
         if histograms:
             wanted += [
-                (names.METRIC_CONNECTION_WAIT_TIME, "Time to get a connection from the pool.", POOLS.on_waited),
-                (names.METRIC_CONNECTION_USE_TIME, "Time between lending a connection and its return.", POOLS.on_used),
+                (names.METRIC_CONNECTION_WAIT_TIME, "Time to get a connection from the pool.", POOL_SOURCES.on_waited),
+                (
+                    names.METRIC_CONNECTION_USE_TIME,
+                    "Time between lending a connection and its return.",
+                    POOL_SOURCES.on_used,
+                ),
             ]
         for name, description, listeners in wanted:
             record = meter.create_histogram(
@@ -220,7 +224,7 @@ def _reader(meter: Meter, name: str, attribute: str, read: Callable[[PoolStats],
         telling = _TELLING.get(meter)
         if telling is None or telling.leaves(name):
             return
-        for pool in POOLS.read():
+        for pool in POOL_SOURCES.read():
             yield from _observations(pool, attribute, read(pool))
 
     return observe

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from opentelemetry import _logs, metrics, trace
+from opentelemetry import _logs, context, metrics, trace
 from opentelemetry._logs import Logger
-from opentelemetry.context import _RUNTIME_CONTEXT, _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.context import _RUNTIME_CONTEXT, _SUPPRESS_HTTP_INSTRUMENTATION_KEY, _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
 
-from redispan._semconv.attributes import SCHEMA_URL
+from redispan._semconv.names import SCHEMA_URL
 from redispan.version import __version__
 
 NAME = "redispan"
@@ -46,3 +47,14 @@ def is_enabled() -> bool:
     The helper of opentelemetry-instrumentation asks for two keys at twice the cost; the second is its old name.
     """
     return not _current_context().get(_SUPPRESS_INSTRUMENTATION_KEY)
+
+
+@contextmanager
+def without_instrumentation() -> Iterator[None]:
+    """Instrumentations leave alone what is done inside."""
+    quiet = context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True)
+    token = context.attach(context.set_value(_SUPPRESS_HTTP_INSTRUMENTATION_KEY, True, quiet))
+    try:
+        yield
+    finally:
+        context.detach(token)

@@ -12,11 +12,11 @@ from opentelemetry import trace
 from opentelemetry.context import _RUNTIME_CONTEXT
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
-from redispan._core.ledger import LEDGER
 from redispan._core.operation import Operation
-from redispan._semconv import attributes as names
+from redispan._core.self_metrics import SELF_METRICS
+from redispan._semconv import names
 from redispan._semconv.errors import Failure, classify, safe_message
-from redispan._telemetry.naming import Namer
+from redispan._telemetry.span_naming import Namer
 
 _log = logging.getLogger("redispan")
 
@@ -170,7 +170,7 @@ class SpanObserver:
             else:
                 hook(operation.span, operation.client, payload)
         except Exception as fault:
-            LEDGER.telemetry_error(which)
+            SELF_METRICS.telemetry_error(which)
             if which not in self._broken_hooks:
                 self._broken_hooks.add(which)
                 _log.error("redispan: the %s raised %s; the Redis call is not affected.", which, type(fault).__name__)

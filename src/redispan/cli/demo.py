@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redispan.embedded_server import EmbeddedServer, ServerNotFoundError, ServerNotStartedError
+from redispan.testing.embedded_server import EmbeddedServer, ServerNotFoundError, ServerNotStartedError
 
 if TYPE_CHECKING:
     from redispan.cli.otlp_inbox import Inbox

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from redispan.cli.findings import Section, as_json, as_text, problems_in
+from redispan.cli.check_results import Section, as_json, as_text, problems_in
 
 HELP = "find out why telemetry is missing: versions, patches, settings, exporters, reachability"
 

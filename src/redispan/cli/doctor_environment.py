@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from importlib import import_module, metadata
 from typing import Any
 
+from redispan.cli.check_results import Section
 from redispan.cli.doctor_installed import version_of
-from redispan.cli.findings import Section
-from redispan.setting_table import ENV_PREFIX, info_of, variable_of
 from redispan.settings import Settings
+from redispan.settings.table import ENV_PREFIX, info_of, variable_of
 
 SIGNALS = ("traces", "metrics", "logs")
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 
-from redispan.cli.findings import Section
+from redispan.cli.check_results import Section
 from redispan.version import __version__
 
 OLDEST_REDIS = (5, 0)
@@ -92,9 +92,9 @@ def others(environ: Mapping[str, str]) -> Section:
 def _native_metrics_are_on() -> bool:
     if "redis.observability.providers" not in sys.modules:
         return False
-    from redispan._client import seam
+    from redispan._client.internals import clients
 
-    return seam.native_config() is not None
+    return clients.native_config() is not None
 
 
 def version_of(distribution: str) -> str | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from redispan.cli.findings import Section
+from redispan.cli.check_results import Section
 
 _WRAPPED_SHOWN = 2
 
@@ -61,7 +61,7 @@ def _describe(section: Section, instrumentor: Any) -> None:
     if not applied:
         section.problem("patches", "none: no supported redis-py or valkey-py was found")
         return
-    from redispan._client.pool_patches import POOL_PATCHES
+    from redispan._client.pool.patches import POOL_PATCHES
 
     every = {id(patch.shell): patch for patch in (*applied.applied, *POOL_PATCHES.applied)}
     for package, version in applied.packages.items():

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from redispan.cli.check_results import Section
 from redispan.cli.doctor_environment import otlp_targets
-from redispan.cli.findings import Section
 
 TIMEOUT_S = 1.0
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from redispan.setting_table import variable_of
+from redispan.settings.table import variable_of
 
 HELP = "show the reports of running processes: performance, pool, cache, health, fleet"
 
@@ -111,9 +111,9 @@ def of_this_host(name: str, service: str | None) -> Mapping[str, Any]:
     Raises:
         NoReportError: None of them answers.
     """
+    from redispan._host.folder import service_of
+    from redispan._host.member import HostMember
     from redispan._insight import reporting, snapshots
-    from redispan.host_sharing.member import Member
-    from redispan.host_sharing.private_folder import service_of
 
     makers: Mapping[str, Callable[..., Any]] = {
         "performance": reporting.performance,
@@ -121,7 +121,7 @@ def of_this_host(name: str, service: str | None) -> Mapping[str, Any]:
         "cache-patterns": reporting.cache,
         "health": reporting.health,
     }
-    asking = Member(snapshots.empty, snapshots.empty, snapshots.merge)
+    asking = HostMember(snapshots.empty, snapshots.empty, snapshots.merge)
     asking.service = service or service_of(os.environ, [])
     asking.base = os.environ.get(variable_of("runtime_dir"), "")
     parts, silent = asking.gather() or ([], [])

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from redispan.monitoring.fleet_findings import CRITICAL, WARNING, Finding, Server, Service, findings
+from redispan.monitoring.fleet_findings import CRITICAL, WARNING, FleetAdvice, Server, Service, findings
 
 Sample = tuple[Mapping[str, str], float]
 Ask = Callable[[str], Sequence[Sample]]
@@ -54,7 +54,7 @@ class FleetReport:
     services_left_out: int = 0
     servers: list[Server] = field(default_factory=list)
     servers_left_out: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[FleetAdvice] = field(default_factory=list)
 
     @property
     def processes(self) -> int:

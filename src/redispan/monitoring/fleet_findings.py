@@ -80,7 +80,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Finding:
+class FleetAdvice:
     """One thing to look at: how bad, about whom, what, and what to do."""
 
     severity: str
@@ -122,16 +122,16 @@ _SERVER_RULES: tuple[_ServerRule, ...] = (
 )  # fmt: skip
 
 
-def findings(services: Iterable[Service], servers: Iterable[Server]) -> list[Finding]:
+def findings(services: Iterable[Service], servers: Iterable[Server]) -> list[FleetAdvice]:
     """Everything that crosses a threshold, the worst first."""
     found = [
-        Finding(severity, service.name, f"{service.name}: {text.format(value=value)}")
+        FleetAdvice(severity, service.name, f"{service.name}: {text.format(value=value)}")
         for service in services
         for severity, read, crosses, text in _SERVICE_RULES
         if (value := read(service)) is not None and crosses(value)
     ]
     found += [
-        Finding(severity, server.name, f"server {server.name} {text.format(value=value)}")
+        FleetAdvice(severity, server.name, f"server {server.name} {text.format(value=value)}")
         for server in servers
         for severity, read_server, crosses, text in _SERVER_RULES
         if (value := read_server(server)) is not None and crosses(value)

@@ -6,7 +6,7 @@ import errno
 import logging
 from pathlib import Path
 
-from redispan.host_sharing.role_lock import RoleLock
+from redispan._host.role_lock import RoleLock
 from redispan.monitoring.respond import Sources
 from redispan.monitoring.server import MonitoringServer
 

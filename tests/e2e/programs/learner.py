@@ -16,10 +16,10 @@ from typing import Any
 import redis
 
 import redispan
-from redispan import insight
-from redispan._client import recorder
+from redispan._client.recording import recorder
+from redispan._host import baseline_file
 from redispan._insight import anomalies, observer
-from redispan.host_sharing import baseline_file
+from redispan._runtime import runtime
 
 IN_A_SLICE = 22
 USUAL_NS, SLOW_NS = 4_000_000, 50_000_000
@@ -37,7 +37,7 @@ class Clock:
         return self.now_ns
 
 
-clock = recorder.perf_counter_ns = observer.perf_counter_ns = insight.perf_counter_ns = Clock(
+clock = recorder.perf_counter_ns = observer.perf_counter_ns = runtime.perf_counter_ns = Clock(
     recorder.perf_counter_ns()
 )
 chance = random.Random(1)

@@ -8,7 +8,7 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from redispan.embedded_server import EmbeddedServer
+from redispan.testing.embedded_server import EmbeddedServer
 
 server = EmbeddedServer({})
 server.start()

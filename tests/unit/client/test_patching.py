@@ -2,7 +2,7 @@
 
 import pytest
 
-from redispan._client.patching import Patch
+from redispan._client.patching.patch import Patch
 
 
 class Base:

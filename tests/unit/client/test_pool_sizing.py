@@ -9,10 +9,10 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redispan._client import pool_sizing
-from redispan._client.pool_patches import POOL_PATCHES
-from redispan._core.pools import POOLS, PoolEvent
-from redispan.pool_settings import PoolSettings
+from redispan._client.pool import sizing
+from redispan._client.pool.patches import POOL_PATCHES
+from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
+from redispan.settings.pool import PoolSettings
 
 DYNAMIC = PoolSettings(pool_sizing="dynamic", pool_sizing_floor=5, pool_sizing_ceiling=80, pool_max_connections=20)
 
@@ -34,35 +34,35 @@ def test_the_limit_stays_within_its_bounds(steps: list[tuple[str, float, int]]) 
     """Whatever happens in whatever order, the limit is between floor and ceiling, and each change is told."""
     pool = pool_with(DYNAMIC)
     state: Any = pool.redispan_state  # type: ignore[attr-defined]
-    told: list[PoolEvent] = []
-    POOLS.listen(told.append)
+    recorded: list[PoolEvent] = []
+    POOL_SOURCES.listen(recorded.append)
     now, changes = 1000.0, 0
     for kind, pause_s, used in steps:
         now += pause_s
         before = pool.max_connections
         if kind == "wait":
-            pool_sizing.after_wait(state, pool, 0.1, lambda now=now: now)
+            sizing.after_wait(state, pool, 0.1, lambda now=now: now)
             assert pool.max_connections >= before
         else:
-            pool_sizing.after_look(state, pool, used, lambda now=now: now)
+            sizing.after_look(state, pool, used, lambda now=now: now)
             assert before - max(1, before // 10) <= pool.max_connections <= before
         changes += pool.max_connections != before
         assert DYNAMIC.pool_sizing_floor <= pool.max_connections <= DYNAMIC.pool_sizing_ceiling
-    assert len(told) == changes
-    assert all(event.kind == "resized" and event.reason for event in told)
-    POOLS.forget(told.append)
+    assert len(recorded) == changes
+    assert all(event.kind == "resized" and event.reason for event in recorded)
+    POOL_SOURCES.forget(recorded.append)
 
 
 def test_up_at_once_and_down_after_minutes() -> None:
     """One wait raises the limit by a quarter; half used for five minutes lowers it by a tenth."""
     pool = pool_with(DYNAMIC)
     state: Any = pool.redispan_state  # type: ignore[attr-defined]
-    pool_sizing.after_wait(state, pool, 0.1, lambda: 1000.0)
+    sizing.after_wait(state, pool, 0.1, lambda: 1000.0)
     assert pool.max_connections == 25
     for at_s in (1010.0, 1100.0, 1309.0):
-        pool_sizing.after_look(state, pool, 3, lambda at_s=at_s: at_s)
+        sizing.after_look(state, pool, 3, lambda at_s=at_s: at_s)
     assert pool.max_connections == 25
-    pool_sizing.after_look(state, pool, 3, lambda: 1311.0)
+    sizing.after_look(state, pool, 3, lambda: 1311.0)
     assert pool.max_connections == 23
 
 
@@ -70,13 +70,13 @@ def test_lending_is_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pool that nobody reads the figures of is looked at each time it lends, and one of a fixed size is not."""
     pool = pool_with(DYNAMIC)
     state: Any = pool.redispan_state  # type: ignore[attr-defined]
-    pool_sizing.follow(state)
-    monkeypatch.setattr(pool_sizing, "QUIET_S", 0.0)
+    sizing.follow(state)
+    monkeypatch.setattr(sizing, "QUIET_S", 0.0)
     state.count_use()
     assert pool.max_connections == 18
     assert state.uses.read() == 1
     fixed: Any = pool_with(PoolSettings()).redispan_state  # type: ignore[attr-defined]
-    pool_sizing.follow(fixed)
+    sizing.follow(fixed)
     assert fixed.count_use == fixed.uses.add
 
 
@@ -87,7 +87,7 @@ def test_fixed_limits_and_the_programs_own_stay() -> None:
         (pool_with(DYNAMIC, max_connections=7), 7),
     ):
         state: Any = pool.redispan_state  # type: ignore[attr-defined]
-        pool_sizing.after_wait(state, pool, 0.1, lambda: 1000.0)
-        pool_sizing.after_look(state, pool, 0, lambda: 2000.0)
-        pool_sizing.after_look(state, pool, 0, lambda: 3000.0)
+        sizing.after_wait(state, pool, 0.1, lambda: 1000.0)
+        sizing.after_look(state, pool, 0, lambda: 2000.0)
+        sizing.after_look(state, pool, 0, lambda: 3000.0)
         assert pool.max_connections == limit

@@ -18,10 +18,10 @@ import redis.sentinel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redispan._client.pool_patches import POOL_PATCHES
-from redispan._client.pool_values import TunedLimit, TunedSeconds, keepalive_options
-from redispan.pool_settings import PoolSettings
+from redispan._client.pool.patches import POOL_PATCHES
+from redispan._client.pool.values import TunedLimit, TunedSeconds, keepalive_options
 from redispan.pools import untouched
+from redispan.settings.pool import PoolSettings
 
 TUNED = {
     "socket_timeout": 2.0,

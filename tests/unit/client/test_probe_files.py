@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from redispan._client.probe import sweep
+from redispan._client.probe.probe import sweep
 
 DAYS_AGO_S = time.time() - 3 * 24 * 3600
 
@@ -45,7 +45,7 @@ def test_what_somebody_holds_stays(tmp_path: Path) -> None:
     """A process that probes a server which tells nothing keeps its role."""
     written(tmp_path, "held", lock_s=DAYS_AGO_S, figures_s=None)
     holder = (
-        "import sys; from redispan.host_sharing.role_lock import RoleLock; "
+        "import sys; from redispan._host.role_lock import RoleLock; "
         "lock = RoleLock(sys.argv[1]); print(lock.acquire(), flush=True); input()"
     )
     command = [sys.executable, "-c", holder, str(tmp_path / "probe-held.lock")]

@@ -7,8 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redispan._core import batch_census
-from redispan._core.commands import COMMANDS, UNKNOWN, identify
+from redispan._core.commands import COMMANDS, UNKNOWN, census_of, identify
 
 WORDS = st.one_of(
     st.sampled_from([*COMMANDS, "get", "Get", "CONFIG", "GET key", "nonsense"]),
@@ -21,13 +20,13 @@ COMMAND = st.one_of(st.tuples(WORDS), st.tuples(WORDS, WORDS), st.just(()))
 @given(st.lists(COMMAND, max_size=30))
 def test_same_as_one_by_one(commands):
     """Whatever the commands are, each is counted as what it is."""
-    assert batch_census.take(commands) == Counter(identify(args) for args in commands)
+    assert census_of(commands) == Counter(identify(args) for args in commands)
 
 
 @given(st.lists(COMMAND, min_size=1, max_size=30))
 def test_plain_means_the_name_and_nothing_else(commands):
     """Only a batch whose every first argument is exactly a command's name counts as plain."""
-    census = batch_census.take(commands)
+    census = census_of(commands)
     if census.plain:
         assert all(type(args[0]) is str and args[0] == identify(args).name for args in commands)
 
@@ -41,5 +40,5 @@ def test_word_that_fights_back_is_unknown():
         def __hash__(self):
             raise RuntimeError("hash")
 
-    assert batch_census.take([("GET", "k"), (Hostile("GET"), "k")])[identify(("GET",))] >= 1
-    assert batch_census.take([(object(),)]) == {UNKNOWN: 1}
+    assert census_of([("GET", "k"), (Hostile("GET"), "k")])[identify(("GET",))] >= 1
+    assert census_of([(object(),)]) == {UNKNOWN: 1}

@@ -60,22 +60,22 @@ def test_clearing_takes_time_without_relapse() -> None:
 
 def test_what_nothing_supports_any_more_is_cleared() -> None:
     """Without any data an alert holds for five minutes and is then withdrawn."""
-    told: list = []
-    engine = AlertEngine(RULES, told.append)
+    recorded: list = []
+    engine = AlertEngine(RULES, recorded.append)
     engine.evaluate([Reading(ERROR_RATE, "h:1/0", 0.5, 100)], 0.0, 1)
     engine.evaluate([], FORGET_AFTER_S - 1, 2)
-    assert [alert.state for alert in told] == [FIRED]
+    assert [alert.state for alert in recorded] == [FIRED]
     engine.evaluate([], FORGET_AFTER_S, 3)
-    assert [alert.state for alert in told] == [FIRED, CLEARED]
-    assert "no more data" in told[1].message
+    assert [alert.state for alert in recorded] == [FIRED, CLEARED]
+    assert "no more data" in recorded[1].message
 
 
 def test_an_alert_says_what_where_and_how_much() -> None:
     """Message, figures and severity are those of the rule and the reading."""
-    told: list = []
-    engine = AlertEngine(RULES, told.append)
+    recorded: list = []
+    engine = AlertEngine(RULES, recorded.append)
     engine.evaluate([Reading(MEMORY_USAGE, "h:1", 0.91, address="h", port=1, evidence={"used": 91})], 0.0, 7)
-    alert = told[0]
+    alert = recorded[0]
     assert (alert.name, alert.state, alert.severity, alert.value, alert.threshold) == (
         MEMORY_USAGE,
         FIRED,
@@ -91,11 +91,11 @@ def test_an_alert_says_what_where_and_how_much() -> None:
 def test_every_rule_fires_above_its_number(name: str) -> None:
     """5 % errors, 80 % memory, 90 % of a pool: the mission's numbers."""
     numbers = {ERROR_RATE: 0.05, MEMORY_USAGE: 0.8, POOL_USAGE: 0.9}
-    told: list = []
-    engine = AlertEngine(RULES, told.append)
+    recorded: list = []
+    engine = AlertEngine(RULES, recorded.append)
     at, above = numbers[name], numbers[name] + 0.001
     engine.evaluate([Reading(name, "below", at, 100), Reading(name, "above", above, 100)], 0.0, 0)
-    assert [(alert.name, alert.endpoint) for alert in told] == [(name, "above")]
+    assert [(alert.name, alert.endpoint) for alert in recorded] == [(name, "above")]
 
 
 def test_a_threshold_of_zero_turns_a_rule_off() -> None:
@@ -106,10 +106,10 @@ def test_a_threshold_of_zero_turns_a_rule_off() -> None:
 
 def test_subjects_are_bounded_and_what_fires_is_never_forgotten() -> None:
     """Thousands of subjects don't grow the engine; the one that fires still clears."""
-    told: list = []
-    engine = AlertEngine(RULES, told.append)
+    recorded: list = []
+    engine = AlertEngine(RULES, recorded.append)
     engine.evaluate([Reading(POOL_USAGE, "full", 1.0)], 0.0, 0)
     for number in range(3 * SUBJECTS_LIMIT):
         engine.evaluate([Reading(POOL_USAGE, f"p{number}", 0.1), Reading(POOL_USAGE, "full", 0.1)], float(number), 0)
     assert len(engine._triggers) <= SUBJECTS_LIMIT
-    assert [(alert.endpoint, alert.state) for alert in told] == [("full", FIRED), ("full", CLEARED)]
+    assert [(alert.endpoint, alert.state) for alert in recorded] == [("full", FIRED), ("full", CLEARED)]

@@ -32,15 +32,15 @@ class Program:
     """A program with one endpoint, watched once a second."""
 
     def __init__(self, label: str = "cache:6379/0", **how: object) -> None:
-        self.told: list[Alert] = []
-        self.anomalies = Anomalies(self.told.append, **{"deviations": 6.0, "error_rate": 0.05, **how})  # type: ignore[arg-type]
+        self.emitted: list[Alert] = []
+        self.anomalies = Anomalies(self.emitted.append, **{"deviations": 6.0, "error_rate": 0.05, **how})  # type: ignore[arg-type]
         self.windows = EndpointWindows(label, Endpoint("cache", 6379, "0"), 1000)
         self.now_s = 0.0
         self.anomalies.follow([self.windows], self.now_s, 0)
 
     def run(self, mix: Mix, slices: int = 1) -> list[tuple[str, str]]:
         """Let slices of operations pass; subject and state of every alert told meanwhile."""
-        before = len(self.told)
+        before = len(self.emitted)
         for _ in range(slices):
             entries = list(operations(mix))
             for second in range(int(SLICE_S)):
@@ -48,7 +48,7 @@ class Program:
                     self.windows.answers.add(entry)
                 self.now_s += 1
                 self.anomalies.follow([self.windows], self.now_s, int(self.now_s))
-        return [(alert.endpoint, alert.state) for alert in self.told[before:]]
+        return [(alert.endpoint, alert.state) for alert in self.emitted[before:]]
 
 
 def operations(mix: Mix) -> Iterator[tuple[int, int, str, str | None, int]]:
@@ -81,7 +81,7 @@ def test_a_slow_command_is_told_by_its_name() -> None:
     usual: Mix = {"GET": (1000, 1.0, 0), "ZRANGE": (30, 2.0, 0)}
     assert program.run(usual, 40) == []
     assert program.run({**usual, "ZRANGE": (30, 60.0, 0)}, 10) == [("cache:6379/0 ZRANGE latency", FIRED)]
-    alert = program.told[-1]
+    alert = program.emitted[-1]
     assert (alert.name, alert.command, alert.severity, alert.unit) == (ANOMALY, "ZRANGE", "warning", "s")
     assert (alert.address, alert.port, alert.db) == ("cache", 6379, "0")
     assert alert.message == (
@@ -118,14 +118,14 @@ def test_throughput_fires_if_asked_to() -> None:
     """It is learned always; users who go home are told only to those who want it."""
     few: Mix = {"GET": (MINIMUM, 1.0, 0)}
     many: Mix = {"GET": (900, 1.0, 0)}
-    for asked, told in ((False, []), (True, [("cache:6379/0 throughput", FIRED)])):
+    for asked, recorded in ((False, []), (True, [("cache:6379/0 throughput", FIRED)])):
         program = Program(throughput=asked)
         assert program.run(many, 40) == []
-        assert program.run(few, 5) == told
+        assert program.run(few, 5) == recorded
         (row,) = [row for row in baselines_of(program.anomalies.snapshot()) if row.figure == "throughput"]
         assert row.expected == pytest.approx(90.0)
         assert row.measured == pytest.approx(2.0)
-    assert program.told[0].message == (
+    assert program.emitted[0].message == (
         "cache:6379/0: the throughput is 2 operations/s, usually 90 operations/s (unusual below 30 operations/s)"
     )
 
@@ -138,9 +138,9 @@ def test_without_operations_an_alert_is_withdrawn() -> None:
     program.run({**usual, "ZRANGE": (30, 60.0, 0)}, 5)
     rest = program.run({"GET": (1000, 1.0, 0)}, int(LONGEST_SLICE_S / SLICE_S) + 2)
     assert rest == [("cache:6379/0 ZRANGE latency", CLEARED)]
-    assert "too few operations" in program.told[-1].message
+    assert "too few operations" in program.emitted[-1].message
     program.run({"GET": (1000, 50.0, 0)}, 5)
-    assert program.told[-1].state == FIRED
+    assert program.emitted[-1].state == FIRED
     program.now_s += LONGEST_SLICE_S
     assert program.run({"GET": (1, 50.0, 0)}) == [("cache:6379/0 latency", CLEARED)]
 
@@ -151,7 +151,7 @@ def test_a_new_normal_holds_for_commands_too() -> None:
     moved: Mix = {"GET": (100, 40.0, 0), "SET": (30, 80.0, 0)}
     slices = int(NEW_NORMAL_S / SLICE_S) + IN_A_ROW + 3 * WARM_UP_SLICES
     assert program.run(moved, slices) == [("cache:6379/0 latency", FIRED), ("cache:6379/0 latency", CLEARED)]
-    assert "new normal" in program.told[-1].message
+    assert "new normal" in program.emitted[-1].message
 
 
 def test_too_few_operations_are_not_judged() -> None:
@@ -185,8 +185,8 @@ def test_off_means_nothing_is_learned() -> None:
 
 def test_endpoints_and_commands_are_bounded() -> None:
     """Dozens of commands at dozens of endpoints: a fixed number of baselines, and the first busy ones are kept."""
-    told: list[Alert] = []
-    anomalies = Anomalies(told.append, deviations=6.0)
+    recorded: list[Alert] = []
+    anomalies = Anomalies(recorded.append, deviations=6.0)
     endpoints = [EndpointWindows(f"h:{n}/0", Endpoint("h", n, "0"), 3000) for n in range(64)]
     busy = [f"B{number}" for number in range(COMMANDS_WATCHED + 2)]
     mix = [*busy * 14, *(f"R{number}" for number in range(50))]

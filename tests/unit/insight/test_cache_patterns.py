@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redispan._core import batch_census
-from redispan._core.commands import identify
-from redispan._core.operation import Batch, Endpoint, Operation, Series
+from redispan._core.commands import census_of, identify
+from redispan._core.operation import Batch, CommandSeries, Endpoint, Operation
 from redispan._insight.cache_patterns import CachePatterns, size_of, usage_of
 from redispan._insight.cache_sampling import FIRST, STRIDE, CacheSampler
 
@@ -21,7 +20,7 @@ def usage(args: tuple[Any, ...], response: Any) -> Any:
 
 def operation(args: tuple[Any, ...], response: Any, batch: Batch | None = None) -> Operation:
     """A finished operation."""
-    made = Operation(Series(Endpoint("h", 1, "0"), identify(args)), args)
+    made = Operation(CommandSeries(Endpoint("h", 1, "0"), identify(args)), args)
     made.response = response
     if batch is not None:
         made.batch = batch
@@ -131,9 +130,7 @@ def test_batches_are_looked_into() -> None:
     """The commands of a pipeline count one by one, failed ones without hit or miss."""
     patterns = CachePatterns(patterns=True)
     commands = [("GET", "user:1"), ("SET", "user:2", "x"), ("GET", "user:3")]
-    made = operation(
-        ("GET", "x"), [None, True, RuntimeError()], Batch("PIPELINE", commands, batch_census.take(commands))
-    )
+    made = operation(("GET", "x"), [None, True, RuntimeError()], Batch("PIPELINE", commands, census_of(commands)))
     CacheSampler(patterns).sample(made)
     found = patterns.snapshot()
     assert found["sampled"] == 3

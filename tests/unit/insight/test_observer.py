@@ -9,15 +9,15 @@ import pytest
 
 from redispan._core.alert_book import AlertBook
 from redispan._core.commands import COMMANDS
-from redispan._core.operation import Endpoint, Operation, Series
+from redispan._core.operation import CommandSeries, Endpoint, Operation
 from redispan._insight.cache_patterns import CachePatterns
 from redispan._insight.cache_sampling import CacheSampler
 from redispan._insight.observer import InsightObserver
 from redispan._insight.slow import SlowDetector
 from redispan._insight.statistics import Statistics
 from redispan._insight.window import COUNT, ERRORS
-from redispan._insight.work import Works
-from redispan.insight import error_type
+from redispan._insight.work import MonitoredRuns
+from redispan._runtime.runtime import error_type
 from stress import hasty_threads, operations
 
 ENDPOINT = Endpoint("h", 1, "0")
@@ -41,16 +41,16 @@ class Bench:
     def __init__(self, sampler: CacheSampler | None = None) -> None:
         self.statistics = Statistics(100)
         self.book = AlertBook(0.0, lambda: 0.0)
-        self.told: list[Any] = []
+        self.emitted: list[Any] = []
         self.logged: list[Any] = []
         self.ticks: list[int] = []
-        self.works = Works()
+        self.works = MonitoredRuns()
         detector = SlowDetector(
             log_ms=10,
             alert_ms=50,
             book=self.book,
             spans=NoSpans(),
-            tell=self.told.append,
+            tell=self.emitted.append,
             log=lambda record, held_back: self.logged.append(record),
             log_interval_s=0.0,
         )
@@ -66,7 +66,7 @@ class Bench:
 
     def finish(self, command: str = "GET", ms: float = 1.0, **figures: Any) -> Operation:
         """One operation ends."""
-        operation = Operation(Series(ENDPOINT, COMMANDS[command]), (command, "k"))
+        operation = Operation(CommandSeries(ENDPOINT, COMMANDS[command]), (command, "k"))
         operation.start_ns = figures.pop("start_ns", 10**15)
         operation.duration_ns = int(ms * MS)
         for name, value in figures.items():
@@ -109,25 +109,27 @@ def test_blocking_commands_are_kept_apart() -> None:
     """However long a BLPOP waits: no slow operation, and its own window."""
     bench = Bench()
     bench.finish("BLPOP", 60_000.0, blocking=True)
-    assert (bench.told, bench.logged) == ([], [])
+    assert (bench.emitted, bench.logged) == ([], [])
     assert bench.totals() == {}
     assert bench.totals("blocking")["BLPOP"][COUNT] == 1
 
 
-@pytest.mark.parametrize(("ms", "logged", "told"), [(9.99, 0, 0), (10, 1, 0), (49.99, 1, 0), (50, 0, 1), (5000, 0, 1)])
-def test_thresholds(ms: float, logged: int, told: int) -> None:
+@pytest.mark.parametrize(
+    ("ms", "logged", "recorded"), [(9.99, 0, 0), (10, 1, 0), (49.99, 1, 0), (50, 0, 1), (5000, 0, 1)]
+)
+def test_thresholds(ms: float, logged: int, recorded: int) -> None:
     """Logged from 10 ms on, alerted from 50 ms on, never both: one operation, one line."""
     bench = Bench()
     operation = bench.finish(ms=ms)
-    assert (len(bench.logged), len(bench.told)) == (logged, told)
-    assert operation.slow is bool(told)
+    assert (len(bench.logged), len(bench.emitted)) == (logged, recorded)
+    assert operation.slow is bool(recorded)
 
 
 def test_where_the_time_went_adds_up() -> None:
     """The parts of an alert's message are those that were measured; the rest is server and network."""
     bench = Bench()
     bench.finish(ms=100.0, pool_wait_ns=60 * MS, connect_ns=10 * MS, backoff_ns=5 * MS, retries=2)
-    (alert,) = bench.told
+    (alert,) = bench.emitted
     assert alert.message.endswith(
         "(60.0 ms waiting for a connection of the pool, 10.0 ms connecting, 5.0 ms pausing between retries, "
         "25.0 ms server and network)"

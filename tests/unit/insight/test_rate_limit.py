@@ -17,7 +17,7 @@ def test_nothing_is_lost(items: list[tuple[int, float]]) -> None:
     """Items = let through + told as held back + still waiting to be told; one per kind and interval."""
     now = 0.0
     limit = RateLimit(10.0, lambda: now)
-    told: dict[int, list[float]] = {}
+    recorded: dict[int, list[float]] = {}
     through = reported = 0
     for kind, later in items:
         now += later
@@ -25,9 +25,9 @@ def test_nothing_is_lost(items: list[tuple[int, float]]) -> None:
         if held_back is not None:
             through += 1
             reported += held_back
-            told.setdefault(kind, []).append(now)
+            recorded.setdefault(kind, []).append(now)
     assert through + reported + limit.waiting() == len(items)
-    for times in told.values():
+    for times in recorded.values():
         assert all(later >= earlier + 10.0 for earlier, later in pairwise(times))
 
 
@@ -36,26 +36,26 @@ def test_nothing_waits_for_ever(items: list[tuple[int, float, bool]]) -> None:
     """Whoever comes by tells the last one held back: each is let through, told late, or counted by one of these."""
     now = 0.0
     limit = RateLimit(10.0, lambda: now)
-    told: dict[int, list[float]] = {}
+    recorded: dict[int, list[float]] = {}
     lines: list[int] = []
 
     def tell(kind: int, held_back: int) -> None:
         lines.append(held_back)
-        told.setdefault(kind, []).append(now)
+        recorded.setdefault(kind, []).append(now)
 
     for kind, later, comes_by in items:
         now += later
         if comes_by:
-            limit.tell_due()
+            limit.emit_due()
         held_back = limit.admit(kind, partial(tell, kind))
         if held_back is not None:
             tell(kind, held_back)
     now += 10.0
-    limit.tell_due()
-    limit.tell_due()
+    limit.emit_due()
+    limit.emit_due()
     assert len(lines) + sum(lines) == len(items)
     assert limit.waiting() == 0
-    for times in told.values():
+    for times in recorded.values():
         assert all(later >= earlier + 10.0 for earlier, later in pairwise(times))
 
 
@@ -73,47 +73,47 @@ def test_each_is_told_once_whoever_comes_by() -> None:
 
     def come_by() -> None:
         for _ in range(3000):
-            limit.tell_due()
+            limit.emit_due()
 
     threads = [threading.Thread(target=work) for work in (be_slow, come_by) * 4]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    limit.tell_due(everything=True)
+    limit.emit_due(everything=True)
     assert len(lines) + sum(lines) == 4 * 3000
 
 
 def test_a_teller_that_fails_keeps_nothing_from_the_others() -> None:
     """What the first raises reaches nobody, and the second is told; at the end no interval is waited for."""
     limit = RateLimit(10.0, lambda: 0.0)
-    told: list[int] = []
+    recorded: list[int] = []
 
     def fail(_: int) -> None:
         raise OSError
 
-    for kind, late in (("one", fail), ("two", told.append)):
+    for kind, late in (("one", fail), ("two", recorded.append)):
         for _ in range(4):
             limit.admit(kind, late)
-    limit.tell_due()
-    assert told == []
-    limit.tell_due(everything=True)
-    assert told == [2]
+    limit.emit_due()
+    assert recorded == []
+    limit.emit_due(everything=True)
+    assert recorded == [2]
     assert limit.waiting() == 0
 
 
 def test_forgotten_kinds_hand_on_what_they_held_back() -> None:
     """A kind that is dropped for want of room doesn't take its count with it, and isn't told a second time."""
     limit = RateLimit(10.0, lambda: 0.0)
-    told: list[int] = []
-    assert [limit.admit("first", told.append) for _ in range(6)] == [0, None, None, None, None, None]
+    recorded: list[int] = []
+    assert [limit.admit("first", recorded.append) for _ in range(6)] == [0, None, None, None, None, None]
     for number in range(KINDS_LIMIT - 1):
         limit.admit(number)
     assert limit.admit("one too many") == 5
     assert limit.admit("and another") == 0
     assert limit.waiting() == 0
-    limit.tell_due(everything=True)
-    assert told == []
+    limit.emit_due(everything=True)
+    assert recorded == []
 
 
 def test_no_interval_lets_everything_through() -> None:
@@ -125,8 +125,8 @@ def test_no_interval_lets_everything_through() -> None:
 def test_every_detection_is_counted_whether_told_or_not() -> None:
     """The book's count is of detections; those told are fewer."""
     book = AlertBook(10.0, lambda: 0.0)
-    told = [book.detect(SLOW_OPERATION, "h:1/0", "GET", "h", 1) for _ in range(5)]
-    assert told == [0, None, None, None, None]
+    recorded = [book.detect(SLOW_OPERATION, "h:1/0", "GET", "h", 1) for _ in range(5)]
+    assert recorded == [0, None, None, None, None]
     assert book.counts() == {(SLOW_OPERATION, "h", 1): 5}
     assert book.snapshot()["emitted"] == {SLOW_OPERATION: 1}
 
@@ -134,10 +134,10 @@ def test_every_detection_is_counted_whether_told_or_not() -> None:
 def test_what_is_told_late_is_no_further_detection() -> None:
     """Detections = emitted + held back, before and after the last one held back is told."""
     book = AlertBook(10.0, lambda: 0.0)
-    told: list[int] = []
+    recorded: list[int] = []
     for _ in range(5):
-        book.detect(SLOW_OPERATION, "h:1/0", "GET", "h", 1, late=told.append)
-    book.limit.tell_due(everything=True)
-    assert told == [3]
+        book.detect(SLOW_OPERATION, "h:1/0", "GET", "h", 1, late=recorded.append)
+    book.limit.emit_due(everything=True)
+    assert recorded == [3]
     assert book.counts() == {(SLOW_OPERATION, "h", 1): 5}
     assert book.snapshot()["emitted"] == {SLOW_OPERATION: 2}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redispan._core.operation import Endpoint
-from redispan._core.pools import PoolStats
+from redispan._core.pool_sources import PoolStats
 from redispan._core.records import ServerReading
 from redispan._insight.readings import error_rate, memory_usages, pool_usages, recent_errors
 from redispan._insight.statistics import EndpointWindows

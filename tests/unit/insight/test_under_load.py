@@ -12,11 +12,11 @@ from opentelemetry.trace import NoOpTracerProvider
 
 from redispan._core.alert_book import ALERTS
 from redispan._core.commands import COMMANDS
-from redispan._core.operation import Endpoint, Operation, Series
-from redispan._core.pools import POOLS, PoolStats
+from redispan._core.operation import CommandSeries, Endpoint, Operation
+from redispan._core.pool_sources import POOL_SOURCES, PoolStats
 from redispan._insight import reporting
 from redispan._insight.pool_watch import POOLS_SHOWN
-from redispan.insight import Insight
+from redispan._runtime.runtime import Insight
 from redispan.settings import Settings
 from stress import hasty_threads, operations
 
@@ -28,7 +28,9 @@ GROWTH_BYTES = 2_000_000
 """Less than half of what 50,000 operations would take if a hundred bytes of each were kept."""
 
 ENDPOINTS = [Endpoint("cache", port, "0") for port in range(4)]
-SERIES = [Series(endpoint, COMMANDS[command]) for endpoint in ENDPOINTS for command in ("GET", "SET", "HSET", "DEL")]
+SERIES = [
+    CommandSeries(endpoint, COMMANDS[command]) for endpoint in ENDPOINTS for command in ("GET", "SET", "HSET", "DEL")
+]
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_thousands_of_pools_are_read_now_and_then_and_the_fullest_are_shown(
     """Whoever judges is on the way back from an operation: reading pools takes a hundredth of the time at most."""
     pools = [PoolStats(f"cache:6379/{at}", used=at, limit=3000, uses=at) for at in range(3000)]
     reads: list[int] = []
-    monkeypatch.setattr(POOLS, "_sources", [lambda: (reads.append(1), pools)[1]])
+    monkeypatch.setattr(POOL_SOURCES, "_sources", [lambda: (reads.append(1), pools)[1]])
     cost_ns = 50 * MS
     passed_ns = iter(range(0, 10**12, cost_ns))
     monkeypatch.setattr("redispan._insight.pool_watch.thread_time_ns", lambda: next(passed_ns))

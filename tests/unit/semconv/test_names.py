@@ -9,7 +9,7 @@ from opentelemetry.semconv._incubating.metrics import db_metrics
 from opentelemetry.semconv.attributes import db_attributes, error_attributes, network_attributes, server_attributes
 
 import redispan
-from redispan._semconv import attributes as names
+from redispan._semconv import names
 from redispan._semconv.names import span_name
 
 LITERALS = {key: value for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redispan._semconv import attributes as names
+from redispan._semconv import names
 from redispan._semconv.opt_in import old_attributes, semconv_mode
 
 

@@ -15,9 +15,9 @@ from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import DropAggregation, ExponentialBucketHistogramAggregation, View
 
-from redispan._core.ledger import LEDGER
-from redispan._telemetry import histogram_seam
-from redispan._telemetry.histogram_seam import AttributeSet, PreparedHistogram
+from redispan._core.self_metrics import SELF_METRICS
+from redispan._telemetry import histogram_internals
+from redispan._telemetry.histogram_internals import AttributeSet, PreparedHistogram
 
 DELTA = {Histogram: AggregationTemporality.DELTA, Counter: AggregationTemporality.DELTA}
 BOUNDS = [0.001, 0.01, 0.1, 1.0]
@@ -190,10 +190,10 @@ def test_sdk_that_changes_under_way_is_left_to_its_interface():
     known = AttributeSet(SETS[0])
     prepared.record(0.5, known)
     known.cells[0].aggregation = object()
-    before = LEDGER.read("telemetry_errors").get("histogram", 0)
+    before = SELF_METRICS.read("telemetry_errors").get("histogram", 0)
     for _ in range(4):
         prepared.record(0.5, known)
-    assert LEDGER.read("telemetry_errors")["histogram"] == before + 1
+    assert SELF_METRICS.read("telemetry_errors")["histogram"] == before + 1
     assert [point[0] for point in points(of).values()] == [4]
 
 
@@ -214,8 +214,8 @@ def test_looking_for_a_set_is_bounded():
         _view=SimpleNamespace(_attribute_keys=None),
         _attributes_aggregation={number: Aggregation(number) for number in range(5000)},
     )
-    newest = histogram_seam._cell_of(match, {"number": 4990})
+    newest = histogram_internals._cell_of(match, {"number": 4990})
     assert newest is not None
     assert newest.key == 4990
-    assert histogram_seam._cell_of(match, {"number": -1}) is None
+    assert histogram_internals._cell_of(match, {"number": -1}) is None
     assert len(looked_at) < 500

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redispan._core import batch_census
-from redispan._core.commands import identify
-from redispan._core.operation import Batch, Endpoint, Operation, Series
+from redispan._core.commands import census_of, identify
+from redispan._core.operation import Batch, CommandSeries, Endpoint, Operation
 from redispan._semconv.query_text import batch_text, query_text
-from redispan._telemetry.naming import Namer
+from redispan._telemetry.span_naming import Namer
 
 WORDS = st.sampled_from(["GET", "SET", "get", "MGET", "INFO", "CONFIG", "EVAL", "GET key", b"GET", "nonsense", 7])
 COMMANDS = st.lists(
@@ -22,8 +21,8 @@ COMMANDS = st.lists(
 @given(commands=COMMANDS.filter(bool), limit=st.sampled_from([10, 100, 1024]))
 def test_same_as_one_by_one(mode: str, commands: list[tuple[object, ...]], limit: int) -> None:
     """However often a command occurs and whatever its arguments are, the quick ways show no more and no less."""
-    census = batch_census.take(commands)
-    operation = Operation(Series(Endpoint("localhost", 6379, "0"), next(iter(census))), ())
+    census = census_of(commands)
+    operation = Operation(CommandSeries(Endpoint("localhost", 6379, "0"), next(iter(census))), ())
     operation.batch = Batch("PIPELINE", commands, census)
     one_by_one = batch_text((query_text(identify(args), args, mode, limit) or "" for args in commands[:50]), limit)
     namer = Namer(query_mode=mode, query_limit=limit, script_names=False, old_names=False)

@@ -1,0 +1,91 @@
+"""The table of what is patched: module, class, method, and the shell it gets. Data, read by ``patches``.
+
+redis-py and its fork valkey-py have the same shape; ``{client}`` stands for ``Redis`` or ``Valkey``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PatchTarget:
+    """One method to patch.
+
+    Attributes:
+        module: Module below the package.
+        owner: Class; alternatives are separated by ``|``, the first that exists counts.
+        method: Method; alternatives likewise, the first that the class *defines or inherits* counts.
+        shell: Name of the kind of shell (see ``patches``).
+        finder: Where the endpoint is found: ``client`` or ``cluster``.
+        since: False where older versions lack it, which is then no reason for a message.
+    """
+
+    module: str
+    owner: str
+    method: str
+    shell: str
+    finder: str = "client"
+    required: bool = True
+
+
+PACKAGES: dict[str, dict[str, str]] = {
+    "redis": {"client": "Redis", "cluster": "RedisCluster"},
+    "valkey": {"client": "Valkey", "cluster": "ValkeyCluster"},
+}
+
+BACKOFFS = ("Constant", "Exponential", "FullJitter", "EqualJitter", "DecorrelatedJitter", "ExponentialWithJitter")
+
+PATCH_TABLE = (
+    # What a program calls.
+    PatchTarget("client", "{client}", "execute_command", "command"),
+    PatchTarget("client", "Pipeline", "immediate_execute_command", "command"),
+    PatchTarget("client", "Pipeline", "execute", "batch"),
+    PatchTarget("client", "PubSub", "execute_command", "command"),
+    PatchTarget("cluster", "{cluster}", "execute_command", "command", "cluster"),
+    PatchTarget("cluster", "ClusterPipeline", "execute", "batch", "cluster"),
+    PatchTarget("cluster", "TransactionStrategy", "_immediate_execute_command", "command", "strategy", required=False),
+    PatchTarget("cluster", "ClusterPubSub", "execute_command", "command", "pubsub"),
+    PatchTarget("commands.core", "Script", "__call__", "script"),
+    PatchTarget("asyncio.client", "{client}", "execute_command", "async_command"),
+    PatchTarget("asyncio.client", "Pipeline", "immediate_execute_command", "async_command"),
+    PatchTarget("asyncio.client", "Pipeline", "execute", "async_batch"),
+    PatchTarget("asyncio.client", "PubSub", "execute_command", "async_command"),
+    PatchTarget("asyncio.cluster", "{cluster}", "execute_command", "async_starting_command", "cluster"),
+    PatchTarget("asyncio.cluster", "ClusterPipeline", "execute", "async_batch", "cluster"),
+    PatchTarget(
+        "asyncio.cluster",
+        "TransactionStrategy",
+        "_immediate_execute_command",
+        "async_command",
+        "strategy",
+        required=False,
+    ),
+    PatchTarget("asyncio.cluster", "ClusterPubSub", "execute_command", "async_command", "pubsub", required=False),
+    PatchTarget("commands.core", "AsyncScript", "__call__", "async_script"),
+    # What is counted without being an operation.
+    PatchTarget("client", "PubSub", "handle_message", "message"),
+    PatchTarget("asyncio.client", "PubSub", "handle_message", "message"),
+    # Which connection is used, what is sent on it, and how long connecting takes.
+    PatchTarget("connection", "AbstractConnection", "send_command", "send_command"),
+    PatchTarget("connection", "AbstractConnection", "pack_commands", "pack_commands"),
+    PatchTarget("connection", "AbstractConnection", "connect_check_health|connect", "connect"),
+    PatchTarget("asyncio.connection", "AbstractConnection", "pack_command", "pack_command"),
+    PatchTarget("asyncio.connection", "AbstractConnection", "pack_commands", "pack_commands"),
+    PatchTarget("asyncio.connection", "AbstractConnection", "connect_check_health|connect", "async_connect"),
+    # Asking the sentinels where to connect is a part of connecting.
+    PatchTarget("sentinel", "SentinelManagedConnection", "connect", "connect"),
+    PatchTarget("asyncio.sentinel", "SentinelManagedConnection", "connect", "async_connect"),
+    # The client's own housekeeping, whose commands nobody called.
+    PatchTarget("connection", "AbstractConnection", "_send_ping", "internal"),
+    PatchTarget("asyncio.connection", "AbstractConnection", "_send_ping", "async_internal"),
+    PatchTarget("cluster", "NodesManager", "initialize", "internal"),
+    PatchTarget("asyncio.cluster", "NodesManager", "initialize", "async_internal"),
+    PatchTarget("_parsers", "CommandsParser", "initialize", "internal"),
+    PatchTarget("_parsers", "AsyncCommandsParser", "initialize", "async_internal"),
+    PatchTarget("_parsers", "CommandsParser", "_get_moveable_keys", "internal", required=False),
+    PatchTarget("_parsers", "AsyncCommandsParser", "_get_moveable_keys", "async_internal", required=False),
+    # Trouble on the way, none of it paid for while all goes well.
+    PatchTarget("exceptions", "AskError", "__init__", "redirect"),
+    *(PatchTarget("backoff", f"{name}Backoff", "compute", "backoff", required=False) for name in BACKOFFS),
+)

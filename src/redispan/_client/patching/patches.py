@@ -1,0 +1,165 @@
+"""Applies the table of targets to the packages that are there, and takes everything off again."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from redispan._client.internals import clients
+from redispan._client.patching.patch import Patch
+from redispan._client.patching.patch_table import PACKAGES, PATCH_TABLE, PatchTarget
+from redispan._client.recording import client_shells, connection_shells, endpoints
+from redispan._client.recording.recorder import Recorder
+
+_log = logging.getLogger("redispan")
+
+_BEGINNERS: dict[str, Callable[..., Any]] = {
+    "command": client_shells.of_command,
+    "batch": client_shells.of_batch,
+    "script": client_shells.of_script,
+}
+
+_CALL_SHELLS: dict[str, Callable[..., Any]] = {
+    "": client_shells.call_shell,
+    "async_": client_shells.async_call_shell,
+    "async_starting_": client_shells.async_starting_shell,
+}
+
+_PLAIN_SHELLS: dict[str, Callable[..., Any]] = {
+    "message": client_shells.message_shell,
+    "send_command": connection_shells.send_command_shell,
+    "pack_command": connection_shells.pack_command_shell,
+    "pack_commands": connection_shells.pack_commands_shell,
+    "connect": connection_shells.connect_shell,
+    "async_connect": connection_shells.async_connect_shell,
+    "internal": connection_shells.internal_shell,
+    "async_internal": connection_shells.async_internal_shell,
+    "redirect": connection_shells.redirect_shell,
+    "backoff": connection_shells.backoff_shell,
+}
+
+_FINDERS: dict[str, Callable[[Any], Any]] = {
+    "client": endpoints.of_client,
+    "cluster": endpoints.of_cluster,
+    "pubsub": endpoints.of_cluster_pubsub,
+    "strategy": endpoints.of_strategy,
+}
+
+
+def build_shell(target: PatchTarget, recorder: Recorder | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What makes the shell of one target."""
+    plain = _PLAIN_SHELLS.get(target.shell)
+    if plain is not None:
+        return plain
+    assert recorder is not None
+    kind = target.shell.rpartition("_")[2]
+    finder = endpoints.of_client if kind == "script" else _FINDERS[target.finder]
+    shell = _CALL_SHELLS[target.shell.removesuffix(kind)]
+    return functools.partial(shell, recorder=recorder, begin=_BEGINNERS[kind](recorder, finder))
+
+
+_GROUND = tuple(target for target in PATCH_TABLE if target.shell in _PLAIN_SHELLS and target.shell != "message")
+
+
+class Patches:
+    """All patches of one instrumentation."""
+
+    def __init__(self) -> None:
+        self._applied: list[Patch] = []
+        self._recorders: list[Recorder] = []
+        self._uses_ground = False
+        self.packages: dict[str, tuple[int, ...]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._applied)
+
+    @property
+    def applied(self) -> tuple[Patch, ...]:
+        """The patches in place, in the order they were put there."""
+        return (*SHARED_PATCHES.applied, *self._applied) if self._uses_ground else tuple(self._applied)
+
+    def apply(self, recorder: Recorder, targets: Iterable[PatchTarget] = PATCH_TABLE) -> None:
+        """Patch every package that is installed and new enough; a target that isn't there is left out."""
+        wanted = tuple(targets)
+        self._recorders.append(recorder)
+        self._uses_ground = any(target in _GROUND for target in wanted)
+        if self._uses_ground:
+            SHARED_PATCHES.acquire()
+        self.apply_table(tuple(target for target in wanted if target not in _GROUND), recorder)
+
+    def apply_table(self, wanted: tuple[PatchTarget, ...], recorder: Recorder | None) -> None:
+        """Patch just these."""
+        for package, names in PACKAGES.items():
+            if not clients.is_installed(package):
+                continue
+            module = clients.load(package, "")
+            version = clients.version_of(module)
+            if module is None or version < clients.MINIMUM_VERSION:
+                # The ground is laid without a recorder, beside patches that have one: one line is enough.
+                level = logging.DEBUG if recorder is None else logging.WARNING
+                _log.log(
+                    level,
+                    "redispan: %s %s is not supported (5.0 or newer is needed); it is not instrumented.",
+                    package,
+                    ".".join(map(str, version)) or "(broken)",
+                )
+                continue
+            self.packages[package] = version
+            for target in wanted:
+                self._apply_one(package, names, target, recorder)
+
+    def _apply_one(self, package: str, names: dict[str, str], target: PatchTarget, recorder: Recorder | None) -> None:
+        owner = getattr(clients.load(package, target.module), target.owner.format(**names), None)
+        method = next((name for name in target.method.split("|") if hasattr(owner, name)), None)
+        if owner is None or method is None:
+            if target.required:
+                _log.debug("redispan: %s has no %s.%s; not patched", package, target.owner, target.method)
+            return
+        self._applied.append(Patch(owner, method, build_shell(target, recorder)))
+
+    def undo(self) -> None:
+        """Take everything off, last first; shells that others wrapped stay, and do nothing any more."""
+        for recorder in self._recorders:
+            recorder.retire()
+        self._recorders.clear()
+        while self._applied:
+            self._applied.pop().undo()
+        self.packages.clear()
+        if self._uses_ground:
+            self._uses_ground = False
+            SHARED_PATCHES.release()
+
+
+class SharedPatches:
+    """The patches of connections and of trouble, which belong to no recorder: put there once for all who need them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._patches = Patches()
+        self._users = 0
+
+    @property
+    def applied(self) -> tuple[Patch, ...]:
+        """The patches in place."""
+        return self._patches.applied
+
+    def acquire(self) -> None:
+        """One more instrumentation, of all clients or of one, needs them."""
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._patches.apply_table(_GROUND, None)
+
+    def release(self) -> None:
+        """One less; the last one takes them off."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._patches.undo()
+
+
+SHARED_PATCHES = SharedPatches()
+"""The one of this process."""

@@ -1,0 +1,185 @@
+"""The probe: one process of the host asks each server how it is, the others read what that one wrote down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+
+from redispan._client.probe import targets
+from redispan._client.probe.targets import Place
+from redispan._client.probe.visit import Visits, name_of
+from redispan._core.records import ServerReading
+from redispan._host.folder import write_whole
+from redispan._host.role_lock import RoleLock
+
+_log = logging.getLogger("redispan")
+
+FIRST_AFTER_S = 1.0
+"""A script that is over sooner never probes."""
+_LONGEST_PAUSE_S = 5.0
+"""So long after the probing process ended another takes over."""
+STALE_AFTER_INTERVALS = 4
+_KEPT_S = 24 * 3600.0
+"""So long what was written about a server stays, when nobody of the host asks that server any more."""
+
+
+class Probe:
+    """The servers' figures, read by this process or by a sibling. A chore that starts a thread of its own."""
+
+    def __init__(
+        self,
+        interval_s: float,
+        quiet: Callable[[], AbstractContextManager[None]],
+        *,
+        on_reading: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; nothing starts before the first call.
+
+        Args:
+            interval_s: Time between two visits to a server.
+            quiet: What is done inside shows in nobody's telemetry.
+            on_reading: Called when this process has read something new.
+        """
+        self.interval_s = interval_s
+        self._quiet = quiet
+        self._on_reading = on_reading
+        self._reset()
+
+    def _reset(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._own: dict[Place, ServerReading] = {}
+        self._others: dict[Place, ServerReading] = {}
+        self._due_s: dict[Place, float] = {}
+        self._locks: dict[Place, RoleLock] = {}
+        self._visits = Visits()
+
+    def __call__(self, folder: Path | None) -> None:
+        """Start the thread, unless it runs or there is nothing to probe."""
+        if self._thread is None and targets.all_places():
+            # Beside the services' folders: programs of one user that share a server share the probe.
+            shared = folder.parent if folder is not None else None
+            self._thread = threading.Thread(
+                target=self._run, args=(shared, self._stopping), name="redispan-probe", daemon=True
+            )
+            self._thread.start()
+
+    def read(self) -> list[ServerReading]:
+        """What is known of the servers, by whoever."""
+        oldest_ns = time.time_ns() - int(STALE_AFTER_INTERVALS * self.interval_s * 1e9)
+        found = {**self._others, **self._own}
+        return [reading for reading in found.values() if reading.at_unix_ns >= oldest_ns]
+
+    def own(self) -> list[ServerReading]:
+        """What this process read itself: what it alone of the host has to tell."""
+        return list(self._own.values())
+
+    def _run(self, shared: Path | None, stopping: threading.Event) -> None:
+        # The event is given, not read: a probe that was stopped before its thread ran has another by then.
+        if shared is not None:
+            sweep(shared)
+        pause_s = FIRST_AFTER_S * _spread(1.0, 1.5)
+        while not stopping.wait(pause_s):
+            places = targets.all_places()
+            self._leave_all_but(places)
+            for place in places:
+                try:
+                    self._look_at(place, shared)
+                except Exception as fault:
+                    _log.debug("redispan: a probe failed: %s", type(fault).__name__)
+            # Jitter: processes that were started together needn't ask together.
+            pause_s = min(self.interval_s / 3, _LONGEST_PAUSE_S) * _spread(0.8, 1.2)
+
+    def _leave_all_but(self, places: list[Place]) -> None:
+        """Nothing more is told of servers that this program doesn't use any more: a failover, a node that left."""
+        gone = set(self._locks) | set(self._own) | set(self._others)
+        for place in gone.difference(places):
+            self._own.pop(place, None)
+            self._others.pop(place, None)
+            self._due_s.pop(place, None)
+            lock = self._locks.pop(place, None)
+            if lock is not None:
+                lock.forget()
+
+    def _look_at(self, place: Place, shared: Path | None) -> None:
+        if shared is not None and not self._lock(place, shared).acquire():
+            self._own.pop(place, None)
+            reading = _written(_file(place, shared, "json"))
+            if reading is not None:
+                self._others[place] = reading
+            return
+        now_s = time.monotonic()
+        if now_s < self._due_s.get(place, 0.0):
+            return
+        self._due_s[place] = now_s + self.interval_s * _spread(0.85, 1.0)
+        with self._quiet():
+            reading = self._visits.visit(place)
+        if reading is None:
+            return
+        self._own[place] = reading
+        if shared is not None:
+            write_whole(_file(place, shared, "json"), json.dumps(asdict(reading)).encode())
+        self._on_reading()
+
+    def _lock(self, place: Place, shared: Path) -> RoleLock:
+        lock = self._locks.get(place)
+        if lock is None:
+            lock = self._locks[place] = RoleLock(_file(place, shared, "lock"))
+        return lock
+
+    def stop(self) -> None:
+        """Probe no more; somebody else may."""
+        self._stopping.set()
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: start from nothing at its own first operation."""
+        locks = list(self._locks.values())
+        self._reset()
+        for lock in locks:
+            lock.forget()
+
+
+def sweep(shared: Path) -> None:
+    """Remove what was written a day ago about servers that nobody probes any more; never raises.
+
+    To be called while this process has no role yet: to look at a lock of its own would give it up.
+    """
+    oldest_s = time.time() - _KEPT_S
+    try:
+        for path in shared.glob("probe-*.lock"):
+            figures = path.with_suffix(".json")
+            if any(one.exists() and one.stat().st_mtime > oldest_s for one in (path, figures)):
+                continue
+            lock = RoleLock(path)
+            if lock.acquire():
+                figures.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+                lock.forget()
+    except OSError as fault:
+        _log.debug("redispan: old figures of servers stay: %s", type(fault).__name__)
+
+
+def _file(place: Place, shared: Path, kind: str) -> Path:
+    digest = hashlib.sha256(name_of(place).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return shared / f"probe-{digest}.{kind}"
+
+
+def _written(path: Path) -> ServerReading | None:
+    try:
+        return ServerReading(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _spread(low: float, high: float) -> float:
+    """A random factor."""
+    return random.uniform(low, high)  # noqa: S311 - it is about timing, not secrets

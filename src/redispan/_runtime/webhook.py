@@ -1,0 +1,170 @@
+"""Alerts to a webhook: from a background thread that starts with the first alert, never delaying an operation.
+
+The queue is bounded: alerts that find it full are dropped and counted. A URL may hold a secret, so it is never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from redispan._core.records import CLEARED, DETECTED, ERROR_RATE, MEMORY_USAGE, POOL_USAGE, Alert
+from redispan._core.self_metrics import SELF_METRICS
+
+_log = logging.getLogger("redispan")
+
+QUEUED = 100
+ATTEMPTS = 5
+TIMEOUT_S = 5.0
+IDLE_S = 30.0
+"""The thread ends after so long without an alert; the next one starts it again."""
+MOMENTARY_NS = 300_000_000_000
+"""For Alertmanager a slow operation is an alert that ends after five minutes."""
+
+_AREAS = {MEMORY_USAGE: "server", POOL_USAGE: "pool"}
+"""As the alert rules of collector/prometheus name them, so that the same routes and silences fit."""
+
+Send = Callable[[str, bytes], None]
+
+
+class AlertWebhook:
+    """Posts alerts to one URL. Register ``post`` as a callback of alerts."""
+
+    def __init__(self, url: str, form: str = "json", service: str = "", send: Send | None = None) -> None:
+        """Make a webhook; nothing is started yet.
+
+        Args:
+            url: Where to post; http or https.
+            form: ``json`` (one alert as it is) or ``alertmanager`` (a list, as Alertmanager's API v2 takes it).
+            service: Name of the service, told to Alertmanager as ``job``.
+            send: Does one post, raising if it failed; by default over HTTP.
+
+        Raises:
+            ValueError: The URL is neither http nor https.
+        """
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValueError("the URL of an alert webhook starts with http:// or https://")
+        self._url = url
+        self._encode = _alertmanager if form == "alertmanager" else _plain
+        self._service = service
+        self._send = send or send_over_http
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        # A forked child has neither the thread nor the parent's alerts.
+        self._lock = threading.Lock()
+        self._queue: queue.Queue[Alert | None] = queue.Queue(QUEUED)
+        self._thread: threading.Thread | None = None
+
+    def post(self, alert: Alert) -> None:
+        """Queue an alert; never blocks."""
+        try:
+            self._queue.put_nowait(alert)
+        except queue.Full:
+            SELF_METRICS.dropped("webhook_alerts")
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="redispan-alert-webhook", daemon=True)
+                self._thread.start()
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Send what is queued, as far as that works in time, and end the thread."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            try:
+                self._queue.put(None, timeout=timeout_s)
+            except queue.Full:
+                return
+            thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                alert = self._queue.get(timeout=IDLE_S)
+            except queue.Empty:
+                alert = None
+            if alert is None:
+                with self._lock:
+                    if self._queue.empty():
+                        self._thread = None
+                        return
+                continue
+            try:
+                # The post itself must not be traced, nor anything that a client library does below it.
+                self._deliver(self._encode(alert, self._service))
+            except Exception as fault:
+                SELF_METRICS.telemetry_error("webhook")
+                _log.warning("redispan: an alert could not be posted to the webhook: %s", type(fault).__name__)
+
+    def _deliver(self, body: bytes) -> None:
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+        from redispan._telemetry.scope import without_instrumentation
+
+        with without_instrumentation():
+            Retrying(
+                stop=stop_after_attempt(ATTEMPTS),
+                wait=wait_random_exponential(multiplier=0.5, max=10.0),
+                retry=retry_if_exception(_may_succeed_later),
+                reraise=True,
+            )(self._send, self._url, body)
+
+
+def send_over_http(url: str, body: bytes) -> None:
+    """Post ``body`` as JSON; a status of 400 or more raises."""
+    request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+        url, data=body, headers={"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - see above
+            response.read(1000)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()  # it holds the connection
+        raise
+
+
+def _may_succeed_later(fault: BaseException) -> bool:
+    status = getattr(fault, "code", None)
+    if isinstance(status, int):
+        return status in (408, 429) or status >= 500
+    return isinstance(fault, OSError)
+
+
+def _plain(alert: Alert, service: str) -> bytes:
+    return json.dumps({"service": service, **alert.as_data()}).encode()
+
+
+def _alertmanager(alert: Alert, service: str) -> bytes:
+    labels = {
+        "alertname": "redispan_" + alert.name,
+        # Alertmanager tells alerts apart by their labels, so a cleared one must have those that it fired with.
+        "severity": "critical" if alert.name == ERROR_RATE else "warning",
+        "area": _AREAS.get(alert.name, "client"),
+        "subject": alert.endpoint,
+    }
+    more = {"job": service, "server_address": alert.address, "server_port": alert.port, "command": alert.command}
+    labels.update({name: str(value) for name, value in more.items() if value})
+    body: dict[str, Any] = {"labels": labels, "annotations": {"summary": alert.message}}
+    if alert.state == CLEARED:
+        body["endsAt"] = _rfc3339(alert.at_unix_ns)
+    else:
+        body["startsAt"] = _rfc3339(alert.at_unix_ns)
+        if alert.state == DETECTED:
+            body["endsAt"] = _rfc3339(alert.at_unix_ns + MOMENTARY_NS)
+    return json.dumps([body]).encode()
+
+
+def _rfc3339(unix_ns: int) -> str:
+    return datetime.fromtimestamp(unix_ns / 1e9, timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,258 @@
+"""A process as a member of its service: it starts once, leaves its totals once, and is nobody's child's."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from insight_data import totals_only
+from redispan._host.folder import open_folder
+from redispan._host.member import HostMember
+from redispan._insight import snapshots
+from waiting import PATIENCE_S, wait_until
+
+
+def counted(operations: int) -> dict[str, Any]:
+    """A summary of so many operations."""
+    found = snapshots.empty()
+    window = {"window": [[1, 2, "GET", None, 0]], "totals": {"GET": [operations, 0, 9, 9, 9, 0]}, "error_types": {}}
+    blocking = {"window": [], "totals": {}, "error_types": {}}
+    found["endpoints"]["c:1/0"] = {"address": "c", "port": 1, "db": "0", "answers": window, "blocking": blocking}
+    found["processes"] = [{"pid": os.getpid(), "started_unix_ns": 1}]
+    return found
+
+
+def operations(summaries: list[dict[str, Any]]) -> int:
+    """How many operations are in summaries."""
+    return sum(one["endpoints"]["c:1/0"]["answers"]["totals"]["GET"][0] for one in summaries)
+
+
+class Service:
+    """Members of one service in one folder, all in this process."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.members: list[HostMember] = []
+
+    def member(self, done: int) -> HostMember:
+        """A member that has done so many operations."""
+        found = HostMember(lambda: counted(done), lambda: totals_only(counted(done)), snapshots.merge)
+        found.base, found.service = str(self.base), "shop"
+        self.members.append(found)
+        return found
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service whose members end with the test."""
+    found = Service(tmp_path)
+    yield found
+    for member in found.members:
+        member.stop()
+
+
+def started(member: HostMember) -> HostMember:
+    """The member, once it answers."""
+    member.start()
+    wait_until((member.folder / f"{member._name}.sock").exists, "the socket of a member")
+    return member
+
+
+def heard(member: HostMember) -> list[dict[str, Any]]:
+    """The summaries of the others, whom there is plenty of time to ask."""
+    found = member.gather(PATIENCE_S)
+    assert found is not None
+    return found[0]
+
+
+def test_nothing_exists_before_the_start(service: Service) -> None:
+    """No thread and no folder, and asking finds nobody."""
+    before = threading.active_count()
+    member = service.member(1)
+    assert member.gather() == ([], [])
+    assert threading.active_count() == before
+    assert list(service.base.iterdir()) == []
+
+
+def test_starting_again_starts_nothing(service: Service) -> None:
+    """It is called at every tick."""
+    member = started(service.member(1))
+    threads = threading.active_count()
+    for _ in range(100):
+        member.start()
+    assert threading.active_count() == threads
+
+
+def test_members_tell_each_other_and_never_themselves(service: Service) -> None:
+    """Each hears the others' operations once."""
+    one, two, three = (started(service.member(10**place)) for place in range(3))
+    assert operations(heard(one)) == 110
+    assert operations(heard(two)) == 101
+    assert operations(heard(three)) == 11
+
+
+def test_who_was_stopped_counts_once_and_again_only_as_alive(service: Service) -> None:
+    """What it left counts as long as it is away; when it is back, what it says replaces it."""
+    stays, goes = started(service.member(1)), started(service.member(10))
+    for _ in range(3):
+        goes.stop()
+        assert operations(heard(stays)) == 10
+        started(goes)
+        assert operations(heard(stays)) == 10
+
+
+def test_the_last_one_leaves_nothing(service: Service) -> None:
+    """Scripts that come and go must not fill a folder."""
+    one, two = started(service.member(1)), started(service.member(1))
+    one.stop()
+    assert list(one.folder.iterdir()) != []
+    two.stop()
+    assert not one.folder.exists()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_is_no_member_until_it_starts(service: Service) -> None:
+    """It answers to nobody under its parent's name, keeps nothing of the parent's alive, and starts as itself."""
+    parent = started(service.member(1))
+    name = parent._name
+    child = os.fork()
+    if child == 0:
+        fresh = parent._thread is None and parent._answerer is None and parent._name != name
+        started(parent)
+        alone = operations(heard(parent)) == 1
+        parent.stop()
+        os._exit(0 if fresh and alone else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert parent._answerer is not None
+    assert (parent.folder / f"{name}.sock").exists()
+
+
+def test_without_a_folder_chores_go_on(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """A read-only system: one warning, no sharing, and the port would still be opened."""
+    (service.base / "file").write_text("")
+    member = service.member(1)
+    member.base = str(service.base / "file")
+    seen: list[Any] = []
+    member.chores.append(seen.append)
+    member.start()
+    wait_until(lambda: seen, "a chore")
+    assert seen[0] is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert member.gather() is None, "it speaks for itself alone"
+
+
+@pytest.mark.parametrize("which", ["the user's", "the service's"])
+def test_nobody_is_believed_whose_folder_is_open_to_others(service: Service, which: str) -> None:
+    """Somebody else could have put sockets and totals there: not even a report that is only read asks them."""
+    asking = service.member(1)
+    other = started(service.member(10))
+    assert operations(heard(asking)) == 10
+    folder = other.folder.parent if which == "the user's" else other.folder
+    folder.chmod(0o777)
+    assert asking.gather(2) is None
+    folder.chmod(0o700)
+    assert operations(heard(asking)) == 10
+
+
+def test_a_chore_that_fails_stops_nothing(service: Service) -> None:
+    """The others go on, and so does answering."""
+    member, done = service.member(1), threading.Event()
+
+    def broken(_: Any) -> None:
+        raise RuntimeError
+
+    member.chores += [broken, lambda _: done.set()]
+    started(member)
+    assert done.wait(PATIENCE_S)
+
+
+def test_no_chore_begins_after_the_end(service: Service) -> None:
+    """What a chore would start then, a thread or a port, nobody would ever stop."""
+    member = service.member(1)
+    entered, go = threading.Event(), threading.Event()
+    ended: list[bool] = []
+    begun_late: list[bool] = []
+
+    def first(_: Any) -> None:
+        entered.set()
+        go.wait(PATIENCE_S)
+
+    member.chores += [first, lambda _: begun_late.append(bool(ended))]
+    member.start()
+    thread = member._thread
+    assert thread is not None
+    assert entered.wait(PATIENCE_S)
+    stopper = threading.Thread(target=lambda: (member.stop(), ended.append(True)))
+    stopper.start()
+    stopper.join(0.3)  # it does not end while the chore is being done; if it does, the next chore begins too late
+    go.set()
+    stopper.join(PATIENCE_S)
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert True not in begun_late
+
+
+def test_nothing_begins_anew_while_a_program_ends(service: Service) -> None:
+    """Exporters may take their time at a program's end: meanwhile the thread doesn't spin, nor listen anew."""
+    member = started(service.member(1))
+    thread, done = member._thread, threading.Event()
+    assert thread is not None
+    member.before_exit.append(done.set)
+    member._at_exit()
+    assert done.is_set()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert not member.folder.exists()
+
+
+def test_who_ends_while_it_begins_leaves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short program may end in the middle of its thread's first look around, which must not put the folder back."""
+    member = service.member(1)
+    looking, go = threading.Event(), threading.Event()
+    opened: list[Path] = []
+
+    def open_slowly(folder: Path) -> Path:
+        opened.append(folder)
+        if len(opened) == 2:
+            looking.set()
+            go.wait(PATIENCE_S)
+        return open_folder(folder)
+
+    monkeypatch.setattr("redispan._host.member.open_folder", open_slowly)
+    member.start()
+    thread = member._thread
+    assert thread is not None
+    assert looking.wait(PATIENCE_S)
+    ender = threading.Thread(target=member._at_exit)
+    ender.start()
+    ender.join(0.3)  # it waits; if it did not, the folder would be gone by now
+    go.set()
+    ender.join(PATIENCE_S)
+    thread.join(PATIENCE_S)
+    assert not member.folder.exists()
+
+
+def test_stopped_before_its_thread_ran(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that gets its first turn after the end does not live on by what was made for the next start."""
+    made: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    class Unstarted:
+        def __init__(self, target: Callable[..., None], args: tuple[Any, ...] = (), **_: Any) -> None:
+            made.append((target, args))
+
+        def start(self) -> None:
+            pass
+
+    member = service.member(1)
+    with monkeypatch.context() as patched:
+        patched.setattr("redispan._host.member.threading.Thread", Unstarted)
+        member.start()
+        member.stop()
+    ((target, args),) = made
+    late = threading.Thread(target=target, args=args, daemon=True)
+    late.start()
+    late.join(PATIENCE_S)
+    assert not late.is_alive()

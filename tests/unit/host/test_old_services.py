@@ -1,0 +1,90 @@
+"""What services leave that were killed doesn't stay for ever, and nothing of a living one goes."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from redispan._host import stale_services
+from redispan._host.folder import folder_of, users_folder
+from waiting import PATIENCE_S
+
+OLD_S = 2 * stale_services.KEPT_S
+
+
+def age(path: Path, seconds: float) -> None:
+    """Make a file look as if it had last been touched so long ago."""
+    then_s = time.time() - seconds
+    os.utime(path, (then_s, then_s))
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    """The private folder of the user."""
+    users_folder(str(tmp_path)).mkdir()
+    return users_folder(str(tmp_path))
+
+
+def service(users: Path, name: str, *files: str, seconds: float = OLD_S) -> Path:
+    """The folder of a service, with files that were last touched so long ago."""
+    folder = folder_of(str(users.parent), name)
+    folder.mkdir()
+    for file in files:
+        (folder / file).touch()
+        age(folder / file, seconds)
+    age(folder, seconds)
+    return folder
+
+
+def test_a_service_that_was_killed_goes_after_a_day(users: Path) -> None:
+    """Its socket, totals and locks, and an empty folder as well."""
+    gone = [service(users, "killed", "1-aa.sock", "1-aa.left", "port-1.lock"), service(users, "empty")]
+    young = service(users, "young", "1-aa.left", seconds=stale_services.KEPT_S / 2)
+    stale_services.sweep(users, folder_of(str(users.parent), "me"))
+    assert [folder.exists() for folder in gone] == [False, False]
+    assert young.exists()
+
+
+def test_one_that_lives_stays(users: Path) -> None:
+    """Its socket was touched a moment ago, whatever else is old; one's own is never looked at."""
+    alive = service(users, "alive", "1-aa.sock", "1-aa.left")
+    age(alive / "1-aa.sock", 10)
+    own = service(users, "me", "1-aa.left")
+    stale_services.sweep(users, own)
+    assert sorted(path.name for path in alive.iterdir()) == ["1-aa.left", "1-aa.sock"]
+    assert own.exists()
+
+
+def test_who_has_the_port_stays(users: Path) -> None:
+    """A process that shares nothing has the port's lock alone, which it never touches again."""
+    held = service(users, "held", "port-1.lock")
+    program = (
+        "import sys, pathlib; from redispan._host.role_lock import RoleLock;"
+        "lock = RoleLock(pathlib.Path(sys.argv[1])); print(lock.acquire(), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(held / "port-1.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "True"
+        age(held / "port-1.lock", OLD_S)
+        stale_services.sweep(users, folder_of(str(users.parent), "me"))
+        assert (held / "port-1.lock").exists()
+        holder.communicate(timeout=PATIENCE_S)
+
+
+def test_what_was_learned_stays_for_a_month(users: Path) -> None:
+    """Baselines of a service that runs once a week are still there; others' files are nobody's business of ours."""
+    kept, gone, others = users / "aa.usual.json", users / "bb.usual.json", users / "notes.txt"
+    for path, seconds in ((kept, 8 * 86_400), (gone, 31 * 86_400), (others, 99 * 86_400)):
+        path.touch()
+        age(path, seconds)
+    stale_services.sweep(users, folder_of(str(users.parent), "me"))
+    assert [path.exists() for path in (kept, gone, others)] == [True, False, True]
+
+
+def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
+    """Nobody has done anything yet."""
+    stale_services.sweep(tmp_path / "none", tmp_path / "none" / "me")
