@@ -70,30 +70,24 @@ def _server_version() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_instrumented() -> Iterator[None]:
-    """Take the patches away after a test that left them, so that no test sees another's."""
+def _a_runtime_of_its_own() -> Iterator[None]:
+    """Give each test a process that owns nothing yet, and take away what the test left behind.
+
+    What the test never imported, it cannot have left.
+    """
+    if (slot := sys.modules.get("redispan._core.slot")) is not None:
+        vars(slot.SLOT).pop("runtime", None)  # made at its first use
     yield
-    # Only if the test got so far: what it never imported, it cannot have left behind.
-    module = sys.modules.get("redispan.instrumentor")
-    if module is not None:
+    if (module := sys.modules.get("redispan.instrumentor")) is not None:
         instrumentor = module.RedispanInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
-    pools = sys.modules.get("redispan._client.pool.patches")
-    if pools is not None and pools.POOL_PATCHES:
+    if (pools := sys.modules.get("redispan._client.pool.patches")) is not None and pools.POOL_PATCHES:
         # Pools tuned by hand keep their layer for good; the next test must not find it.
         pools.POOL_PATCHES._by_hand_wanted = False
         pools.POOL_PATCHES.undo()
-    pool_states = sys.modules.get("redispan._client.pool.state")
-    if pool_states is not None:
-        for state in pool_states.POOL_REGISTRY:
-            state.active = False  # a failed test keeps its pools alive, which are no business of the next test
-    books = sys.modules.get("redispan._core.self_metrics")
-    if books is not None:
-        books.SELF_METRICS.clear()
-    insight = sys.modules.get("redispan._runtime.runtime")
-    if insight is not None:
-        insight.INSIGHT.reset()
+    if (runtimes := sys.modules.get("redispan._runtime.runtime")) is not None:
+        runtimes.current().stop()
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from redispan._client.pool import celery_options
 from redispan._client.pool.patches import POOL_PATCHES
 from redispan._client.recording.recorder import Recorder
 from redispan._core.observing import Observer, Observers
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime import runtime
 from redispan._semconv.opt_in import semconv_mode
 from redispan._telemetry import scope, self_metric_instruments, server_metrics
 from redispan._telemetry.exception_events import ExceptionEvents
@@ -86,7 +86,7 @@ class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
         for warning in self.resolved.warnings:
             _log.warning("redispan: %s", warning)
         native = _native_metrics(self.settings)
-        INSIGHT.configure(self.settings, kwargs.get("logger_provider"))
+        runtime.current().configure(self.settings, kwargs.get("logger_provider"))
         recorder = _recorder(self.settings, kwargs, native)
         # After all that can fail: contrib's spans and redis-py's metrics stay where ours will not come.
         native.start()
@@ -98,7 +98,7 @@ class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
         POOL_PATCHES.apply(self.settings)  # outside the recorder's, so that it sees the operation in progress
         self._pool_telemetry = _pool_telemetry(self.settings, kwargs, native)
         if self.settings.pool == "tuned":
-            celery_options.watch(self.settings)
+            celery_options.watch()
         self._native, self._patches = native, patches
 
     def _uninstrument(self, **_: Any) -> None:
@@ -111,8 +111,7 @@ class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
             with POOL_PATCHES.aside():
                 self._patches.undo()
             self._patches = None
-        startup.stop()
-        INSIGHT.stop()
+        runtime.current().stop()
         if self._native is not None:
             self._native.stop()
             self._native = None
@@ -226,14 +225,14 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
         found.append(DurationObserver(meter, fine_buckets=settings.fine_buckets, elsewhere=native))
         self_metric_instruments.create(meter)
         if settings.insight and settings.server_probe:
-            server_metrics.create(meter, startup.own_readings)
+            server_metrics.create(meter, runtime.current().own_readings)
     if settings.contrib != "keep":
         found.append(LateSpans())
     if settings.insight:
         startup.prepare(settings)
         # Last, so first at the end of an operation: the others find `slow` set.
         found.append(
-            INSIGHT.observer(
+            runtime.current().observer(
                 settings,
                 tracer_provider=kwargs.get("tracer_provider"),
                 meter=scope.meter_of(kwargs.get("meter_provider")) if settings.metrics else None,

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
-from redispan._core.pool_sources import POOL_SOURCES
+from redispan._core.slot import SLOT
 
 
 def tuned_pool(url: str, **overrides: Any) -> Any:
@@ -40,4 +40,4 @@ def untouched() -> AbstractContextManager[None]:
 
 def pools_in_effect() -> list[dict[str, Any]]:
     """Every pool of this process that is in use: its figures, its limit and the values its connections get."""
-    return [{**asdict(stats), "reused": stats.reused} for stats in POOL_SOURCES.read()]
+    return [{**asdict(stats), "reused": stats.reused} for stats in SLOT.runtime.pool_sources.read()]

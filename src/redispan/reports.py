@@ -12,16 +12,9 @@ from typing import Any, TypeVar
 from redispan._insight import reporting, snapshots
 from redispan._insight.report_records import CacheReport, HealthReport, PerformanceReport, PoolReport, Report
 from redispan._insight.schema import schema_of
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 
 Made = TypeVar("Made", bound=Report)
-
-Gather = Callable[[], "tuple[list[dict[str, Any]], Sequence[int]] | None"]
-"""Snapshots of the other processes of the service on this host, and the ids of those that did not answer; None where
-nobody can be asked."""
-
-gather_others: Gather | None = None
-"""Set by whoever can ask the other processes; without it the host's truth is this process's."""
 
 
 def performance_report(scope: str = "host") -> PerformanceReport:
@@ -98,9 +91,10 @@ def gather(scope: str) -> Gathered:
     """
     if scope not in ("host", "process"):
         raise ValueError(f"scope is 'host' or 'process', not {scope!r}")
-    INSIGHT.evaluate()
-    own = INSIGHT.snapshot()
-    found = None if scope == "process" or gather_others is None else gather_others()
+    runtime = current()
+    runtime.evaluate()
+    own = runtime.snapshot()
+    found = None if scope == "process" else runtime.gather_others()
     if found is None:
         return Gathered("process", [own])
     others, missing = found

@@ -8,10 +8,8 @@ import pytest
 import pytest_asyncio
 
 from clients import World, forget_clusters, open_world
-from redispan import RedispanInstrumentor, startup
+from redispan import RedispanInstrumentor
 from redispan._client.probe import targets
-from redispan._core.self_metrics import SELF_METRICS
-from redispan._runtime.runtime import INSIGHT
 from redispan.testing import TelemetryInMemory
 
 
@@ -47,7 +45,6 @@ def instrument(telemetry: TelemetryInMemory) -> Callable[..., TelemetryInMemory]
     """
 
     def switch_on(**arguments: Any) -> TelemetryInMemory:
-        SELF_METRICS.clear()
         unless_said = {"slow_log_ms": 0, "slow_alert_ms": 0} if "settings" not in arguments else {}
         RedispanInstrumentor().instrument(**{**telemetry.providers, **unless_said, **arguments})
         return telemetry
@@ -62,14 +59,6 @@ def recorded(instrument: Callable[..., TelemetryInMemory]) -> TelemetryInMemory:
 
 
 @pytest.fixture
-def nothing_known() -> Iterator[None]:
-    """Insight has seen no operation, and keeps none of this test's."""
-    INSIGHT.reset()
-    yield
-    INSIGHT.reset()
-
-
-@pytest.fixture
 def tuned(request: pytest.FixtureRequest) -> Iterator[None]:
     """The pool layer alone is on, with the module's ``TUNING``: settings scaled down from seconds to tenths."""
     RedispanInstrumentor().instrument(metrics=False, insight=False, **request.module.TUNING)
@@ -78,11 +67,8 @@ def tuned(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def no_targets_of_other_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_targets_of_other_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test knows its own servers only, and meets nobody."""
     monkeypatch.setattr(targets, "_pools", {})
     monkeypatch.setattr(targets, "_moving", {})
     monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
-    yield
-    startup.stop()
-    INSIGHT.reset()

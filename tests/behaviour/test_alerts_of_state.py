@@ -11,12 +11,12 @@ import redis
 
 from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._core.records import ServerReading
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S
 
-pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
+pytestmark = pytest.mark.redis
 
 Later = Callable[[float], None]
 
@@ -27,14 +27,14 @@ REDIS_VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
 def later(monkeypatch: pytest.MonkeyPatch) -> Later:
     """Let time pass for the alerts without waiting for it; from the first time on, nothing else lets any pass."""
     now_ns = 0
-    monkeypatch.setattr(INSIGHT, "_evaluated_ns", 0)  # and take it back in the end
+    monkeypatch.setattr(current().alerting, "evaluated_ns", 0)  # and take it back in the end
 
     def let_pass(seconds: float) -> None:
         nonlocal now_ns
         now_ns = (now_ns or time.perf_counter_ns()) + int(seconds * 1e9)
-        INSIGHT._evaluated_ns = 0
-        INSIGHT.evaluate(now_ns)
-        INSIGHT._evaluated_ns = 2**62  # an operation that comes back would judge by the real clock
+        current().alerting.evaluated_ns = 0
+        current().evaluate(now_ns)
+        current().alerting.evaluated_ns = 2**62  # an operation that comes back would judge by the real clock
 
     return let_pass
 
@@ -107,7 +107,7 @@ def test_flow_control_and_healed_retries_are_no_errors(
             client.get("seat")
     later(2)
     assert not states(telemetry, "error_rate")
-    answers = [found["answers"] for found in INSIGHT.snapshot()["endpoints"].values()]
+    answers = [found["answers"] for found in current().snapshot()["endpoints"].values()]
     totals = [figures for found in answers for figures in found["totals"].values()]
     assert sum(figures[0] for figures in totals) >= 65
     assert sum(figures[1] for figures in totals) == 0
@@ -154,8 +154,8 @@ def test_a_full_server_fires(
         ]
 
     instrument(telemetry)
-    monkeypatch.setattr(INSIGHT, "servers", probe)
-    monkeypatch.setattr(INSIGHT, "judged_servers", probe)
+    monkeypatch.setattr(current().figures, "servers", probe)
+    monkeypatch.setattr(current().alerting, "judged_servers", probe)
     with redis.Redis.from_url(server.url) as client:
         later(2)
         assert not states(telemetry, "memory_usage")
@@ -183,7 +183,7 @@ def test_an_alert_clears_without_operations(telemetry: TelemetryInMemory, redis_
                 client.lpush("text", "y")
     later(2)
     assert states(telemetry, "error_rate") == ["fired"]
-    INSIGHT._evaluated_ns = 0
+    current().alerting.evaluated_ns = 0
     assert telemetry.value("redis.client.alert.state", {"redis.client.alert.name": "error_rate"}) == 1
     later(400)
     later(400)
@@ -199,9 +199,9 @@ def test_nothing_fires_once_uninstrumented(telemetry: TelemetryInMemory, redis_u
             with pytest.raises(redis.ResponseError):
                 client.lpush("text", "y")
     later(2)
-    assert INSIGHT.snapshot()["alerts"]["firing"]
+    assert current().snapshot()["alerts"]["firing"]
     RedispanInstrumentor().uninstrument()
-    assert not INSIGHT.snapshot()["alerts"]["firing"]
+    assert not current().snapshot()["alerts"]["firing"]
     assert telemetry.value("redis.client.alert.state") == 0
 
 
@@ -234,16 +234,16 @@ def test_a_forked_child_starts_from_nothing(telemetry: TelemetryInMemory, redis_
     with redis.Redis.from_url(redis_url) as client:
         client.set("text", "x")
         stop = threading.Event()
-        busy = threading.Thread(target=lambda: [INSIGHT.snapshot() for _ in iter(stop.is_set, True)])
+        busy = threading.Thread(target=lambda: [current().snapshot() for _ in iter(stop.is_set, True)])
         busy.start()
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
-                before = len(INSIGHT.snapshot()["endpoints"])
+                before = len(current().snapshot()["endpoints"])
                 with redis.Redis.from_url(redis_url) as own:
                     own.get("text")
-                (endpoint,) = INSIGHT.snapshot()["endpoints"].values()
+                (endpoint,) = current().snapshot()["endpoints"].values()
                 os.write(write, f"{before} {sorted(endpoint['answers']['totals'])}".encode())
             finally:
                 os._exit(0)

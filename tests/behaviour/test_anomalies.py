@@ -16,12 +16,12 @@ from redispan import RedispanInstrumentor, Settings, on_alert
 from redispan._host.baseline_file import BaselineFile, file_of
 from redispan._host.folder import folder_of, open_folder, write_whole
 from redispan._insight.baseline import WARM_UP_SLICES
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 from redispan.testing import TelemetryInMemory
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 
-pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
+pytestmark = pytest.mark.redis
 
 SLICE_S = 10
 IN_A_SLICE = 22
@@ -72,7 +72,7 @@ class Program:
             for number in range(IN_A_SLICE):
                 call(self.client, number)
             self._passed_s += SLICE_S
-            INSIGHT.evaluate(time.perf_counter_ns() + self._passed_s * 1_000_000_000)
+            current().evaluate(time.perf_counter_ns() + self._passed_s * 1_000_000_000)
 
     def states(self) -> list[str]:
         """What the events say, in order."""
@@ -192,22 +192,22 @@ def test_a_forked_child_and_a_new_instrumentation_learn_anew(telemetry: Telemetr
     program = Program(telemetry, redis_url)
     program.run(WARM_UP_SLICES)
     program.client.close()
-    assert INSIGHT.snapshot()["baselines"]
-    INSIGHT.reset()  # what a forked child does first
-    assert not INSIGHT.snapshot()["baselines"]
+    assert current().snapshot()["baselines"]
+    current().renew_in_child()  # what a forked child does first
+    assert not current().snapshot()["baselines"]
     RedispanInstrumentor().uninstrument()
-    assert not INSIGHT.snapshot()["baselines"]
+    assert not current().snapshot()["baselines"]
 
 
 def test_the_next_process_begins_with_what_was_learned(telemetry: TelemetryInMemory, redis_url: str) -> None:
     """A worker that is replaced: its successor knows at its first slice what is usual, and lets its own start pass."""
     program = Program(telemetry, redis_url)
     program.run(WARM_UP_SLICES + 1)
-    handed_on = json.loads(json.dumps(INSIGHT.learned()))
+    handed_on = json.loads(json.dumps(current().alerting.learned()))
     assert {(one["command"], one["figure"]) for one in handed_on} >= {(None, "latency"), ("GET", "latency")}
     assert "text" not in json.dumps(handed_on)
-    INSIGHT.reset()
-    INSIGHT.take_over(handed_on)
+    current().renew_in_child()
+    current().alerting.take_over(handed_on)
     program.run(2)
     program.client.close()
     rows = {
@@ -226,7 +226,7 @@ def test_nonsense_handed_on_harms_nobody(
     program = Program(telemetry, redis_url, runtime_dir=str(tmp_path))
     folder = open_folder(folder_of(str(tmp_path), "x"))
     write_whole(file_of(folder), json.dumps({"version": 1, "learned": nonsense}).encode())
-    BaselineFile(INSIGHT.learned, INSIGHT.take_over)(folder)
+    BaselineFile(current().alerting.learned, current().alerting.take_over)(folder)
     program.run(2)
     program.client.close()
-    assert INSIGHT.snapshot()["baselines"]
+    assert current().snapshot()["baselines"]

@@ -12,7 +12,7 @@ import redis
 from clients import REDIS_VERSION
 from redispan import RedispanInstrumentor
 from redispan._client.internals import connection_pools
-from redispan._client.pool.state import POOL_REGISTRY
+from redispan._client.pool.state import registry
 from servers.dead_ends import silent_port
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S, wait_until
@@ -40,7 +40,7 @@ def app_on(server: RedisServer) -> Any:
 
 def asked_to_wait(port: int) -> list[float | None]:
     """The read timeouts in force on the connections to a port that are in use just now."""
-    pools = [state.owner() for state in POOL_REGISTRY]
+    pools = [state.owner() for state in registry()]
     lent = [one for pool in pools if pool is not None for one in connection_pools.leased(pool) if one.port == port]
     return [one._sock.gettimeout() for one in lent if one._sock is not None]
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from clients import REDIS_VERSION
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.skipif(
@@ -39,7 +39,7 @@ def test_hits_are_counted_and_are_no_spans(caching_client: Callable[[], Any], re
         assert [client.get("k"), client.get("k"), client.get("k")] == [b"1", b"1", b"1"]
         assert [span.attributes["db.operation.name"] for span in recorded.spans()] == ["SET", "GET"]
         assert recorded.spans()[1].attributes["network.peer.address"] == "127.0.0.1"
-        assert SELF_METRICS.read("cache_hits") == {"": 2}
+        assert SLOT.runtime.self_metrics.read("cache_hits") == {"": 2}
         other.set("k", "2")
         client.set("{k}other", "1")  # whatever is asked next on the connection brings the invalidation along
         assert client.get("k") == b"2"

@@ -301,7 +301,7 @@ async def test_19_samplers_see_the_attributes(world: World):
 def test_20_cache_hits_are_no_network_spans(recorded: TelemetryInMemory):
     """An answer from the client-side cache is counted, and is no span and no measurement of the network."""
     from redispan._client.recording import client_shells, endpoints
-    from redispan._core.self_metrics import SELF_METRICS
+    from redispan._core.slot import SLOT
 
     recorder = _active_recorder()
     endpoint = endpoints.intern("cached.example.com", 6379, "0", cached=True)
@@ -312,7 +312,7 @@ def test_20_cache_hits_are_no_network_spans(recorded: TelemetryInMemory):
     assert shell(client, "GET", "k") == b"cached"
     assert recorded.spans() == []
     assert recorded.value("db.client.operation.duration") == 0
-    assert SELF_METRICS.read("cache_hits") == {"": 1}
+    assert SLOT.runtime.self_metrics.read("cache_hits") == {"": 1}
 
 
 def _active_recorder():

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from redispan import RedispanInstrumentor
 from redispan._client.recording import client_shells, endpoints
 from redispan._core.commands import COMMANDS
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 from redispan._semconv import errors
 from redispan.testing import TelemetryInMemory
 from stress import operations
@@ -86,7 +86,6 @@ def test_endpoints_beyond_the_limit_have_one_word(
     """Reports, log lines and alerts call what is no longer told apart by the same word."""
     monkeypatch.setattr(endpoints, "_interned", {})
     monkeypatch.setattr(endpoints, "_LIMIT", 0)
-    INSIGHT.reset()
     settings = {"slow_log_ms": 0.000_001, "slow_alert_ms": 0.0, "server_probe": False}
     RedispanInstrumentor().instrument(**telemetry.providers, **settings)
     with redis.Redis.from_url(redis_url) as client:
@@ -101,5 +100,4 @@ def test_endpoints_beyond_the_limit_have_one_word(
     ] * 3
     (event,) = telemetry.events("redis.client.alert.slow_operation")
     assert event.attributes["redis.client.alert.subject"] == "others"
-    assert list(INSIGHT.snapshot()["endpoints"]) == ["others"]
-    INSIGHT.reset()
+    assert list(current().snapshot()["endpoints"]) == ["others"]

@@ -11,7 +11,7 @@ from clients import World, outcome_of, settle, with_clusters
 from redispan import RedispanInstrumentor
 from redispan._core import observing
 from redispan._core.observing import current
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
@@ -89,7 +89,7 @@ async def test_fault_is_said_once_without_its_message(
     assert len(lines) == 1
     assert "s3cret" not in caplog.text
     assert len(telemetry.spans()) == 4
-    assert SELF_METRICS.read("telemetry_errors")["observer"] >= 1
+    assert SLOT.runtime.self_metrics.read("telemetry_errors")["observer"] >= 1
 
 
 class Raising(SpanProcessor):

@@ -18,7 +18,8 @@ from clients import acquire, close, settle, take_connection
 from redispan import RedispanInstrumentor
 from redispan._client.internals import connection_pools
 from redispan._core import observing
-from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
+from redispan._core.pool_sources import PoolEvent
+from redispan._core.slot import SLOT
 from servers.redis_server import RedisServer
 from waiting import wait_until, wait_until_async
 
@@ -147,7 +148,7 @@ def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(
     retune(**{**PATIENT, "pool_wait_s": wait_s}, **by_setting)
     client = redis.Redis(port=redis_server.port, **({} if by_setting else {"max_connections": 1}))
     heard: list[PoolEvent] = []
-    POOL_SOURCES.listen(heard.append)
+    SLOT.runtime.pool_sources.listen(heard.append)
     asked = AskedWaits(monkeypatch)
 
     def want_another() -> None:
@@ -162,7 +163,7 @@ def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(
     assert heard[0].waited_s >= wait_s
     client.connection_pool.release(held)
     assert client.ping()
-    POOL_SOURCES.forget(heard.append)
+    SLOT.runtime.pool_sources.forget(heard.append)
 
 
 def test_waiting_is_first_come_first_served(redis_server: RedisServer) -> None:

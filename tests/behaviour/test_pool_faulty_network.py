@@ -21,7 +21,7 @@ from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
 from waiting import wait_until
 
-PATCH_TABLE = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "800"))
+OPERATIONS = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "800"))
 SEED = int(os.environ.get("REDISPAN_FAULTY_SEED", "7"))
 WORKERS = 8
 CHANGE_EVERY = 10
@@ -171,7 +171,7 @@ def _clients_of(server: RedisServer) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 + PATCH_TABLE // 10)
+@pytest.mark.timeout(300 + OPERATIONS // 10)
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("built", ["Redis", "from_url"])
 def test_no_reply_is_stale_lost_or_doubled(
@@ -191,7 +191,7 @@ def test_no_reply_is_stale_lost_or_doubled(
     )
     module = redis if mode == "sync" else redis.asyncio
     ledgers = [Ledger(worker) for worker in range(WORKERS)]
-    plans = [_plan(ledger.worker, PATCH_TABLE // WORKERS) for ledger in ledgers]
+    plans = [_plan(ledger.worker, OPERATIONS // WORKERS) for ledger in ledgers]
 
     def make() -> Any:
         if built == "Redis":
@@ -228,5 +228,5 @@ def test_no_reply_is_stale_lost_or_doubled(
     # A long run is quoted with how its operations ended: pytest -rP shows it.
     print("ended:", dict(sum((ledger.emitted for ledger in ledgers), Counter())))
     assert [fault for ledger in ledgers for fault in ledger.wrong] == []
-    assert all(ledger.done == PATCH_TABLE // WORKERS for ledger in ledgers)
-    assert sum(len(ledger.answered) for ledger in ledgers) > PATCH_TABLE / 20  # it was no dead network
+    assert all(ledger.done == OPERATIONS // WORKERS for ledger in ledgers)
+    assert sum(len(ledger.answered) for ledger in ledgers) > OPERATIONS / 20  # it was no dead network

@@ -14,7 +14,8 @@ from behaviour.tuned_clients import figures
 from clients import acquire, settle, take_connection
 from redispan import pools_in_effect
 from redispan._client.internals import connection_pools
-from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
+from redispan._core.pool_sources import PoolEvent
+from redispan._core.slot import SLOT
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S, wait_until_async
 
@@ -132,7 +133,7 @@ async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server
     module = redis if mode == "sync" else redis.asyncio
     pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.05)
     heard: list[PoolEvent] = []
-    POOL_SOURCES.listen(heard.append)
+    SLOT.runtime.pool_sources.listen(heard.append)
     held = await take_connection(pool)
     with pytest.raises(redis.ConnectionError, match="No connection available"):
         await take_connection(pool)
@@ -150,4 +151,4 @@ async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server
     assert found["wait_s"] > heard[0].waited_s
     await settle(pool.release(again))
     await settle(pool.disconnect())
-    POOL_SOURCES.forget(heard.append)
+    SLOT.runtime.pool_sources.forget(heard.append)

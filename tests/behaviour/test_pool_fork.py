@@ -15,8 +15,9 @@ import redis
 from behaviour.tuned_clients import figures
 from redispan import pools_in_effect
 from redispan._client.pool import block_budget, deadline, retry_policy
-from redispan._client.pool.state import POOL_REGISTRY
+from redispan._client.pool.state import registry
 from redispan._core.pool_sources import PoolEvent
+from redispan._core.slot import SLOT
 from redispan._telemetry.pool_metrics import PoolTelemetry
 from servers.dead_ends import dead_port
 from servers.redis_server import RedisServer
@@ -101,10 +102,10 @@ def test_a_child_does_not_wait_for_a_lock_of_its_parent(held: str, redis_server:
     client = redis.Redis(port=redis_server.port)
     client.ping()
     lock = {
-        "haste": deadline.HASTE._lock,
-        "budget": retry_policy.BUDGET._lock,
+        "haste": deadline.deadline_pressure()._lock,
+        "budget": SLOT.runtime.part("retry_budget", retry_policy.Budget)._lock,
         "state": client.connection_pool.redispan_state.lock,
-        "book": POOL_REGISTRY._lock,
+        "book": registry()._lock,
     }[held]
 
     def work() -> None:
@@ -130,7 +131,7 @@ def test_a_child_tells_of_its_pools_whatever_its_parent_was_telling() -> None:
 def test_a_child_is_not_in_its_parents_haste(redis_server: RedisServer) -> None:
     """What other threads of the parent were opening at the fork is none of the child's business."""
     client = redis.Redis(port=redis_server.port)
-    deadline.HASTE.begin()
+    deadline.deadline_pressure().begin()
     try:
         assert block_budget.hasten is not None
 
@@ -140,4 +141,4 @@ def test_a_child_is_not_in_its_parents_haste(redis_server: RedisServer) -> None:
 
         assert in_child(work) == 0
     finally:
-        deadline.HASTE.end()
+        deadline.deadline_pressure().end()

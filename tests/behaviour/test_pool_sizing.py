@@ -13,7 +13,8 @@ import redis.asyncio
 
 from clients import acquire, close, settle
 from redispan._client.pool import sizing, waiting
-from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
+from redispan._core.pool_sources import PoolEvent
+from redispan._core.slot import SLOT
 from redispan.testing import TelemetryInMemory
 from servers.fault_proxy import FaultProxy
 from servers.redis_server import RedisServer
@@ -35,9 +36,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def steps() -> Iterator[list[PoolEvent]]:
     """What was told of the pools' limits."""
     recorded: list[PoolEvent] = []
-    POOL_SOURCES.listen(recorded.append)
+    SLOT.runtime.pool_sources.listen(recorded.append)
     yield recorded
-    POOL_SOURCES.forget(recorded.append)
+    SLOT.runtime.pool_sources.forget(recorded.append)
 
 
 async def crowd(mode: str, client: Any) -> None:

@@ -15,13 +15,12 @@ import redis.asyncio.sentinel
 import redis.sentinel
 
 from behaviour.probing import Instrument, visited
-from redispan import startup
 from redispan._client.probe import targets
 from redispan._client.probe.probe import Probe
 from redispan._client.probe.visit import Visits
-from redispan._core.alert_book import ALERTS
+from redispan._core.slot import SLOT
 from redispan._host.folder import folder_of, open_folder
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 from redispan._telemetry.scope import without_instrumentation
 from redispan.reports import health_report
 from servers.redis_server import RedisServer
@@ -130,18 +129,18 @@ def test_gauges_and_the_memory_alert_come_from_the_reading(
     limit = int(server.info("memory")["used_memory"]) * 10 // 9
     server.call("CONFIG", "SET", "maxmemory", limit)
     telemetry = instrument(runtime_dir=str(tmp_path))
-    probe = startup._probe
+    probe = current().probe
     assert probe is not None
     with redis.Redis.from_url(server.url) as client:
         client.ping()
         (place,) = targets.all_places()
-        INSIGHT._evaluated_ns = 0
+        current().alerting.evaluated_ns = 0
         probe._look_at(place, open_folder(folder_of(str(tmp_path), "x")).parent)
     assert telemetry.value("redis.server.up", {"server.port": server.port}) == 1
     (share,) = telemetry.metric("redis.server.memory.utilization")
     assert share.value > 0.8
-    assert [alert.name for alert in ALERTS.firing()] == ["memory_usage"]
-    assert len(INSIGHT.snapshot()["memory"][f"{server.host}:{server.port}"]) == 1
+    assert [alert.name for alert in SLOT.runtime.alerts.firing()] == ["memory_usage"]
+    assert len(current().snapshot()["memory"][f"{server.host}:{server.port}"]) == 1
     (figures,) = health_report("process").servers
     assert figures.memory_limit_bytes == limit
 
@@ -189,6 +188,9 @@ def test_a_probe_that_was_stopped_before_its_thread_ran_ends(monkeypatch: pytest
         def start(self) -> None:
             pass
 
+        def join(self, _: float) -> None:
+            pass
+
     monkeypatch.setattr("redispan._client.probe.targets.all_places", lambda: [object()])
     stopped = Probe(15.0, contextlib.nullcontext)
     with monkeypatch.context() as patched:
@@ -206,7 +208,7 @@ def test_a_probe_that_was_stopped_before_its_thread_ran_ends(monkeypatch: pytest
 def test_the_thread_starts_with_a_target_and_stops(redis_server: RedisServer, instrument: Instrument) -> None:
     """Without a server to probe there is no thread; with one there is, and it ends when redispan is switched off."""
     instrument()
-    probe: Any = startup._probe
+    probe: Any = current().probe
     probe(None)
     assert probe._thread is None
     with redis.Redis.from_url(redis_server.url) as client:

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ import redis.asyncio
 import redispan
 from insight_data import totals_only
 from redispan import RedispanInstrumentor, Settings
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 from redispan.monitoring.respond import respond
 from redispan.monitoring.sources import ReportSources
 from redispan.testing import TelemetryInMemory
@@ -25,14 +24,6 @@ from waiting import wait_until
 pytestmark = pytest.mark.redis
 
 # Reports of this process alone: by default they cover its siblings on the host, other test runs among them.
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known() -> Iterator[None]:
-    INSIGHT.reset()
-    yield
-    INSIGHT.reset()
-    INSIGHT.settings = Settings()
 
 
 def instrument(telemetry: TelemetryInMemory, **settings: Any) -> None:
@@ -72,7 +63,7 @@ def test_a_window_has_the_size_that_was_set(telemetry: TelemetryInMemory, redis_
     report = redispan.performance_report("process")
     assert (report.window.operations, report.totals.operations) == (40, 200)
     RedispanInstrumentor().uninstrument()
-    INSIGHT.statistics.resize(1000)
+    current().figures.statistics.resize(1000)
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -85,7 +76,7 @@ def test_keys_are_shown_only_where_they_may_be(telemetry: TelemetryInMemory, red
     report = redispan.cache_patterns_report("process")
     assert report.patterns_shown is shown
     assert [usage.name for usage in report.patterns] == (["customer:{id}:basket"] if shown else [])
-    everything = json.dumps([report.as_data(), redispan.performance_report("process").as_data(), INSIGHT.snapshot()])
+    everything = json.dumps([report.as_data(), redispan.performance_report("process").as_data(), current().snapshot()])
     assert "hunter2" not in everything
     assert ("customer" in everything) is shown
 
@@ -113,7 +104,7 @@ def test_what_a_process_leaves_is_what_it_counted(telemetry: TelemetryInMemory, 
         with pytest.raises(redis.ResponseError):
             client.lpush("k1", "v")
         client.blpop("none", timeout=0.01)
-    left, whole = INSIGHT.remains(), totals_only(INSIGHT.snapshot())
+    left, whole = current().figures.exit_totals(), totals_only(current().snapshot())
     for summary in (left, whole):
         del summary["taken_unix_ns"]
     assert left == whole
@@ -270,6 +261,6 @@ class TestNamedWork:
         for number in range(150):
             with redispan.monitor(f"job {number}"):
                 pass
-        works = INSIGHT.snapshot()["works"]
+        works = current().snapshot()["works"]
         assert len(works) == 101
         assert works["_OTHER"]["runs"] == 50

@@ -9,7 +9,7 @@ import pytest
 from redispan._client.recording import client_shells, endpoints
 from redispan._client.recording.recorder import Recorder
 from redispan._core.commands import COMMANDS
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.instrumentor import RedispanInstrumentor
 from redispan.testing import TelemetryInMemory
 
@@ -82,7 +82,7 @@ def test_rude_arguments_cost_no_span(
         assert call(name, *(ARGUMENTS[kind]() for _ in range(4)))
         assert call(*name.split(), ARGUMENTS[kind]())
     assert len(recorded.spans()) == 2 * len(COMMANDS)
-    assert not SELF_METRICS.read("telemetry_errors")
+    assert not SLOT.runtime.self_metrics.read("telemetry_errors")
 
 
 @pytest.mark.parametrize("kind", WORDS)
@@ -96,4 +96,4 @@ def test_rude_command_costs_no_span(
         assert call(WORDS[kind](), "key")
     assert {span.attributes["db.operation.name"] for span in recorded.spans()} <= {"GET", "_OTHER"}
     assert len(recorded.spans()) == 2
-    assert not SELF_METRICS.read("telemetry_errors")
+    assert not SLOT.runtime.self_metrics.read("telemetry_errors")

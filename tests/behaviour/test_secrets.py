@@ -8,7 +8,7 @@ import redis
 
 from clients import World, close, outcome_of, settle, with_clusters
 from redispan._core.commands import COMMANDS
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.testing import TelemetryInMemory
 from stress import operations
 
@@ -227,7 +227,7 @@ def test_random_commands_stay_bounded(telemetry: TelemetryInMemory):
             names.add(name)
             return INVALID_SPAN
 
-    SELF_METRICS.clear()
+    SLOT.runtime.self_metrics.clear()
     namer = Namer(query_mode="hidden", query_limit=1024, script_names=True, old_names=False)
     recorder = Recorder(
         Observers([SpanObserver(Forgetful(), namer), DurationObserver(scope.meter_of(telemetry.meter_provider))])

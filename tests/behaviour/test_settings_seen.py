@@ -9,7 +9,7 @@ from opentelemetry.trace import StatusCode
 
 from clients import World, every_kind, outcome_of, settle, sync_and_async, with_clusters
 from redispan import RedispanInstrumentor, Settings
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
@@ -163,14 +163,14 @@ async def test_without_insight_nothing_is_judged(
     """What failed while insight was on raises no alert once it is off, whoever asks for a judgement; else it does."""
     instrument()
     # Nobody judges while it is on.
-    monkeypatch.setattr(INSIGHT, "_evaluated_ns", perf_counter_ns() + 20_000_000_000)
+    monkeypatch.setattr(current().alerting, "evaluated_ns", perf_counter_ns() + 20_000_000_000)
     client = world.client()
     await settle(client.set("k", "v"))
     for _ in range(50):
         await outcome_of(lambda: client.lpush("k", "x"))
     RedispanInstrumentor().uninstrument()
     recorded = instrument(insight=insight)
-    INSIGHT.evaluate(perf_counter_ns() + 22_000_000_000)
+    current().evaluate(perf_counter_ns() + 22_000_000_000)
     assert bool(recorded.events("redis.client.alert.error_rate")) is insight
 
 

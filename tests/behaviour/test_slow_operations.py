@@ -14,13 +14,13 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
 from clients import acquire
 from redispan import RedispanInstrumentor, Settings, on_alert
-from redispan._core.alert_book import ALERTS
-from redispan._runtime.runtime import INSIGHT
+from redispan._core.slot import SLOT
+from redispan._runtime.runtime import current
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 from waiting import PATIENCE_S, wait_until
 
-pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
+pytestmark = pytest.mark.redis
 
 SLOW = "redis.client.alert.slow_operation"
 LOOP = "local t = redis.call('TIME') repeat local n = redis.call('TIME') until (n[1]-t[1])*1000000+n[2]-t[2] > 70000"
@@ -55,7 +55,7 @@ def slow_by_the_window(threshold_ms: float = 50.0) -> list[str]:
     """The commands of the operations that took longer: on a busy machine, a quick command may be among them."""
     return [
         command
-        for endpoint in INSIGHT.snapshot()["endpoints"].values()
+        for endpoint in current().snapshot()["endpoints"].values()
         for _, duration_ns, command, *_ in endpoint["answers"]["window"]
         if duration_ns > threshold_ms * 1e6
     ]
@@ -120,7 +120,7 @@ def test_without_an_sdk_it_is_still_detected(client: redis.Redis) -> None:
     client.execute_command("DEBUG", "SLEEP", "0.06")
     unsubscribe()
     assert len(recorded) == 1
-    assert ALERTS.snapshot()["counts"] == {"slow_operation": 1}
+    assert SLOT.runtime.alerts.snapshot()["counts"] == {"slow_operation": 1}
 
 
 async def test_an_async_operation_is_detected_alike(telemetry: TelemetryInMemory, server: RedisServer) -> None:
@@ -160,7 +160,7 @@ def test_a_blocking_command_is_never_slow(telemetry: TelemetryInMemory, client: 
     instrument(telemetry, slow_log_ms=10.0)
     assert client.blpop("nothing", timeout=0.2) is None
     assert detections(telemetry) == 0
-    (endpoint,) = INSIGHT.snapshot()["endpoints"].values()
+    (endpoint,) = current().snapshot()["endpoints"].values()
     assert "BLPOP" in endpoint["blocking"]["totals"]
     assert "BLPOP" not in endpoint["answers"]["totals"]
 
@@ -169,19 +169,19 @@ def test_what_is_held_back_is_counted_and_told_later(telemetry: TelemetryInMemor
     """Detections = emitted + held back: the next event says how many there were meanwhile."""
     now = 0.0
     instrument(telemetry, slow_interval_s=10.0, slow_alert_ms=5.0)
-    ALERTS.limit._clock_s = lambda: now
+    SLOT.runtime.alerts.limit._clock_s = lambda: now
     try:
         for _ in range(4):
             client.execute_command("DEBUG", "SLEEP", "0.006")
         now = 11.0
         client.execute_command("DEBUG", "SLEEP", "0.006")
     finally:
-        ALERTS.limit._clock_s = time.monotonic
+        SLOT.runtime.alerts.limit._clock_s = time.monotonic
     slow = of_sleep(telemetry.events(SLOW))
     assert [event.attributes["redis.client.alert.held_back"] for event in slow] == [0, 3]
     emitted = telemetry.events(SLOW)
     held_back = sum(event.attributes["redis.client.alert.held_back"] for event in emitted)
-    assert detections(telemetry) == len(emitted) + held_back + ALERTS.limit.waiting()
+    assert detections(telemetry) == len(emitted) + held_back + SLOT.runtime.alerts.limit.waiting()
 
 
 def test_below_the_alert_it_is_logged(
@@ -208,7 +208,7 @@ def test_the_alert_says_where_the_time_went(telemetry: TelemetryInMemory, server
     taken = acquire(pool)
     waiting = threading.Thread(target=client.get, args=("waits",))
     waiting.start()
-    wait_until(lambda: any(one["pending"] for one in INSIGHT.snapshot()["pools"]), "somebody who waits")
+    wait_until(lambda: any(one["pending"] for one in current().snapshot()["pools"]), "somebody who waits")
     time.sleep(0.2)
     pool.release(taken)
     waiting.join()

@@ -13,14 +13,12 @@ import pytest
 import redis
 
 from redispan import RedispanInstrumentor, Settings, on_alert
-from redispan._core import deferred_alerts
-from redispan._core.alert_book import ALERTS
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.testing import TelemetryInMemory
 from servers.redis_server import RedisServer
 from waiting import wait_until
 
-pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
+pytestmark = pytest.mark.redis
 
 SLOW = "redis.client.alert.slow_operation"
 HELD_BACK = "redis.client.alert.held_back"
@@ -58,7 +56,7 @@ def be_slow(server: RedisServer, telemetry: TelemetryInMemory) -> Iterator[Calla
         client.ping()
 
         def run(times: int, **settings: Any) -> None:
-            SELF_METRICS.clear()
+            SLOT.runtime.self_metrics.clear()
             chosen = {"slow_alert_ms": 15.0, "slow_log_ms": 0.0, "server_probe": False, "spans": "all", **settings}
             RedispanInstrumentor().instrument(settings=Settings(**chosen), **telemetry.providers)
             for _ in range(times):
@@ -89,10 +87,10 @@ def test_the_last_one_is_told_when_nothing_follows(
     assert (events[1].trace_id, events[1].span_id) == (spans[-1].context.trace_id, spans[-1].context.span_id)
     assert [alert.held_back for alert in recorded if alert.command == "DEBUG SLEEP"] == [0, 2]
     assert caplog.messages[-1].endswith("; 2 like it since the last line")
-    assert SELF_METRICS.read("dropped")["alerts"] == 2
-    snapshot = ALERTS.snapshot()
+    assert SLOT.runtime.self_metrics.read("dropped")["alerts"] == 2
+    snapshot = SLOT.runtime.alerts.snapshot()
     assert (snapshot["counts"], snapshot["emitted"]) == ({"slow_operation": 4}, {"slow_operation": 2})
-    assert ALERTS.limit.waiting() == 0
+    assert SLOT.runtime.alerts.limit.waiting() == 0
 
 
 def test_without_a_thread_whoever_comes_by_tells_it(
@@ -105,7 +103,7 @@ def test_without_a_thread_whoever_comes_by_tells_it(
     telemetry.value("redis.client.alerts")
     assert len(slow_events(telemetry)) == 1
     later = time.monotonic() + 1001
-    monkeypatch.setattr(ALERTS.limit, "_clock_s", lambda: later)
+    monkeypatch.setattr(SLOT.runtime.alerts.limit, "_clock_s", lambda: later)
     for _ in range(2):
         assert telemetry.value("redis.client.alerts", {"redis.client.alert.name": "slow_operation"}) == 3
     assert [event.attributes[HELD_BACK] for event in slow_events(telemetry)] == [0, 1]
@@ -132,10 +130,10 @@ def test_a_forked_child_tells_nothing_of_its_parent(telemetry: TelemetryInMemory
     be_slow(3, slow_interval_s=1000.0, host_sharing=False)
     child = os.fork()
     if not child:
-        deferred_alerts.emit_due(everything=True)
+        SLOT.runtime.deferred_alerts.emit_due(everything=True)
         os._exit(len(slow_events(telemetry)))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-    deferred_alerts.emit_due(everything=True)
+    SLOT.runtime.deferred_alerts.emit_due(everything=True)
     assert [event.attributes[HELD_BACK] for event in slow_events(telemetry)] == [0, 1]
 
 

@@ -13,8 +13,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 from redispan import RedispanInstrumentor, Settings, SlowOperationSpanProcessor
-from redispan._core.alert_book import ALERTS
-from redispan._runtime.runtime import INSIGHT
+from redispan._core.slot import SLOT
 from redispan._telemetry import slow_detection
 from redispan.testing import TelemetryInMemory
 
@@ -27,12 +26,9 @@ DIFFERENT_THRESHOLDS = [(EXCEEDED_MS, NEVER_MS, 1), (NEVER_MS, EXCEEDED_MS, 0)]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _every_alert_is_emitted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(slow_detection, "_lowest_explicit_ns", [])
-    INSIGHT.reset()
-    monkeypatch.setattr(ALERTS.limit, "interval_s", 0.0)
-    yield
-    INSIGHT.reset()
+    SLOT.runtime.alerts.limit.interval_s = 0.0
 
 
 def write(provider: TracerProvider, ms: float, name: str = "GET", kind: SpanKind = SpanKind.CLIENT, **attributes: Any):
@@ -102,7 +98,7 @@ def test_two_processors_make_one_detection(telemetry: TelemetryInMemory) -> None
     processor(telemetry, 20)
     write(telemetry.tracer_provider, 60, db__system="redis", db__statement="GET ?")
     assert len(telemetry.events(SLOW)) == 1
-    assert ALERTS.snapshot()["counts"] == {"slow_operation": 1}
+    assert SLOT.runtime.alerts.snapshot()["counts"] == {"slow_operation": 1}
 
 
 def test_a_fault_of_ours_does_not_reach_the_program(
@@ -165,7 +161,7 @@ class TestWithInstrumentation:
             RedispanInstrumentor().uninstrument()
             RedisInstrumentor().uninstrument()
         assert len(telemetry.spans()) == 1, "contrib's"
-        assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
+        assert SLOT.runtime.alerts.snapshot()["counts"].get("slow_operation", 0) == expected
         assert len(telemetry.events(SLOW)) == expected
 
     def test_the_instrumentor_attaches_one(self, telemetry: TelemetryInMemory) -> None:
@@ -199,7 +195,7 @@ class TestWithInstrumentation:
             processor(telemetry, threshold_ms)
         client.execute_command("DEBUG", "SLEEP", SLEEP_S)
         assert len(telemetry.events(SLOW)) == expected
-        assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
+        assert SLOT.runtime.alerts.snapshot()["counts"].get("slow_operation", 0) == expected
         (span,) = telemetry.spans()
         assert span.attributes.get("redis.client.operation.slow") is (True if expected else None)
         named = threshold_ms / 1000 if expected else None
@@ -216,7 +212,7 @@ class TestWithInstrumentation:
             **telemetry.providers, settings=Settings(slow_interval_s=0.0, slow_alert_ms=alert_ms)
         )
         client.execute_command("DEBUG", "SLEEP", SLEEP_S)
-        assert ALERTS.snapshot()["counts"].get("slow_operation", 0) == expected
+        assert SLOT.runtime.alerts.snapshot()["counts"].get("slow_operation", 0) == expected
         telemetry.close()
 
     def test_an_sdk_that_comes_later_is_watched_too(self, redis_url: str, tmp_path: Any) -> None:
@@ -237,13 +233,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 from redispan import RedispanInstrumentor
-from redispan._core.alert_book import ALERTS
+from redispan._core.slot import SLOT
 
 def foreign():
     redis_span = {"kind": SpanKind.CLIENT, "attributes": {"db.system": "redis"}}
     span = trace.get_tracer("x").start_span("GET", start_time=1, **redis_span)
     span.end(10**9)
-    print(ALERTS.snapshot()["counts"].get("slow_operation", 0))
+    print(SLOT.runtime.alerts.snapshot()["counts"].get("slow_operation", 0))
 
 RedispanInstrumentor().instrument(slow_alert_ms=900)
 trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))

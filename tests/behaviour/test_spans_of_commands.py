@@ -269,13 +269,13 @@ async def test_sampler_sees_the_attributes(world: World, telemetry: TelemetryInM
 @sync_and_async
 async def test_monitor_gives_no_endless_span(world: World, recorded: TelemetryInMemory):
     """MONITOR is counted as a command without a span: there would be no moment to end it."""
-    from redispan._core.self_metrics import SELF_METRICS
+    from redispan._core.slot import SLOT
 
     client = world.client()
     async with _entered(client.monitor()) as monitor:
         await settle(monitor.connect()) if world.is_async else None
     assert [span.name for span in recorded.spans() if "MONITOR" in span.name] == []
-    assert sum(SELF_METRICS.read("raw").values()) >= 1
+    assert sum(SLOT.runtime.self_metrics.read("raw").values()) >= 1
 
 
 class _entered:  # noqa: N801 - reads as a verb

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from clients import World, close, of_kinds, settle, sync_and_async
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.testing import TelemetryInMemory
 from waiting import wait_until_async
 
@@ -42,7 +42,7 @@ async def test_subscribe_publish_receive_unsubscribe(world: World, recorded: Tel
     assert [span.name.split()[0] for span in recorded.spans()] == ["SUBSCRIBE", "PSUBSCRIBE", "PUBLISH", "UNSUBSCRIBE"]
     assert all(span.attributes["network.peer.address"] == "127.0.0.1" for span in recorded.spans())
     assert recorded.value("redis.client.pubsub.received") == 2
-    assert SELF_METRICS.read("messages") == {"message": 1, "pmessage": 1}
+    assert SLOT.runtime.self_metrics.read("messages") == {"message": 1, "pmessage": 1}
     shown = "".join(span.to_json() for span in recorded.spans()) + str(recorded.metrics())
     assert "private" not in shown
     await close(pubsub)
@@ -101,6 +101,6 @@ async def test_handler_of_a_message_may_call_redis(world: World, recorded: Telem
         pubsub.get_message(timeout=0.02)
         if calls:
             break
-    assert SELF_METRICS.read("messages") == {"message": 1}
+    assert SLOT.runtime.self_metrics.read("messages") == {"message": 1}
     assert recorded.span().name.startswith("SET")
     pubsub.close()

@@ -9,7 +9,7 @@ import redis
 from clients import World, close, every_kind, settle, with_clusters
 from redispan import RedispanInstrumentor
 from redispan._client.patching.patch_table import PACKAGES, PATCH_TABLE
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.testing import TelemetryInMemory
 
 pytestmark = pytest.mark.redis
@@ -48,7 +48,7 @@ def test_uninstrument_restores_every_attribute(telemetry: TelemetryInMemory):
 @with_clusters
 async def test_off_and_on_again(world: World, telemetry: TelemetryInMemory):
     """Clients made before, while on and while off all follow the switch; each call is one span and one count."""
-    SELF_METRICS.clear()
+    SLOT.runtime.self_metrics.clear()
     clients = [world.client()]
     instrumentor = RedispanInstrumentor()
     for on in (True, False, True):

@@ -1,17 +1,17 @@
 """Which threads redispan has, and when: none before the first operation, few and daemonic after, none if not wanted."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import redis
 
-from redispan import startup
+from redispan import RedispanInstrumentor
 from redispan._client.probe import targets
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 from redispan.testing import TelemetryInMemory
-from waiting import PATIENCE_S, wait_until
+from waiting import wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -19,15 +19,10 @@ Instrument = Callable[..., TelemetryInMemory]
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "_pools", {})
     monkeypatch.setattr(targets, "_moving", {})
-    INSIGHT.reset()
-    startup.stop()
-    for thread in ours().values():  # those of an earlier test may take a second to end
-        thread.join(PATIENCE_S)
-    yield
-    startup.stop()
+    assert ours() == {}
 
 
 def ours() -> dict[str, threading.Thread]:
@@ -47,10 +42,7 @@ def test_none_before_the_first_operation_and_daemons_after(
     wait_until(lambda: set(ours()) == {"redispan-member", "redispan-probe"}, "the two threads")
     assert all(thread.daemon for thread in ours().values())
     client.close()
-    threads = ours().values()
-    startup.stop()
-    for thread in threads:
-        thread.join(PATIENCE_S)
+    RedispanInstrumentor().uninstrument()
     assert ours() == {}
 
 
@@ -59,10 +51,10 @@ def test_none_at_all_where_nobody_wants_one(redis_url: str, instrument: Instrume
     instrument(runtime_dir=str(tmp_path), host_sharing=False, server_probe=False)
     with redis.Redis.from_url(redis_url) as client:
         for _ in range(3):
-            INSIGHT._evaluated_ns = 0
-            for observer in INSIGHT._observers:
+            current().alerting.evaluated_ns = 0
+            for observer in current().figures.observers:
                 observer.tick_soon()
             client.ping()
     assert ours() == {}
     assert list(tmp_path.iterdir()) == []
-    assert INSIGHT.snapshot()["endpoints"]
+    assert current().snapshot()["endpoints"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clients import close, forget_clusters, outcome_of, settle
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.testing import TelemetryInMemory
 from waiting import PATIENCE_S
 
@@ -85,7 +85,7 @@ async def test_messages_are_counted(package: ModuleType, redis_server: Any, reco
         assert message is not None, "nothing arrived"
         kinds.append(message["type"])
     assert [span.attributes["db.operation.name"] for span in recorded.spans()] == ["SUBSCRIBE", "PUBLISH"]
-    assert SELF_METRICS.read("messages") == {"message": 1}
+    assert SLOT.runtime.self_metrics.read("messages") == {"message": 1}
     await close(pubsub)
     await close(client)
     await settle(client.connection_pool.disconnect())

@@ -15,10 +15,10 @@ import redis.asyncio
 
 import redispan
 from redispan._runtime import monitored_generators
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 from redispan.testing import TelemetryInMemory
 
-pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("nothing_known")]
+pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def test_a_generator_is_its_body(client: redis.Redis, clock: Clock) -> None:
             client.set("seen", number)
     found = works()["pages"]
     assert (found.runs, found.failed_runs, found.commands) == (1, 0, {"GET": 3})
-    assert INSIGHT.works.snapshot()["pages"]["total_ns"] == 3_000_000
+    assert current().figures.monitored.snapshot()["pages"]["total_ns"] == 3_000_000
     assert around.figures().commands == {"GET": 3, "SET": 3}
-    assert INSIGHT.works.running == 0
+    assert current().figures.monitored.running == 0
 
 
 async def test_an_async_generator_is_its_body(recorded: TelemetryInMemory, redis_url: str) -> None:
@@ -91,7 +91,7 @@ async def test_an_async_generator_is_its_body(recorded: TelemetryInMemory, redis
     await client.aclose()
     found = works()
     assert {name: found[name].commands for name in ("one", "two")} == {"one": {"GET": 2}, "two": {"GET": 3}}
-    assert INSIGHT.works.running == 0
+    assert current().figures.monitored.running == 0
 
 
 def conversation(log: list[Any]) -> Generator[Any, Any, str]:
@@ -231,7 +231,7 @@ def test_a_generator_left_behind_is_a_run_that_ended(client: redis.Redis) -> Non
 
     left = endless()
     next(left)
-    assert INSIGHT.works.running == 0
+    assert current().figures.monitored.running == 0
     client.set("between", "1")
     del left
     gc.collect()

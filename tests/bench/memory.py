@@ -14,7 +14,7 @@ import tracemalloc
 
 from bench import chance, children
 
-POOL_SOURCES, COMMANDS_EACH = 24, 200
+POOLS, COMMANDS_EACH = 24, 200
 READING_NS = 2_000_000
 """A call takes some milliseconds, as on a network, so that the work lasts minutes and none of it is slow."""
 
@@ -38,7 +38,7 @@ def main() -> None:
     from redispan._core.commands import COMMANDS
 
     names = [name for name, info in sorted(COMMANDS.items()) if info.blocking is None][:COMMANDS_EACH]
-    clients = [in_memory.client(port=10_000 + number) for number in range(POOL_SOURCES)]
+    clients = [in_memory.client(port=10_000 + number) for number in range(POOLS)]
     states.start_sdk(ALWAYS_ON)
     tracemalloc.start(1)
     RedispanInstrumentor().instrument()

@@ -112,5 +112,5 @@ ASYNC_QUEUED = Operation("asyncio queued GET", _async_queued, BATCH)
 SCRIPT = Operation("script", _script)
 CLUSTER_GET = Operation("cluster GET", _cluster_get)
 
-PATCH_TABLE = (GET, SET, ASYNC_GET, QUEUED, QUEUED_MIXED, ASYNC_QUEUED, SCRIPT, CLUSTER_GET)
-BY_NAME = {operation.name: operation for operation in PATCH_TABLE}
+OPERATIONS = (GET, SET, ASYNC_GET, QUEUED, QUEUED_MIXED, ASYNC_QUEUED, SCRIPT, CLUSTER_GET)
+BY_NAME = {operation.name: operation for operation in OPERATIONS}

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import budgets, frames, full_pool, instructions, memory, page, times
 from bench.figures import Figures
-from bench.operations import GET, PATCH_TABLE
+from bench.operations import GET, OPERATIONS
 from bench.states import BARE, SAMPLED, STATES, State
 
 Counted = TypeVar("Counted")
@@ -52,7 +52,7 @@ def sections(*, quick: bool) -> Iterator[str]:
     taken = Figures(_all(times.take, quick=quick, at_once=1))
     yield f"### Processor time, µs\n\n{page.costs(taken, '{:.2f}')}"
     if held is not None:
-        title = f"### Memory, {memory.POOL_SOURCES} pools x {memory.COMMANDS_EACH} commands"
+        title = f"### Memory, {memory.POOLS} pools x {memory.COMMANDS_EACH} commands"
         text = "redispan's code holds {redispan:.2f} MB, OpenTelemetry's {opentelemetry:.2f} MB for the same series."
         yield f"{title}\n\n{text.format(**held)}"
         yield f"### A full pool\n\n{_full_pool(full_pool.measure())}"
@@ -67,7 +67,7 @@ def _all(count: Callable[[str, list[str]], Counted], *, quick: bool, at_once: in
 
 
 def _operations(state: State, *, quick: bool) -> list[str]:
-    return [operation.name for operation in PATCH_TABLE if operation.main or (state.main and not quick)]
+    return [operation.name for operation in OPERATIONS if operation.main or (state.main and not quick)]
 
 
 def _of_instructions(counted: Figures, held: dict[str, float] | None) -> Iterator[str]:

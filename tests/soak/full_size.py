@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from soak.rows import HANG_S, ROOT, Row, Verdict
 
-PATCH_TABLE = 1_000_000
+OPERATIONS = 1_000_000
 PROPERTIES = ("tests/unit", "tests/behaviour")
 
 
@@ -22,8 +22,8 @@ def rows(quick: bool) -> Iterator[Row]:
         trying = [
             str(path) for path in (ROOT / "tests/unit").rglob("test_*.py") if "from stress import" in path.read_text()
         ]
-        run = functools.partial(_pytest, {"REDISPAN_SOAK_OPERATIONS": str(PATCH_TABLE)}, *sorted(trying))
-        yield Row("full-size", "tests under load", f"{PATCH_TABLE:,} operations", run)
+        run = functools.partial(_pytest, {"REDISPAN_SOAK_OPERATIONS": str(OPERATIONS)}, *sorted(trying))
+        yield Row("full-size", "tests under load", f"{OPERATIONS:,} operations", run)
     profile = "default" if quick else "thorough"
     run = functools.partial(_pytest, {"HYPOTHESIS_PROFILE": profile}, "-m", "hypothesis", *PROPERTIES)
     yield Row("full-size", "property tests", f"hypothesis profile {profile}", run)

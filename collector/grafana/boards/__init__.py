@@ -4,7 +4,7 @@ from boards.commands import COMMANDS
 from boards.fleet import FLEET
 from boards.otelcol import COLLECTOR
 from boards.overview import OVERVIEW
-from boards.pools import POOL_SOURCES
+from boards.pools import POOLS
 from boards.servers import SERVERS
 
-DASHBOARDS = [OVERVIEW, COMMANDS, POOL_SOURCES, SERVERS, COLLECTOR, FLEET]
+DASHBOARDS = [OVERVIEW, COMMANDS, POOLS, SERVERS, COLLECTOR, FLEET]

@@ -4,7 +4,7 @@ from boards.model import JOBS, POOL_LIMITS, Board, Panel, Row, or_zero, quantile
 
 POOL = 'job=~"$job",db_client_connection_pool_name=~"$pool"'
 
-POOL_SOURCES = Board(
+POOLS = Board(
     "pool",
     "Redis: connection pools",
     "Are there enough connections, and what do callers pay to get one?",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 from redispan._core.rate_limit import RateLimit
 from redispan._core.records import CLEARED, FIRED, Alert
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 _log = logging.getLogger("redispan")
 
@@ -49,6 +48,10 @@ class AlertBook:
         self._history: deque[Alert] = deque(maxlen=HISTORY)
         self._firing: dict[tuple[str, str], Alert] = {}
         self._known: dict[tuple[str, str], Label] = {}
+
+    def renew_in_child(self) -> None:
+        """Forget the alerts of the parent in a forked child."""
+        self.reset()
 
     def detect(
         self,
@@ -116,7 +119,7 @@ class AlertBook:
             try:
                 callback(alert)
             except Exception as fault:
-                SELF_METRICS.telemetry_error("alert_callback")
+                SLOT.runtime.self_metrics.telemetry_error("alert_callback")
                 _log.error("redispan: an alert callback raised %s; nothing else is affected.", type(fault).__name__)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
@@ -172,10 +175,3 @@ class AlertBook:
                 "firing": [alert.as_data() for alert in self._firing.values()],
                 "history": [alert.as_data() for alert in self._history],
             }
-
-
-ALERTS = AlertBook()
-"""The one book of this process."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=ALERTS.reset)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from redispan._core.commands import UNKNOWN
 from redispan._core.operation import CommandSeries, Endpoint, Operation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 _log = logging.getLogger("redispan")
 
@@ -114,7 +114,7 @@ class Observers:
 
     def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:
         """Switch off the observer whose call failed, saying so once."""
-        SELF_METRICS.telemetry_error("observer")
+        SLOT.runtime.self_metrics.telemetry_error("observer")
         if strict:
             raise fault
         observer = getattr(call, "__self__", None)

@@ -7,7 +7,6 @@ weakly.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -105,11 +104,10 @@ class PoolSources:
         """``call(pool name, seconds)`` for each use, with the time until there was a connection."""
         self.on_used: list[Callable[[str, float], None]] = []
         """``call(pool name, seconds)`` for each connection given back."""
-        self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
+        self.renew_in_child()
 
-    def _reset(self) -> None:
+    def renew_in_child(self) -> None:
+        """Make a new lock in a forked child."""
         self._lock = threading.RLock()
 
     def add_source(self, source: Source) -> None:
@@ -138,7 +136,7 @@ class PoolSources:
         if listener in self._on_event:
             self._on_event.remove(listener)
 
-    def tell(self, event: PoolEvent) -> None:
+    def notify(self, event: PoolEvent) -> None:
         """Something happened."""
         for listener in tuple(self._on_event):
             try:
@@ -153,7 +151,3 @@ class PoolSources:
                 listener(name, seconds)
             except Exception as fault:
                 _log.debug("redispan: a pool listener failed: %s", type(fault).__name__)
-
-
-POOL_SOURCES = PoolSources()
-"""The pools of this process."""

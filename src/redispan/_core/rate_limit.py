@@ -7,8 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from redispan._core import deferred_alerts
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 KINDS_LIMIT = 1000
 NEVER_S = float("inf")
@@ -64,7 +63,7 @@ class RateLimit:
                 known.late = late
                 if late is not None:
                     self._due_s = min(self._due_s, known.told_s + self.interval_s)
-                    deferred_alerts.follow(self)
+                    SLOT.runtime.deferred_alerts.follow(self)
                 return None
             held_back = 0 if known is None else known.held_back
             self._kinds[kind] = _Kind(now_s)
@@ -98,7 +97,7 @@ class RateLimit:
             try:
                 late(more)
             except Exception:
-                SELF_METRICS.telemetry_error("late_alert")
+                SLOT.runtime.self_metrics.telemetry_error("late_alert")
 
     def waiting(self) -> int:
         """How many were held back and not yet reported by a later item."""

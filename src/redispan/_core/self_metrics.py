@@ -7,7 +7,6 @@ and empty again in a forked child, which would otherwise report its parent's fig
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -52,11 +51,10 @@ class SelfMetrics:
 
     def __init__(self) -> None:
         self._operations: dict[str, LockFreeCounter] = {}
-        self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
+        self.renew_in_child()
 
-    def _reset(self) -> None:
+    def renew_in_child(self) -> None:
+        """Count from zero with a new lock: a forked child must not report its parent's counts as its own."""
         self._lock = threading.RLock()
         self._counts: Counter[tuple[str, str]] = Counter()
         for tally in self._operations.values():
@@ -93,7 +91,3 @@ class SelfMetrics:
             self._counts.clear()
             for tally in self._operations.values():
                 tally.clear()
-
-
-SELF_METRICS = SelfMetrics()
-"""The one ledger of this process."""

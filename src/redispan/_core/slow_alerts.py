@@ -5,39 +5,69 @@ Shared by the two that detect: insight, for our own operations, and the span pro
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 
 from redispan._core.alert_book import AlertBook
 from redispan._core.records import DETECTED, SLOW_OPERATION, Alert, SlowOperation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
-Tell = Callable[[Alert], None]
+Emit = Callable[[Alert], None]
+
+JUDGED_LIMIT = 4096
+
+
+class JudgedSpans:
+    """The ids of the spans judged last."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all."""
+        self._lock = threading.RLock()
+        self._ids: OrderedDict[int, None] = OrderedDict()
+
+    def add(self, span_id: int) -> bool:
+        """Remember a span; False if it was judged already."""
+        with self._lock:
+            if span_id in self._ids:
+                return False
+            self._ids[span_id] = None
+            if len(self._ids) > JUDGED_LIMIT:
+                self._ids.popitem(last=False)
+        return True
+
+    def renew_in_child(self) -> None:
+        """Forget the spans of the parent in a forked child."""
+        self.reset()
 
 
 def detect(
-    book: AlertBook, record: SlowOperation, threshold_ns: int, tell: Tell, tell_later: Tell | None = None
+    book: AlertBook, record: SlowOperation, threshold_ns: int, emit: Emit, emit_later: Emit | None = None
 ) -> None:
-    """Count one detection, and tell it unless it is to be held back.
+    """Count one detection, and emit its alert unless it is to be held back.
 
     Args:
         book: Counts it.
         record: The slow operation.
         threshold_ns: What made it slow.
-        tell: Tells it now.
-        tell_later: Tells it from another thread, later, if it is the last one held back; by default ``tell``.
+        emit: Emits the alert now.
+        emit_later: Emits it from another thread, later, if it is the last one held back; by default ``emit``.
     """
 
-    def told(by: Tell, held_back: int) -> None:
+    def emit_counted(emit_by: Emit, held_back: int) -> None:
         if held_back:
-            SELF_METRICS.dropped("alerts", held_back)
-        by(slow_alert(record, threshold_ns, held_back))
+            SLOT.runtime.self_metrics.dropped("alerts", held_back)
+        emit_by(slow_alert(record, threshold_ns, held_back))
 
     label = (record.address, record.port)
-    later = partial(told, tell_later or tell)
+    later = partial(emit_counted, emit_later or emit)
     held_back = book.detect(SLOW_OPERATION, record.endpoint, record.command, *label, late=later)
     if held_back is not None:
-        told(tell, held_back)
+        emit_counted(emit, held_back)
 
 
 def slow_alert(record: SlowOperation, threshold_ns: int, held_back: int) -> Alert:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from redispan._host.chore import Chore
 from redispan._host.folder import require_private, write_whole
 
 _log = logging.getLogger("redispan")
@@ -27,8 +28,8 @@ MOST = 500
 _VERSION = 1
 
 
-class BaselineFile:
-    """A chore of the member: reads the file at first, and writes it every five minutes and at the end."""
+class BaselineFile(Chore):
+    """Hands on what is usual: reads the file at first, and writes it every five minutes and at the end."""
 
     def __init__(
         self,
@@ -46,10 +47,10 @@ class BaselineFile:
         self._learned = learned
         self._take_over = take_over
         self._clock_s = clock_s
-        self.forget()
+        self.renew_in_child()
 
-    def forget(self) -> None:
-        """In a forked child: read it again, as any new process."""
+    def renew_in_child(self) -> None:
+        """Read the file again in a forked child, as any new process does."""
         self._path: Path | None = None
         self._began_s = self._write_at_s = 0.0
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from redispan._host import snapshot_server, stale_services
+from redispan._host.chore import Chore
 from redispan._host.exit_totals import ExitTotals, Merge, group_of_this_process
 from redispan._host.folder import folder_of, open_folder, require_private
 from redispan._host.siblings import WITHIN_S, SiblingReplies, query_siblings
@@ -34,8 +35,6 @@ _BEATS_AFTER_WORK = 2
 """Work is noted once a second at most, so the beat after the one that saw it may still find something new."""
 
 Data = dict[str, Any]
-Chore = Callable[["Path | None"], None]
-"""Called about once a second on the member's thread, with the private folder; None if there can't be one."""
 
 
 class HostMember:
@@ -58,11 +57,8 @@ class HostMember:
         self.base = ""
         self.sharing = True
         self.chores: list[Chore] = []
-        self.before_exit: list[Callable[[], None]] = []
         self._registered = False
         self._new_process()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._in_child)
 
     def _new_process(self) -> None:
         self._pid = os.getpid()
@@ -84,14 +80,16 @@ class HostMember:
         self._unsaved_beats = 0
         self._beats = 0
 
-    def _in_child(self) -> None:
-        answerer, remains = self._answerer, self._remains
+    def renew_in_child(self) -> None:
+        """Be no member in a forked child until its own first operation; the parent goes on with its own sockets."""
+        server, totals = self._answerer, self._remains
         self._new_process()
-        # Copies of the parent's: the parent goes on with its own.
-        if answerer is not None:
-            answerer.close()
-        if remains is not None:
-            remains.forget_lock()
+        if server is not None:
+            server.close_copy()
+        if totals is not None:
+            totals.forget_lock()
+        for chore in self.chores:
+            self._guarded(chore.renew_in_child)
 
     @property
     def folder(self) -> Path:
@@ -106,7 +104,7 @@ class HostMember:
         if self._thread is not None and self._pid == os.getpid():
             return
         if self._pid != os.getpid():  # forked where Python's hooks aren't called
-            self._in_child()
+            self.renew_in_child()
         with self._lock:
             if self._thread is not None or not (self.sharing or self.chores):
                 return
@@ -119,13 +117,16 @@ class HostMember:
                 atexit.register(self._at_exit)
 
     def stop(self) -> None:
-        """Be a member no more; what this process did is left behind. No chore begins after this."""
-        with self._lock:
-            if self._thread is None or self._pid != os.getpid():
-                return
-        self._at_exit()
-        with self._saving:
-            self._not_started()
+        """Be a member no more: the thread and the chores end now, and what this process did is left to the others."""
+        thread = self._thread
+        if thread is not None and self._pid == os.getpid():
+            self._leave()
+            if thread is not threading.current_thread():
+                thread.join(_CHORE_S)
+            with self._saving:
+                self._not_started()
+        for chore in reversed(self.chores):
+            self._guarded(chore.stop)
 
     def _halt(self) -> None:
         """Let the thread begin nothing any more."""
@@ -265,16 +266,19 @@ class HostMember:
     def _at_exit(self) -> None:
         if self._pid != os.getpid() or self._thread is None:
             return
-        # The thread goes on while the program's end takes its time: it would listen anew, and take the port again.
+        self._leave()
+        for chore in tuple(self.chores):
+            self._guarded(chore.at_exit)
+
+    def _leave(self) -> None:
+        # The thread lives on while the program's end takes its time: it must not listen anew, nor take the port again.
         self._halt()
-        answerer = self._answerer
-        if answerer is not None:
-            # Leave before the socket goes, so that nobody who asks misses both.
+        server = self._answerer
+        if server is not None:
+            # The totals are written before the socket goes, so that a sibling that asks now misses neither.
             self._guarded(self._leave_remains)
-            self._guarded(answerer.leave)
+            self._guarded(server.leave)
             self._guarded(self._clear_up)
-        for call in tuple(self.before_exit):
-            self._guarded(call)
 
     @staticmethod
     def _guarded(call: Callable[[], Any]) -> None:

@@ -10,14 +10,14 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from redispan._core.alert_book import ALERTS
 from redispan._core.records import Alert
+from redispan._core.slot import SLOT
 from redispan._insight.facts import work_figures
 from redispan._insight.findings import repeated_calls
 from redispan._insight.report_figures import Finding, WorkFigures
 from redispan._insight.work import ActiveRun, MonitoredRun, RunTotals
 from redispan._runtime import monitored_generators
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -50,7 +50,7 @@ class monitor:  # noqa: N801 - it is used like a function
 
     def __enter__(self) -> monitor:
         """The work begins."""
-        self._run, self._token = INSIGHT.works.begin(self.name)
+        self._run, self._token = current().figures.monitored.begin(self.name)
         self._begin_ns = perf_counter_ns()
         return self
 
@@ -64,7 +64,7 @@ class monitor:  # noqa: N801 - it is used like a function
         duration_ns = perf_counter_ns() - self._begin_ns
         self._run = self._token = None
         failed = error is not None
-        INSIGHT.works.end(run, token, duration_ns, failed=failed)
+        current().figures.monitored.end(run, token, duration_ns, failed=failed)
         self._work.absorb(run, duration_ns, failed=failed)
 
     async def __aenter__(self) -> monitor:
@@ -120,4 +120,4 @@ def on_alert(callback: Callable[[Alert], Any]) -> Callable[[], None]:
     Returns:
         A function that takes the callback off again.
     """
-    return ALERTS.subscribe(callback)
+    return SLOT.runtime.alerts.subscribe(callback)

@@ -13,20 +13,20 @@ from types import TracebackType
 from typing import Any
 
 from redispan._insight.work import ActiveRun
-from redispan._runtime.runtime import INSIGHT
+from redispan._runtime.runtime import current
 
 
-class _Stretches:
+class _Segments:
     """One run of a generator: entered while its body runs, left while it is suspended."""
 
     def __init__(self, name: str) -> None:
-        self._run = INSIGHT.works.start(name)
+        self._run = current().figures.monitored.start(name)
         self._token: Token[ActiveRun | None] | None = None
         self._begin_ns = self._duration_ns = 0
         self._failed = False
 
     def __enter__(self) -> None:
-        self._token = INSIGHT.works.resume(self._run)
+        self._token = current().figures.monitored.resume(self._run)
         self._begin_ns = perf_counter_ns()
 
     def __exit__(
@@ -34,13 +34,13 @@ class _Stretches:
     ) -> None:
         self._duration_ns += perf_counter_ns() - self._begin_ns
         if self._token is not None:
-            INSIGHT.works.pause(self._token)
+            current().figures.monitored.pause(self._token)
         # The end, and a consumer that wants no more, are no failure.
         self._failed = kind is not None and not issubclass(kind, (StopIteration, StopAsyncIteration, GeneratorExit))
 
     def end(self) -> None:
         """The generator is done."""
-        INSIGHT.works.finish(self._run, self._duration_ns, failed=self._failed)
+        current().figures.monitored.finish(self._run, self._duration_ns, failed=self._failed)
 
 
 def watch(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,7 +51,7 @@ def watch(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def watched(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        stretches = _Stretches(name)
+        segments = _Segments(name)
         try:
             inner = function(*args, **kwargs)
             del args, kwargs  # this generator must keep nothing alive that a bare one would not
@@ -59,7 +59,7 @@ def watch(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             resume, given = inner.send, None
             while True:
                 try:
-                    with stretches:
+                    with segments:
                         items.append(resume(given))
                 except StopIteration as end:
                     return end.value
@@ -70,7 +70,7 @@ def watch(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
                 except BaseException as error:
                     resume, given = inner.throw, error
         finally:
-            stretches.end()
+            segments.end()
 
     return watched
 
@@ -80,7 +80,7 @@ def watch_async(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     async def watched(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        stretches = _Stretches(name)
+        segments = _Segments(name)
         try:
             inner = function(*args, **kwargs)
             del args, kwargs  # this generator must keep nothing alive that a bare one would not
@@ -88,7 +88,7 @@ def watch_async(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             resume, given = inner.asend, None
             while True:
                 try:
-                    with stretches:
+                    with segments:
                         items.append(await resume(given))
                 except StopAsyncIteration:
                     return
@@ -99,6 +99,6 @@ def watch_async(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
                 except BaseException as error:
                     resume, given = inner.athrow, error
         finally:
-            stretches.end()
+            segments.end()
 
     return watched

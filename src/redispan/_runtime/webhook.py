@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import queue
 import threading
 import urllib.error
@@ -17,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from redispan._core.records import CLEARED, DETECTED, ERROR_RATE, MEMORY_USAGE, POOL_USAGE, Alert
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 _log = logging.getLogger("redispan")
 
@@ -56,12 +55,10 @@ class AlertWebhook:
         self._encode = _alertmanager if form == "alertmanager" else _plain
         self._service = service
         self._send = send or send_over_http
-        self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
+        self.renew_in_child()
 
-    def _reset(self) -> None:
-        # A forked child has neither the thread nor the parent's alerts.
+    def renew_in_child(self) -> None:
+        """Start with an empty queue in a forked child, which has neither the thread nor the parent's alerts."""
         self._lock = threading.Lock()
         self._queue: queue.Queue[Alert | None] = queue.Queue(QUEUED)
         self._thread: threading.Thread | None = None
@@ -71,7 +68,7 @@ class AlertWebhook:
         try:
             self._queue.put_nowait(alert)
         except queue.Full:
-            SELF_METRICS.dropped("webhook_alerts")
+            SLOT.runtime.self_metrics.dropped("webhook_alerts")
             return
         with self._lock:
             if self._thread is None:
@@ -105,7 +102,7 @@ class AlertWebhook:
                 # The post itself must not be traced, nor anything that a client library does below it.
                 self._deliver(self._encode(alert, self._service))
             except Exception as fault:
-                SELF_METRICS.telemetry_error("webhook")
+                SLOT.runtime.self_metrics.telemetry_error("webhook")
                 _log.warning("redispan: an alert could not be posted to the webhook: %s", type(fault).__name__)
 
     def _deliver(self, body: bytes) -> None:

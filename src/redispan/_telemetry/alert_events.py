@@ -11,11 +11,11 @@ from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from redispan._core.alert_book import ALERTS, AlertBook
+from redispan._core.alert_book import AlertBook
 from redispan._core.records import SLOW_OPERATION, Alert, SlowOperation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan._semconv import names
-from redispan._telemetry.events import emit, log_line
+from redispan._telemetry.events import emit_event, log_line
 
 _slow_log = logging.getLogger("redispan.slow")
 _alert_log = logging.getLogger("redispan.alerts")
@@ -37,7 +37,7 @@ _SEVERITIES = {
 class AlertEmitter:
     """Tells alerts by every way there is; a way that fails doesn't stop the others."""
 
-    def __init__(self, logger: Logger, book: AlertBook = ALERTS, *, events: bool = True) -> None:
+    def __init__(self, logger: Logger, book: AlertBook | None = None, *, events: bool = True) -> None:
         """Wire a teller.
 
         Args:
@@ -46,17 +46,17 @@ class AlertEmitter:
             events: Whether log-based events are emitted.
         """
         self._logger = logger
-        self._book = book
+        self._book = SLOT.runtime.alerts if book is None else book
         self._events = events
 
-    def tell(self, alert: Alert, context: Context | None = None) -> None:
-        """Tell ``alert``; its event belongs to the span of ``context``, by default the current one."""
+    def emit(self, alert: Alert, context: Context | None = None) -> None:
+        """Emit ``alert``; its event belongs to the span of ``context``, by default the current one."""
         self._book.record(alert)
         severity, level = _SEVERITIES[alert.severity]
         if self._events:
             _guarded(
                 "alert_event",
-                lambda: emit(
+                lambda: emit_event(
                     self._logger,
                     names.EVENT_ALERT_PREFIX + alert.name,
                     severity,
@@ -115,35 +115,34 @@ def _line(alert: Alert) -> str:
     return f"redispan: {state}{alert.message}{more}"
 
 
-def _guarded(part: str, tell: Callable[[], None]) -> None:
+def _guarded(part: str, emit_by: Callable[[], None]) -> None:
     try:
-        tell()
+        emit_by()
     except Exception:
-        SELF_METRICS.telemetry_error(part)
+        SLOT.runtime.self_metrics.telemetry_error(part)
 
 
 _meters: weakref.WeakSet[Meter] = weakref.WeakSet()
 
 
-def create_instruments(meter: Meter, book: AlertBook, refresh: Callable[[], None]) -> None:
+def create_instruments(meter: Meter) -> None:
     """Create the counter and the gauge of alerts, once per meter.
 
     Args:
         meter: redispan's meter.
-        book: What they read.
-        refresh: Called before reading, so that an alert clears even when no operation comes along.
     """
     if meter in _meters:
         return
     _meters.add(meter)
 
     def counts(_: CallbackOptions) -> Iterable[Observation]:
-        for label, count in book.counts().items():
+        for label, count in SLOT.runtime.alerts.counts().items():
             yield Observation(count, _label_attributes(label))
 
     def states(_: CallbackOptions) -> Iterable[Observation]:
-        _guarded("alert_refresh", refresh)
-        for label, state in book.states().items():
+        # Judged first, so that an alert clears even when no operation comes along.
+        _guarded("alert_refresh", SLOT.runtime.evaluate)
+        for label, state in SLOT.runtime.alerts.states().items():
             yield Observation(state, _label_attributes(label))
 
     meter.create_observable_counter(

@@ -10,7 +10,7 @@ from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import Context, get_current
 
 
-def emit(
+def emit_event(
     logger: Logger,
     name: str,
     severity: SeverityNumber,

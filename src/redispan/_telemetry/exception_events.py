@@ -9,10 +9,10 @@ from typing import Any
 from opentelemetry._logs import Logger, SeverityNumber
 
 from redispan._core.operation import Operation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan._semconv import names
 from redispan._semconv.errors import Failure, classify, safe_message
-from redispan._telemetry.events import emit
+from redispan._telemetry.events import emit_event
 
 _TYPES_LIMIT = 200
 
@@ -47,9 +47,9 @@ class ExceptionEvents:
         if failure.flow_control:
             return
         if not self._allowed(failure.error_type):
-            SELF_METRICS.dropped("exception_events")
+            SLOT.runtime.self_metrics.dropped("exception_events")
             return
-        emit(
+        emit_event(
             self._logger,
             names.EVENT_OPERATION_EXCEPTION,
             SeverityNumber.WARN,

@@ -15,7 +15,7 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, NoOpHistogram
 
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 _FAMILIAR = frozenset({"_ExplicitBucketHistogramAggregation", "_ExponentialBucketHistogramAggregation"})
 _TRIES = 3
@@ -103,7 +103,7 @@ class PreparedHistogram:
             self._go_public()
 
     def _go_public(self) -> None:
-        SELF_METRICS.telemetry_error("histogram")
+        SLOT.runtime.self_metrics.telemetry_error("histogram")
         self._familiar = False
         self._consumer = None
 

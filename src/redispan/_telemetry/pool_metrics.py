@@ -11,8 +11,9 @@ from typing import Any
 from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from redispan._core.pool_sources import POOL_SOURCES, PoolEvent, PoolStats
+from redispan._core.pool_sources import PoolEvent, PoolStats
 from redispan._core.rate_limit import RateLimit
+from redispan._core.slot import SLOT
 from redispan._semconv import names
 from redispan._telemetry import events
 
@@ -139,14 +140,14 @@ class PoolTelemetry:
             self._observe(meter)
             self._record(meter, histograms=histograms)
         if logger is not None:
-            POOL_SOURCES.listen(self._on_event)
+            SLOT.runtime.pool_sources.listen(self._on_event)
 
     def stop(self) -> None:
         """Tell no more."""
         for meter, telling in list(_TELLING.items()):
             if telling is self:
                 del _TELLING[meter]
-        POOL_SOURCES.forget(self._on_event)
+        SLOT.runtime.pool_sources.forget(self._on_event)
         for listeners, listener in self._listeners:
             if listener in listeners:
                 listeners.remove(listener)
@@ -164,14 +165,19 @@ class PoolTelemetry:
             )
 
     def _record(self, meter: Meter, *, histograms: bool) -> None:
-        wanted = [(names.METRIC_CONNECTION_CREATE_TIME, "Time to open a connection.", POOL_SOURCES.on_created)]
+        sources = SLOT.runtime.pool_sources
+        wanted = [(names.METRIC_CONNECTION_CREATE_TIME, "Time to open a connection.", sources.on_created)]
         if histograms:
             wanted += [
-                (names.METRIC_CONNECTION_WAIT_TIME, "Time to get a connection from the pool.", POOL_SOURCES.on_waited),
+                (
+                    names.METRIC_CONNECTION_WAIT_TIME,
+                    "Time to get a connection from the pool.",
+                    sources.on_waited,
+                ),
                 (
                     names.METRIC_CONNECTION_USE_TIME,
                     "Time between lending a connection and its return.",
-                    POOL_SOURCES.on_used,
+                    sources.on_used,
                 ),
             ]
         for name, description, listeners in wanted:
@@ -214,7 +220,7 @@ class PoolTelemetry:
         if event.limit is not None:
             attributes["redis.client.pool.limit"] = int(event.limit)
         severity = SeverityNumber.INFO if event.kind == "resized" else SeverityNumber.WARN
-        events.emit(self._logger, _EVENTS[event.kind], severity, attributes, time.time_ns())
+        events.emit_event(self._logger, _EVENTS[event.kind], severity, attributes, time.time_ns())
 
 
 def _reader(meter: Meter, name: str, attribute: str, read: Callable[[PoolStats], Any]) -> Observe:
@@ -224,7 +230,7 @@ def _reader(meter: Meter, name: str, attribute: str, read: Callable[[PoolStats],
         telling = _TELLING.get(meter)
         if telling is None or telling.leaves(name):
             return
-        for pool in POOL_SOURCES.read():
+        for pool in SLOT.runtime.pool_sources.read():
             yield from _observations(pool, attribute, read(pool))
 
     return observe

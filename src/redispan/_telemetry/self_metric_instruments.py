@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from redispan._core.self_metrics import SELF_METRICS, SelfMetrics
+from redispan._core.slot import SLOT
 
 COUNTERS = (
-    # instrument, ledger name, attribute of the kind, unit, description
+    # instrument, name in the self-metrics, attribute of the kind, unit, description
     (
         "redis.client.operations",
         "operations",
@@ -51,19 +51,15 @@ COUNTERS = (
 )
 
 
-def create(meter: Meter, ledger: SelfMetrics = SELF_METRICS) -> None:
-    """Create the observable counters of ``ledger``."""
+def create(meter: Meter) -> None:
+    """Create the observable counters of the self-metrics of this process."""
     for name, entry, attribute, unit, description in COUNTERS:
-        meter.create_observable_counter(
-            name, callbacks=[_reader(ledger, entry, attribute)], unit=unit, description=description
-        )
+        meter.create_observable_counter(name, callbacks=[_reader(entry, attribute)], unit=unit, description=description)
 
 
-def _reader(
-    ledger: SelfMetrics, entry: str, attribute: str | None
-) -> Callable[[CallbackOptions], Iterable[Observation]]:
+def _reader(entry: str, attribute: str | None) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def read(_: CallbackOptions) -> Iterable[Observation]:
-        for kind, count in ledger.read(entry).items():
+        for kind, count in SLOT.runtime.self_metrics.read(entry).items():
             yield Observation(count, {attribute: kind} if attribute is not None else None)
 
     return read

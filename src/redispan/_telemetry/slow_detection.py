@@ -6,10 +6,8 @@ processor, which sees everyone's recorded spans. Whoever judges a span first rem
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -18,49 +16,15 @@ from opentelemetry.context import Context
 
 from redispan._core import observing
 from redispan._core.operation import Operation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
-JUDGED_LIMIT = 4096
 EXPLICIT = "redispan_explicit_threshold_ns"
 """Attribute by which a processor that the program added itself is known, and its threshold."""
 
 
-class JudgedSpans:
-    """The ids of the spans judged last."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all."""
-        self._lock = threading.RLock()
-        self._ids: OrderedDict[int, None] = OrderedDict()
-
-    def add(self, span_id: int) -> bool:
-        """Remember a span; False if it was judged already."""
-        with self._lock:
-            if span_id in self._ids:
-                return False
-            self._ids[span_id] = None
-            if len(self._ids) > JUDGED_LIMIT:
-                self._ids.popitem(last=False)
-        return True
-
-
-JUDGED = JudgedSpans()
-"""Shared by every detector of the process."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=JUDGED.reset)
-
-
-operations_are_judged = False
-"""Insight judges every operation of ours: what another instrumentation writes of the same one is left to it."""
-
-
 def is_part_of_ours() -> bool:
     """Whether a span that ends now is of a call in the middle of one of our operations, which insight will judge."""
-    return operations_are_judged and observing.running() is not None
+    return SLOT.runtime.judges_operations and observing.running() is not None
 
 
 class SpansOfOperations:
@@ -95,12 +59,12 @@ class SpansOfOperations:
         own = operation.span
         context = _span_context(operation)
         if own is not None:
-            JUDGED.add(context.span_id)
+            SLOT.runtime.judged_spans.add(context.span_id)
         if operation.slow:
             # The span around ours may be another instrumentation's, of the same operation; if not, nobody looks it up.
             around = context if own is None else getattr(own, "parent", None)
             if around is not None:
-                JUDGED.add(around.span_id)
+                SLOT.runtime.judged_spans.add(around.span_id)
         if not context.is_valid:
             return "", ""
         return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
@@ -172,5 +136,5 @@ def attach(provider: Any, make: Callable[[Any], Any]) -> Any | None:
                 _attached[provider] = processor
             return processor
         except Exception:  # a provider of another maker, or no SDK: spans of others are not watched
-            SELF_METRICS.telemetry_error("span_processor")
+            SLOT.runtime.self_metrics.telemetry_error("span_processor")
             return None

@@ -14,18 +14,16 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind
 
-from redispan._core import deferred_alerts
-from redispan._core.alert_book import ALERTS, AlertBook
+from redispan._core.alert_book import AlertBook
 from redispan._core.commands import identify
 from redispan._core.records import SlowOperation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan._core.slow_alerts import detect
 from redispan._semconv import names
 from redispan._telemetry import scope
 from redispan._telemetry.alert_events import AlertEmitter
 from redispan._telemetry.slow_detection import (
     EXPLICIT,
-    JUDGED,
     announce_threshold,
     explicit_threshold_ns,
     is_part_of_ours,
@@ -46,8 +44,8 @@ class SlowOperationSpanProcessor(SpanProcessor):
         threshold_ms: float = 50.0,
         *,
         logger_provider: Any = None,
-        _teller: AlertEmitter | None = None,
-        _book: AlertBook = ALERTS,
+        _emitter: AlertEmitter | None = None,
+        _book: AlertBook | None = None,
         _automatic_for: Any = None,
     ) -> None:
         """Make a processor.
@@ -55,23 +53,23 @@ class SlowOperationSpanProcessor(SpanProcessor):
         Args:
             threshold_ms: Operations from this duration on are slow.
             logger_provider: Where alert events go; the global one by default.
-            _teller: Of the instrumentor.
+            _emitter: Of the instrumentor.
             _book: Counts detections.
             _automatic_for: The provider that the instrumentor adds it to.
         """
         self.threshold_ns = int(threshold_ms * 1e6)
         self.enabled = self.threshold_ns > 0
-        self._book = _book
-        self._teller = _teller or AlertEmitter(scope.logger_of(logger_provider), _book)
+        self._book = SLOT.runtime.alerts if _book is None else _book
+        self._emitter = _emitter or AlertEmitter(scope.logger_of(logger_provider), self._book)
         self._provider = None if _automatic_for is None else weakref.ref(_automatic_for)
         if _automatic_for is None:
             setattr(self, EXPLICIT, self.threshold_ns)
             announce_threshold(self.threshold_ns)
 
-    def configure(self, threshold_ms: float, teller: AlertEmitter) -> None:
+    def configure(self, threshold_ms: float, emitter: AlertEmitter) -> None:
         """Work by new settings; the instrumentor calls it when it instruments again."""
         self.threshold_ns = int(threshold_ms * 1e6)
-        self._teller = teller
+        self._emitter = emitter
         self.enabled = self.threshold_ns > 0
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -88,7 +86,7 @@ class SlowOperationSpanProcessor(SpanProcessor):
             if duration_ns >= self.threshold_ns:
                 self._judge(span, duration_ns)
         except Exception:
-            SELF_METRICS.telemetry_error("span_processor")
+            SLOT.runtime.self_metrics.telemetry_error("span_processor")
 
     def shutdown(self) -> None:
         """Stop judging."""
@@ -96,7 +94,7 @@ class SlowOperationSpanProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
         """Tell what was held back, if its time has come."""
-        deferred_alerts.emit_due()
+        SLOT.runtime.deferred_alerts.emit_due()
         return True
 
     def _judge(self, span: ReadableSpan, duration_ns: int) -> None:
@@ -110,14 +108,14 @@ class SlowOperationSpanProcessor(SpanProcessor):
         if (scope_of is None or scope_of.name != scope.NAME) and is_part_of_ours():
             return
         context = span.context
-        if context is None or not JUDGED.add(context.span_id):
+        if context is None or not SLOT.runtime.judged_spans.add(context.span_id):
             return
         around = trace.set_span_in_context(trace.NonRecordingSpan(context))
         detect(
             self._book,
             _record(span, attributes, duration_ns),
             self.threshold_ns,
-            lambda alert: self._teller.tell(alert, around),
+            lambda alert: self._emitter.emit(alert, around),
         )
 
     def _overridden(self) -> bool:

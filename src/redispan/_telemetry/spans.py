@@ -13,7 +13,7 @@ from opentelemetry.context import _RUNTIME_CONTEXT
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
 from redispan._core.operation import Operation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan._semconv import names
 from redispan._semconv.errors import Failure, classify, safe_message
 from redispan._telemetry.span_naming import Namer
@@ -170,7 +170,7 @@ class SpanObserver:
             else:
                 hook(operation.span, operation.client, payload)
         except Exception as fault:
-            SELF_METRICS.telemetry_error(which)
+            SLOT.runtime.self_metrics.telemetry_error(which)
             if which not in self._broken_hooks:
                 self._broken_hooks.add(which)
                 _log.error("redispan: the %s raised %s; the Redis call is not affected.", which, type(fault).__name__)

@@ -9,6 +9,7 @@ import pytest
 celery = pytest.importorskip("celery")
 
 from redispan._client.pool import celery_options  # noqa: E402
+from redispan._core.slot import SLOT  # noqa: E402
 from redispan.celery import tune  # noqa: E402
 from redispan.settings import Settings  # noqa: E402
 
@@ -77,7 +78,8 @@ def test_apps_on_other_brokers_are_left_alone() -> None:
 def test_what_was_loaded_while_nobody_watched_is_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Switched on, off, Celery imported, switched on again: its apps are tuned, though the import is over."""
     monkeypatch.setattr(celery_options, "_watching", True)
-    celery_options.watch(Settings())
+    SLOT.runtime.pool_settings = Settings()
+    celery_options.watch()
     try:
         assert app().conf.broker_transport_options["max_connections"] == 50
     finally:
@@ -89,18 +91,21 @@ def test_zero_code_tunes_an_app_when_its_configuration_is_loaded() -> None:
     from celery.app.base import Celery
 
     before = vars(Celery)["_load_config"]
-    celery_options.watch(Settings())
+    SLOT.runtime.pool_settings = Settings()
+    celery_options.watch()
     try:
         assert app().conf.broker_transport_options["max_connections"] == 50
     finally:
         celery_options.stop()
+        SLOT.runtime.pool_settings = None
     assert vars(Celery)["_load_config"] is before
     assert "max_connections" not in app().conf.broker_transport_options
 
 
 def test_worker_values_by_setting() -> None:
     """Prefetch and memory can be set from outside, for apps on Redis that leave them unset."""
-    celery_options.watch(Settings(celery_prefetch_multiplier=2, celery_max_memory_per_child_kib=200_000))
+    SLOT.runtime.pool_settings = Settings(celery_prefetch_multiplier=2, celery_max_memory_per_child_kib=200_000)
+    celery_options.watch()
     try:
         conf = app().conf
         assert (conf.worker_prefetch_multiplier, conf.worker_max_memory_per_child) == (2, 200_000)
@@ -114,7 +119,8 @@ def test_zero_code_tunes_again_after_it_was_stopped(monkeypatch: pytest.MonkeyPa
     """Celery imported after the first start, and redispan stopped and started again: new apps are tuned."""
     monkeypatch.setattr(celery_options, "_watching", True)  # as the first start leaves it where Celery comes later
     for _ in range(2):
-        celery_options.watch(Settings())
+        SLOT.runtime.pool_settings = Settings()
+        celery_options.watch()
         try:
             assert app().conf.broker_transport_options["max_connections"] == 50
         finally:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from redispan._client.pool import sizing
 from redispan._client.pool.patches import POOL_PATCHES
-from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
+from redispan._core.pool_sources import PoolEvent
+from redispan._core.slot import SLOT
 from redispan.settings.pool import PoolSettings
 
 DYNAMIC = PoolSettings(pool_sizing="dynamic", pool_sizing_floor=5, pool_sizing_ceiling=80, pool_max_connections=20)
@@ -35,7 +36,7 @@ def test_the_limit_stays_within_its_bounds(steps: list[tuple[str, float, int]]) 
     pool = pool_with(DYNAMIC)
     state: Any = pool.redispan_state  # type: ignore[attr-defined]
     recorded: list[PoolEvent] = []
-    POOL_SOURCES.listen(recorded.append)
+    SLOT.runtime.pool_sources.listen(recorded.append)
     now, changes = 1000.0, 0
     for kind, pause_s, used in steps:
         now += pause_s
@@ -50,7 +51,7 @@ def test_the_limit_stays_within_its_bounds(steps: list[tuple[str, float, int]]) 
         assert DYNAMIC.pool_sizing_floor <= pool.max_connections <= DYNAMIC.pool_sizing_ceiling
     assert len(recorded) == changes
     assert all(event.kind == "resized" and event.reason for event in recorded)
-    POOL_SOURCES.forget(recorded.append)
+    SLOT.runtime.pool_sources.forget(recorded.append)
 
 
 def test_up_at_once_and_down_after_minutes() -> None:

@@ -118,7 +118,7 @@ def test_it_is_read_anew_in_a_forked_child(folder: Path) -> None:
     written(folder)
     child = Process([])
     child.chore(folder)
-    child.chore.forget()
+    child.chore.renew_in_child()
     child.chore(folder)
     assert without_age(child.taken_over) == LEARNED * 2
 

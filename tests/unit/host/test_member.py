@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from insight_data import totals_only
+from redispan._core.slot import SLOT
+from redispan._host.chore import Chore
 from redispan._host.folder import open_folder
 from redispan._host.member import HostMember
 from redispan._insight import snapshots
@@ -117,6 +119,7 @@ def test_the_last_one_leaves_nothing(service: Service) -> None:
 def test_a_forked_child_is_no_member_until_it_starts(service: Service) -> None:
     """It answers to nobody under its parent's name, keeps nothing of the parent's alive, and starts as itself."""
     parent = started(service.member(1))
+    SLOT.runtime.parts["host"] = parent
     name = parent._name
     child = os.fork()
     if child == 0:
@@ -136,7 +139,7 @@ def test_without_a_folder_chores_go_on(service: Service, caplog: pytest.LogCaptu
     member = service.member(1)
     member.base = str(service.base / "file")
     seen: list[Any] = []
-    member.chores.append(seen.append)
+    member.chores.append(Chore(seen.append))
     member.start()
     wait_until(lambda: seen, "a chore")
     assert seen[0] is None
@@ -164,7 +167,7 @@ def test_a_chore_that_fails_stops_nothing(service: Service) -> None:
     def broken(_: Any) -> None:
         raise RuntimeError
 
-    member.chores += [broken, lambda _: done.set()]
+    member.chores += [Chore(broken), Chore(lambda _: done.set())]
     started(member)
     assert done.wait(PATIENCE_S)
 
@@ -180,7 +183,7 @@ def test_no_chore_begins_after_the_end(service: Service) -> None:
         entered.set()
         go.wait(PATIENCE_S)
 
-    member.chores += [first, lambda _: begun_late.append(bool(ended))]
+    member.chores += [Chore(first), Chore(lambda _: begun_late.append(bool(ended)))]
     member.start()
     thread = member._thread
     assert thread is not None
@@ -197,12 +200,18 @@ def test_no_chore_begins_after_the_end(service: Service) -> None:
 
 def test_nothing_begins_anew_while_a_program_ends(service: Service) -> None:
     """Exporters may take their time at a program's end: meanwhile the thread doesn't spin, nor listen anew."""
-    member = started(service.member(1))
-    thread, done = member._thread, threading.Event()
+    last: list[str] = []
+
+    class Last(Chore):
+        def at_exit(self) -> None:
+            last.append("done")
+
+    member = service.member(1)
+    member.chores.append(Last(lambda _: None))
+    thread = started(member)._thread
     assert thread is not None
-    member.before_exit.append(done.set)
     member._at_exit()
-    assert done.is_set()
+    assert last == ["done"]
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert not member.folder.exists()
@@ -246,6 +255,9 @@ def test_stopped_before_its_thread_ran(service: Service, monkeypatch: pytest.Mon
         def start(self) -> None:
             pass
 
+        def join(self, _: float) -> None:
+            pass
+
     member = service.member(1)
     with monkeypatch.context() as patched:
         patched.setattr("redispan._host.member.threading.Thread", Unstarted)
@@ -256,3 +268,13 @@ def test_stopped_before_its_thread_ran(service: Service, monkeypatch: pytest.Mon
     late.start()
     late.join(PATIENCE_S)
     assert not late.is_alive()
+
+
+def test_the_thread_ends_at_once(service: Service) -> None:
+    """Who is stopped has no thread any more when ``stop`` returns, though it was waiting for a sibling to ask."""
+    member = started(service.member(1))
+    thread = member._thread
+    assert thread is not None
+    assert thread.is_alive()
+    member.stop()
+    assert not thread.is_alive()

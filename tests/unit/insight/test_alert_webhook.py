@@ -12,7 +12,7 @@ import pytest
 import tenacity
 
 from redispan._core.records import CLEARED, DETECTED, ERROR_RATE, FIRED, SLOW_OPERATION, Alert
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan._runtime import webhook as alert_webhook
 from redispan._runtime.webhook import QUEUED, AlertWebhook
 from waiting import wait_until
@@ -113,10 +113,10 @@ def test_nobody_waits_for_a_receiver_that_hangs() -> None:
     """Posting returns at once, the queue stays bounded, and what finds it full is counted."""
     free = threading.Event()
     webhook = AlertWebhook("http://h/secret-token", send=lambda *_: free.wait() and None)
-    before = SELF_METRICS.read("dropped").get("webhook_alerts", 0)
+    before = SLOT.runtime.self_metrics.read("dropped").get("webhook_alerts", 0)
     for _ in range(QUEUED + 50):
         webhook.post(alert())
-    dropped = SELF_METRICS.read("dropped")["webhook_alerts"] - before
+    dropped = SLOT.runtime.self_metrics.read("dropped")["webhook_alerts"] - before
     free.set()
     webhook.close()
     assert 48 <= dropped <= 50

@@ -5,18 +5,17 @@ import math
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
 
 import pytest
 from opentelemetry.trace import NoOpTracerProvider
 
-from redispan._core.alert_book import ALERTS
 from redispan._core.commands import COMMANDS
 from redispan._core.operation import CommandSeries, Endpoint, Operation
-from redispan._core.pool_sources import POOL_SOURCES, PoolStats
+from redispan._core.pool_sources import PoolStats
+from redispan._core.slot import SLOT
 from redispan._insight import reporting
 from redispan._insight.pool_watch import POOLS_SHOWN
-from redispan._runtime.runtime import Insight
+from redispan._runtime.runtime import current
 from redispan.settings import Settings
 from stress import hasty_threads, operations
 
@@ -33,22 +32,12 @@ SERIES = [
 ]
 
 
-@pytest.fixture
-def insight() -> Iterator[Insight]:
-    """An insight of the test's own; the book of alerts is the process's."""
-    ALERTS.reset()
-    found = Insight()
-    yield found
-    found.stop()
-    ALERTS.reset()
-
-
 @pytest.mark.timeout(max(120, EACH // 10))
-def test_operations_of_200_threads(insight: Insight, caplog: pytest.LogCaptureFixture) -> None:
+def test_operations_of_200_threads(caplog: pytest.LogCaptureFixture) -> None:
     """Windows, totals, errors, slow detections, baselines and samples while others read reports: exact, and flat."""
     caplog.set_level("CRITICAL", "redispan")  # or the test's own log would grow
     settings = Settings(slow_alert_ms=50, slow_log_ms=0, error_rate_alert=0)
-    observer = insight.observer(settings, tracer_provider=NoOpTracerProvider(), meter=None, logger_provider=None)
+    observer = current().observer(settings, tracer_provider=NoOpTracerProvider(), meter=None, logger_provider=None)
     error = RuntimeError("x")
 
     def run(number: int, each: int) -> None:
@@ -66,7 +55,7 @@ def test_operations_of_200_threads(insight: Insight, caplog: pytest.LogCaptureFi
             worker.start()
         for worker in workers:
             while worker.is_alive():
-                reporting.performance(insight.snapshot())
+                reporting.performance(current().snapshot())
                 worker.join(0.2)
 
     def held_bytes() -> int:
@@ -85,7 +74,7 @@ def test_operations_of_200_threads(insight: Insight, caplog: pytest.LogCaptureFi
         tracemalloc.stop()
 
     done = THREADS * (EACH + warm_up)
-    report = reporting.performance(insight.snapshot())
+    report = reporting.performance(current().snapshot())
     assert report.totals.operations == done
     assert report.totals.errors == report.error_types["RuntimeError"] == done // 8
     assert sum(figures.totals.operations for figures in report.commands) == done
@@ -96,21 +85,19 @@ def test_operations_of_200_threads(insight: Insight, caplog: pytest.LogCaptureFi
     assert grown < GROWTH_BYTES, grown
 
 
-def test_thousands_of_pools_are_read_now_and_then_and_the_fullest_are_shown(
-    insight: Insight, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thousands_of_pools_are_read_now_and_then_and_the_fullest_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever judges is on the way back from an operation: reading pools takes a hundredth of the time at most."""
     pools = [PoolStats(f"cache:6379/{at}", used=at, limit=3000, uses=at) for at in range(3000)]
     reads: list[int] = []
-    monkeypatch.setattr(POOL_SOURCES, "_sources", [lambda: (reads.append(1), pools)[1]])
+    monkeypatch.setattr(SLOT.runtime.pool_sources, "_sources", [lambda: (reads.append(1), pools)[1]])
     cost_ns = 50 * MS
     passed_ns = iter(range(0, 10**12, cost_ns))
     monkeypatch.setattr("redispan._insight.pool_watch.thread_time_ns", lambda: next(passed_ns))
-    insight.observer(Settings(), tracer_provider=NoOpTracerProvider(), meter=None, logger_provider=None)
+    current().observer(Settings(), tracer_provider=NoOpTracerProvider(), meter=None, logger_provider=None)
     for second in range(1, 12):
-        insight.evaluate(second * 1000 * MS)
+        current().evaluate(second * 1000 * MS)
     assert len(reads) == 3, "every five seconds"
-    assert [alert.name for alert in ALERTS.firing()] == ["pool_usage"] * 299
-    shown = insight.snapshot()["pools"]
+    assert [alert.name for alert in SLOT.runtime.alerts.firing()] == ["pool_usage"] * 299
+    shown = current().snapshot()["pools"]
     assert len(shown) == POOLS_SHOWN
     assert min(pool["used"] for pool in shown) == 3000 - POOLS_SHOWN

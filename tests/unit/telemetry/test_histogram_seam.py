@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import DropAggregation, ExponentialBucketHistogramAggregation, View
 
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan._telemetry import histogram_internals
 from redispan._telemetry.histogram_internals import AttributeSet, PreparedHistogram
 
@@ -190,10 +190,10 @@ def test_sdk_that_changes_under_way_is_left_to_its_interface():
     known = AttributeSet(SETS[0])
     prepared.record(0.5, known)
     known.cells[0].aggregation = object()
-    before = SELF_METRICS.read("telemetry_errors").get("histogram", 0)
+    before = SLOT.runtime.self_metrics.read("telemetry_errors").get("histogram", 0)
     for _ in range(4):
         prepared.record(0.5, known)
-    assert SELF_METRICS.read("telemetry_errors")["histogram"] == before + 1
+    assert SLOT.runtime.self_metrics.read("telemetry_errors")["histogram"] == before + 1
     assert [point[0] for point in points(of).values()] == [4]
 
 

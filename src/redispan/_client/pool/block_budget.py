@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from redispan._client.internals import connection_pools
-from redispan._client.pool.values import TunedReadSeconds, TunedSeconds
+from redispan._client.pool.values import TunedReadSeconds, TunedSeconds, settings_in_force
 from redispan._core.commands import UNKNOWN, Census, CommandInfo, block_budget_s, census_of, identify
 from redispan._core.observing import current
 
@@ -34,9 +34,6 @@ SAFE_BATCH = replace(UNKNOWN, name="SAFE_BATCH", replay_safe=True, long_running=
 """Stands for a batch of commands that may all be repeated."""
 UNSAFE_BATCH = replace(UNKNOWN, name="UNSAFE_BATCH", long_running=False)
 """Stands for any other batch."""
-
-grace_s = 5.0
-"""Set from the settings: how long a blocking command's reply may be late."""
 
 in_cluster_batch: ContextVar[bool] = ContextVar("redispan_in_cluster_batch", default=False)
 """A cluster pipeline repeats its commands after a timeout whatever they are, so its timeout must not be cut."""
@@ -164,7 +161,7 @@ def patience_s(
         budget = block_budget_s(info, args)
         if budget is not None:
             parked = True
-            wanted = max(wanted, budget + grace_s)
+            wanted = max(wanted, budget + settings_in_force().pool_block_grace_s)
     return wanted, parked
 
 

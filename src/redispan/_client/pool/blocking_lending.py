@@ -10,21 +10,20 @@ from typing import Any
 
 from redispan._client.internals import connection_pools
 from redispan._client.pool import connecting
-from redispan._client.pool.lending import Attach, Method, awake, note_lending
+from redispan._client.pool.lending import Method, awake, note_lending
 from redispan._client.pool.state import PoolState
 from redispan._core import observing
-from redispan._core.pool_sources import POOL_SOURCES
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 
-def blocking_get_shell(original: Method, attach: Attach) -> Method:
+def blocking_get_shell(original: Method) -> Method:
     """Sync ``BlockingConnectionPool.get_connection``: it waits itself, so only the wait is measured."""
 
     @functools.wraps(original)
     def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = self.redispan_state
         if state is None or not state.active:
-            state = awake(state, self, attach)
+            state = awake(state, self)
             if state is None:
                 return original(self, *args, **kwargs)
         start_s = time.monotonic()
@@ -45,21 +44,21 @@ def blocking_get_shell(original: Method, attach: Attach) -> Method:
         if wait is not None:
             wait.ended(in_vain=False)
         _lent(state, connection, threading.get_ident())
-        if POOL_SOURCES.on_waited:
+        if SLOT.runtime.pool_sources.on_waited:
             note_lending(state, connection, start_s)
         return connection
 
     return get_connection
 
 
-def async_blocking_get_shell(original: Method, attach: Attach) -> Method:
+def async_blocking_get_shell(original: Method) -> Method:
     """Async ``BlockingConnectionPool.get_connection``, likewise."""
 
     @functools.wraps(original)
     async def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = self.redispan_state
         if state is None or not state.active:
-            state = awake(state, self, attach)
+            state = awake(state, self)
             if state is None:
                 return await original(self, *args, **kwargs)
         start_s = time.monotonic()
@@ -80,7 +79,7 @@ def async_blocking_get_shell(original: Method, attach: Attach) -> Method:
         if wait is not None:
             wait.ended(in_vain=False)
         _lent(state, connection, id(asyncio.current_task()))
-        if POOL_SOURCES.on_waited:
+        if SLOT.runtime.pool_sources.on_waited:
             note_lending(state, connection, start_s)
         return connection
 
@@ -119,4 +118,4 @@ def _lent(state: PoolState, connection: Any, holder: int) -> None:
         connection.redispan_holder = holder
         state.count_use()
     except Exception:
-        SELF_METRICS.telemetry_error("pool")
+        SLOT.runtime.self_metrics.telemetry_error("pool")

@@ -10,13 +10,13 @@ from typing import Any
 
 from redispan._client.patching.patch import Patch
 from redispan._client.pool.values import TunedReadSeconds, keepalive_options
+from redispan._core.slot import SLOT
 from redispan.settings import Settings
 from redispan.settings.pool import PoolSettings
 
 _log = logging.getLogger("redispan")
 
 _REDIS_SCHEMES = ("redis", "rediss", "sentinel", "valkey", "valkeys")
-_enabled: PoolSettings | None = None
 _watching = False
 _patched: Patch | None = None
 _APP_MODULE = "celery.app.base"
@@ -60,7 +60,7 @@ def worker_options(conf: Any, settings: PoolSettings) -> dict[str, Any]:
 
 def tune_app(app: Any, extra: Mapping[str, Any] | None = None, settings: PoolSettings | None = None) -> dict[str, Any]:
     """Fill in what ``app`` left unset, and return it."""
-    settings = settings or _enabled or Settings.from_environment()[0]
+    settings = settings or _in_force() or Settings.from_environment()[0]
     return fill_in(app.conf, {**worker_options(app.conf, settings), **(extra or {})}, settings)
 
 
@@ -101,10 +101,14 @@ def _default(conf: Any, key: str) -> Any:
     return None
 
 
-def watch(settings: PoolSettings) -> None:
+def _in_force() -> PoolSettings | None:
+    settings = SLOT.runtime.pool_settings
+    return settings if settings is not None and settings.pool == "tuned" else None
+
+
+def watch() -> None:
     """Tune every app when its configuration is loaded; nothing is imported for it."""
-    global _enabled, _watching
-    _enabled = settings
+    global _watching
     loaded = sys.modules.get(_APP_MODULE)
     if loaded is not None:  # also if the hook found it loaded while nobody watched
         _patch(loaded)
@@ -116,13 +120,12 @@ def watch(settings: PoolSettings) -> None:
     except ImportError:
         return
     wrapt.register_post_import_hook(_patch, _APP_MODULE)
-    _watching = True  # the hook stays; it looks at `_enabled`
+    _watching = True  # the hook stays; it looks at the settings in force
 
 
 def stop() -> None:
     """Tune no further apps."""
-    global _enabled, _patched
-    _enabled = None
+    global _patched
     if _patched is not None:
         _patched.undo()
         _patched = None
@@ -131,7 +134,7 @@ def stop() -> None:
 def _patch(module: Any) -> None:
     global _patched
     try:
-        if _enabled is not None and _patched is None:
+        if _in_force() is not None and _patched is None:
             # The one moment when everything that the program says is known and nothing has connected yet.
             _patched = Patch(module.Celery, "_load_config", _load_shell)
     except Exception as fault:
@@ -143,8 +146,9 @@ def _load_shell(original: Callable[..., Any]) -> Callable[..., Any]:
     def _load_config(self: Any, *args: Any, **kwargs: Any) -> Any:
         conf = original(self, *args, **kwargs)
         try:
-            if _enabled is not None:
-                fill_in(conf, worker_options(conf, _enabled), _enabled)
+            settings = _in_force()
+            if settings is not None:
+                fill_in(conf, worker_options(conf, settings), settings)
         except Exception as fault:
             _log.warning("redispan: a Celery app is left as it is: %s", type(fault).__name__)
         return conf

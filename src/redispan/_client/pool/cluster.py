@@ -15,10 +15,10 @@ from typing import Any, cast
 
 from redispan._client.internals import clients, connection_pools
 from redispan._client.pool import block_budget, deadline, making, retry_policy, waiting
-from redispan._client.pool.state import POOL_REGISTRY, PoolState
-from redispan._client.pool.values import TunedNodeLimit
+from redispan._client.pool.state import PoolState, registry
+from redispan._client.pool.values import TunedNodeLimit, settings_in_force
 from redispan._core.commands import block_budget_s, identify
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 from redispan.settings.pool import PoolSettings
 
 Method = Callable[..., Any]
@@ -206,12 +206,12 @@ class NodeRegistry:
     def __init__(self) -> None:
         self._states: dict[int, NodeState] = {}
 
-    def of(self, node: Any, settings: PoolSettings) -> NodeState | None:
+    def of(self, node: Any) -> NodeState | None:
         """The companion of ``node``."""
         free = connection_pools.node_free(node)
         state = self._states.get(id(free))
         if state is None:
-            state = self._make(free, settings)
+            state = self._make(free)
         if state is not None:
             state.active = True
         return state
@@ -220,9 +220,9 @@ class NodeRegistry:
         """The companion of ``node`` if it has one."""
         return self._states.get(id(connection_pools.node_free(node)))
 
-    def _make(self, free: Any, settings: PoolSettings) -> NodeState | None:
-        state = NodeState(free, settings, "")
-        if not POOL_REGISTRY.add(state):
+    def _make(self, free: Any) -> NodeState | None:
+        state = NodeState(free, settings_in_force(), "")
+        if not registry().add(state):
             return None
         state.active = True
         key = id(free)
@@ -242,15 +242,15 @@ class _NodeIsFullError(Exception):
     redispan_exhausted = True
 
 
-def node_execute_shell(original: Method, settings: PoolSettings) -> Method:
+def node_execute_shell(original: Method) -> Method:
     """``ClusterNode.execute_command`` and ``execute_pipeline``: they take a connection and give it back."""
-    if settings.pool == "off":
+    if settings_in_force().pool == "off":
         return original
     is_pipeline = original.__name__ == "execute_pipeline"
 
     @functools.wraps(original)
     async def execute(self: Any, *args: Any, **kwargs: Any) -> Any:
-        state = NODE_REGISTRY.of(self, settings)
+        state = NODE_REGISTRY.of(self)
         if state is None:
             return await original(self, *args, **kwargs)
         held = False
@@ -261,7 +261,7 @@ def node_execute_shell(original: Method, settings: PoolSettings) -> Method:
             limit = self.max_connections
             soft = limit.soft if isinstance(limit, TunedNodeLimit) else limit
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
             return await original(self, *args, **kwargs)
         if state.tuned and not held and (state.waiters or not state.has_room(soft)):
             await _wait_for_node(state, soft)
@@ -289,7 +289,7 @@ def node_acquire_shell(original: Method) -> Method:
             if connection.redispan_pool_state is None:
                 connection.redispan_pool_state = NODE_REGISTRY.find(self)
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         making.let_go_if_ended(connection.redispan_pool_state, connection)
         return connection
 
@@ -309,7 +309,7 @@ def node_disconnect_shell(original: Method) -> Method:
                 if state is not None:
                     state.active = False  # until a command is sent there again
             except Exception:
-                SELF_METRICS.telemetry_error("pool")
+                SLOT.runtime.self_metrics.telemetry_error("pool")
 
     return disconnect
 
@@ -325,4 +325,4 @@ async def _wait_for_node(state: NodeState, limit: int) -> None:
         await waiting.wait_in_task(state, None, enter)
     except _NodeIsFullError:
         state.exceeded += 1
-        SELF_METRICS.add("pool_events", "exceeded")
+        SLOT.runtime.self_metrics.add("pool_events", "exceeded")

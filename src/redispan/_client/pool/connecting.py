@@ -18,8 +18,7 @@ from redispan._client.pool import block_budget, retry_policy, retrying, waiting
 from redispan._client.pool import deadline as pool_deadline
 from redispan._client.pool.retry_policy import Contexts
 from redispan._client.pool.state import PoolState
-from redispan._core.pool_sources import POOL_SOURCES
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 Method = Callable[..., Any]
 
@@ -227,14 +226,14 @@ class _Opening:
             until_s = self._start_s + state.settings.pool_deadline_s
         connection.redispan_until_s = until_s
         self._in_haste = True
-        pool_deadline.HASTE.begin()
+        pool_deadline.deadline_pressure().begin()
 
     def _ended(self) -> None:
         connection = self._connection
         connection.redispan_opening = self._outer
         if self._in_haste:
             connection.redispan_until_s = 0.0
-            pool_deadline.HASTE.end()
+            pool_deadline.deadline_pressure().end()
         self._suspended.resume()
 
     def failed(self, error: BaseException) -> None:
@@ -253,8 +252,9 @@ class _Opening:
         if state is not None and not self._outer:
             state.created += 1
             state.outage = False
-            if POOL_SOURCES.on_created:
-                POOL_SOURCES.call(POOL_SOURCES.on_created, state.name, time.monotonic() - self._start_s)
+            sources = SLOT.runtime.pool_sources
+            if sources.on_created:
+                sources.call(sources.on_created, state.name, time.monotonic() - self._start_s)
 
 
 def _is_pointless(connection: Any) -> bool:
@@ -339,4 +339,4 @@ def _note_close(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         if clients.is_open(connection):
             state.closed_by[connection_pools.close_reason(args, kwargs)] += 1
     except Exception:
-        SELF_METRICS.telemetry_error("pool")
+        SLOT.runtime.self_metrics.telemetry_error("pool")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +17,8 @@ from typing import Any
 
 from redispan._client.internals import clients, connection_pools
 from redispan._client.pool import block_budget, retry_policy
-from redispan._client.pool.values import TunedSeconds
-from redispan.settings.pool import PoolSettings
+from redispan._client.pool.values import TunedSeconds, settings_in_force
+from redispan._core.slot import SLOT
 
 Method = Callable[..., Any]
 
@@ -32,26 +31,26 @@ reading_topology: ContextVar[bool] = ContextVar("redispan_reading_topology", def
 """A cluster's topology is being read."""
 
 
-class _Haste:
-    """How many operations of this process look at the time."""
+class DeadlinePressure:
+    """How many operations of this process are short of time, or may be."""
 
     def __init__(self) -> None:
-        self.reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.reset)
+        self.renew_in_child()
 
-    def reset(self) -> None:
-        """Nobody is in haste: in a forked child, whose parent's other threads are not there to end theirs."""
+    def renew_in_child(self) -> None:
+        """Count from zero in a forked child, which lacks the threads that would end the parent's operations."""
         self._lock = threading.RLock()
         self._count = 0
         block_budget.hasten = None
 
     def begin(self) -> None:
+        """One more operation watches its deadline."""
         with self._lock:
             self._count += 1
             block_budget.hasten = hasten
 
     def end(self) -> None:
+        """One operation fewer watches its deadline."""
         with self._lock:
             # Not below: what was begun before a fork may end in the child.
             self._count = max(0, self._count - 1)
@@ -59,8 +58,9 @@ class _Haste:
                 block_budget.hasten = None
 
 
-HASTE = _Haste()
-"""The haste of this process."""
+def deadline_pressure() -> DeadlinePressure:
+    """The deadline pressure of this process."""
+    return SLOT.runtime.part("deadline_pressure", DeadlinePressure)
 
 
 class Until(float):
@@ -90,7 +90,7 @@ def end_operation(token: Any) -> None:
     until_s = retry_policy.operation_until_s.get()
     if isinstance(until_s, Until) and until_s.in_haste:
         until_s.in_haste = False
-        HASTE.end()
+        deadline_pressure().end()
     try:
         retry_policy.operation_until_s.reset(token)
     except ValueError:
@@ -112,7 +112,7 @@ def operation_failed() -> None:
     until_s = retry_policy.operation_until_s.get()
     if isinstance(until_s, Until) and not until_s.in_haste:
         until_s.in_haste = True
-        HASTE.begin()
+        deadline_pressure().begin()
 
 
 def hasten(connection: Any) -> None:
@@ -176,38 +176,38 @@ class TimeLeft:
 
 
 @contextlib.contextmanager
-def _topology(settings: PoolSettings) -> Iterator[None]:
-    own = None
+def _topology() -> Iterator[None]:
+    own, settings = None, settings_in_force()
     if retry_policy.operation_until_s.get() is None and settings.pool == "tuned" and settings.pool_deadline_s:
         own = begin_operation(settings.pool_deadline_s)
     token = reading_topology.set(True)
-    HASTE.begin()
+    deadline_pressure().begin()
     try:
         yield
     finally:
-        HASTE.end()
+        deadline_pressure().end()
         reading_topology.reset(token)
         if own is not None:
             end_operation(own)
 
 
-def topology_shell(original: Method, settings: PoolSettings) -> Method:
+def topology_shell(original: Method) -> Method:
     """Sync ``NodesManager.initialize``: it asks one node after the other, until one answers."""
 
     @functools.wraps(original)
     def initialize(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with _topology(settings):
+        with _topology():
             return original(self, *args, **kwargs)
 
     return initialize
 
 
-def async_topology_shell(original: Method, settings: PoolSettings) -> Method:
+def async_topology_shell(original: Method) -> Method:
     """Async ``RedisCluster.initialize``, likewise: it also asks for the server's commands."""
 
     @functools.wraps(original)
     async def initialize(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with _topology(settings):
+        with _topology():
             return await original(self, *args, **kwargs)
 
     return initialize

@@ -13,47 +13,40 @@ from redispan._client.internals import connection_pools
 from redispan._client.pool import connecting, deadline, sizing, waiting
 from redispan._client.pool import state as pool_state
 from redispan._client.pool.state import PoolState
-from redispan._core.pool_sources import POOL_SOURCES
-from redispan._core.self_metrics import SELF_METRICS
-from redispan.settings.pool import PoolSettings
+from redispan._client.pool.values import settings_in_force
+from redispan._core.slot import SLOT
 
 Method = Callable[..., Any]
-Attach = Callable[[Any], "PoolState | None"]
 
 
-def attacher(settings: PoolSettings, *, tuned: bool) -> Attach:
-    """What gives a pool its companion when it is first used: a pool that was there before redispan is only watched."""
-
-    def attach(pool: Any) -> PoolState | None:
-        if settings.pool == "off":
-            return None
-        return pool_state.attach(pool, settings, tuned=tuned)
-
-    return attach
+def _watch(pool: Any) -> PoolState | None:
+    """Give a pool that is older than redispan a companion; such a pool is watched, never tuned."""
+    settings = settings_in_force()
+    return None if settings.pool == "off" else pool_state.attach(pool, settings, tuned=False)
 
 
-def awake(state: PoolState | None, pool: Any, attach: Attach) -> PoolState | None:
+def awake(state: PoolState | None, pool: Any) -> PoolState | None:
     """The pool's companion: made for a pool older than redispan, revived after a fork or a close."""
     try:
         if state is None:
-            state = attach(pool)
+            state = _watch(pool)
         if state is not None and (state.closed or not state.active):
             pool_state.activate(state, pool, provisionally=deadline.reading_topology.get())
             sizing.follow(state)
     except Exception:
-        SELF_METRICS.telemetry_error("pool")
+        SLOT.runtime.self_metrics.telemetry_error("pool")
     return state
 
 
-def get_connection_shell(original: Method, attach: Attach) -> Method:
+def get_connection_shell(original: Method) -> Method:
     """Sync ``ConnectionPool.get_connection``: wait where it would raise, retry where it may."""
-    on_waited = POOL_SOURCES.on_waited
+    on_waited = SLOT.runtime.pool_sources.on_waited
 
     @functools.wraps(original)
     def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = self.redispan_state
         if state is None or not state.active:
-            state = awake(state, self, attach)
+            state = awake(state, self)
             if state is None:
                 return original(self, *args, **kwargs)
         start_s = time.monotonic() if on_waited else 0.0
@@ -75,7 +68,7 @@ def get_connection_shell(original: Method, attach: Attach) -> Method:
             connection.redispan_holder = threading.get_ident()
             state.count_use()
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         if start_s:
             note_lending(state, connection, start_s)
         return connection
@@ -119,16 +112,16 @@ def _connected(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
     return repeat()
 
 
-def async_get_connection_shell(original: Method, attach: Attach) -> Method:
+def async_get_connection_shell(original: Method) -> Method:
     """Async ``ConnectionPool.get_connection``, likewise."""
-    on_waited, current_task = POOL_SOURCES.on_waited, asyncio.current_task
+    on_waited, current_task = SLOT.runtime.pool_sources.on_waited, asyncio.current_task
     lend = connection_pools.lend_side_by_side if connection_pools.lends_under_lock(original) else original
 
     @functools.wraps(original)
     async def shell(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = self.redispan_state
         if state is None or not state.active:
-            state = awake(state, self, attach)
+            state = awake(state, self)
             if state is None:
                 return await original(self, *args, **kwargs)
         get = lend if state.tuned else original
@@ -149,7 +142,7 @@ def async_get_connection_shell(original: Method, attach: Attach) -> Method:
             connection.redispan_holder = id(current_task())
             state.count_use()
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         if start_s:
             note_lending(state, connection, start_s)
         return connection
@@ -200,4 +193,4 @@ def note_lending(state: PoolState, connection: Any, start_s: float) -> None:
     """For those who want it measured: the connection was asked for at ``start_s`` and is lent now."""
     now = time.monotonic()
     connection.redispan_lent_s = now
-    POOL_SOURCES.call(POOL_SOURCES.on_waited, state.name, now - start_s)
+    SLOT.runtime.pool_sources.call(SLOT.runtime.pool_sources.on_waited, state.name, now - start_s)

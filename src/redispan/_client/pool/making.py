@@ -9,7 +9,7 @@ from typing import Any
 from redispan._client.internals import connection_pools
 from redispan._client.pool import retrying, waiting
 from redispan._client.pool.state import PoolState
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 Method = Callable[..., Any]
 
@@ -38,7 +38,7 @@ def let_go_if_ended(state: PoolState | None, connection: Any) -> None:
         if state is not None and state.tuned and connection_pools.close_if_ended(connection):
             state.closed_by["error"] += 1
     except Exception:
-        SELF_METRICS.telemetry_error("pool")
+        SLOT.runtime.self_metrics.telemetry_error("pool")
 
 
 def making_shell(original: Method) -> Method:
@@ -51,7 +51,7 @@ def making_shell(original: Method) -> Method:
             retrying.bind(connection)
             connection.redispan_pool_state = self.redispan_state
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         return connection
 
     return make_connection
@@ -89,4 +89,4 @@ def _note_surplus(state: PoolState) -> None:
     state.surplus += 1
     if waiting.exceeding.get():
         state.exceeded += 1
-        SELF_METRICS.add("pool_events", "exceeded")
+        SLOT.runtime.self_metrics.add("pool_events", "exceeded")

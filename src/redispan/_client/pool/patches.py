@@ -16,13 +16,11 @@ from redispan._client.internals import clients
 from redispan._client.patching.patch import Addition, Patch
 from redispan._client.patching.patch_table import PACKAGES
 from redispan._client.pool import (
-    block_budget,
     blocking_lending,
     cluster,
     deadline,
     lending,
     making,
-    retry_policy,
     returning,
     state,
     stats,
@@ -30,7 +28,7 @@ from redispan._client.pool import (
 from redispan._client.pool import connecting as pool_connecting
 from redispan._client.pool import sending as pool_sending
 from redispan._client.pool import tuning as pool_tuning
-from redispan._core.pool_sources import POOL_SOURCES
+from redispan._core.slot import SLOT
 from redispan.settings.pool import PoolSettings
 
 _log = logging.getLogger("redispan")
@@ -57,9 +55,13 @@ class PoolPatches:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._patches: list[Patch] = []
-        self.settings: PoolSettings | None = None
         self.only_by_hand = False
         self._by_hand_wanted = False
+
+    @property
+    def settings(self) -> PoolSettings | None:
+        """The settings in force, which every part of the layer reads from the runtime; None while the layer is off."""
+        return SLOT.runtime.pool_settings
 
     def __bool__(self) -> bool:
         return self.settings is not None
@@ -107,32 +109,30 @@ class PoolPatches:
     def _put_on(self, settings: PoolSettings, *, only_by_hand: bool) -> None:
         if only_by_hand and not self._by_hand_wanted:
             return
-        self.settings = settings
+        SLOT.runtime.pool_settings = settings
         self.only_by_hand = only_by_hand
-        block_budget.grace_s = settings.pool_block_grace_s
-        retry_policy.BUDGET.rate_per_s = settings.pool_retries_per_s
-        POOL_SOURCES.add_source(stats.read)
+        SLOT.runtime.pool_sources.add_source(stats.read)
         for package, names in PACKAGES.items():
             if (
                 clients.is_installed(package)
                 and clients.version_of(clients.load(package, "")) >= clients.MINIMUM_VERSION
             ):
                 try:
-                    self._apply_to(package, names, settings)
+                    self._apply_to(package, names)
                 except Exception as fault:
                     _log.error("redispan: the pools of %s are left alone: %s", package, type(fault).__name__)
 
     def _take_off(self) -> None:
-        POOL_SOURCES.remove_source(stats.read)
+        SLOT.runtime.pool_sources.remove_source(stats.read)
         while self._patches:
             self._patches.pop().undo()
         # The attributes on connection classes stay: connections of then may still be read by shells that another
         # tool kept, and they cost nothing.
-        self.settings = None
+        SLOT.runtime.pool_settings = None
 
-    def _apply_to(self, package: str, names: dict[str, str], settings: PoolSettings) -> None:
+    def _apply_to(self, package: str, names: dict[str, str]) -> None:
         self._set_defaults(package, names)
-        for module, owner_name, method, build in _rows(package, settings):
+        for module, owner_name, method, build in _rows(package):
             owner = getattr(clients.load(package, module), owner_name.format(**names), None)
             found = next((name for name in method.split("|") if hasattr(owner, name)), None)
             if owner is None or found is None:
@@ -184,21 +184,20 @@ def _through(name: str) -> property:
     return property(read, write)
 
 
-def _rows(package: str, settings: PoolSettings) -> list[Row]:
-    rows = [*_watching_rows(package, settings)]
+def _rows(package: str) -> list[Row]:
+    rows = [*_watching_rows(package)]
     # The budget of blocking commands and the making of connections also serve pools tuned by hand.
     rows += _connection_rows()
     if pool_sending.may_lose_cancellations(package):
         shell = pool_sending.async_send_packed_shell
         rows.append(("asyncio.connection", "AbstractConnection", "send_packed_command", shell))
-    rows += _cluster_rows(settings)
+    rows += _cluster_rows()
     return rows
 
 
-def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
-    attach = lending.attacher(settings, tuned=False)
-    sync = pool_tuning.Tuning(settings, package, is_async=False)
-    asynchronous = pool_tuning.Tuning(settings, package, is_async=True)
+def _watching_rows(package: str) -> list[Row]:
+    sync = pool_tuning.Tuning(package, is_async=False)
+    asynchronous = pool_tuning.Tuning(package, is_async=True)
 
     def client_init(tuning: pool_tuning.Tuning) -> Build:
         return lambda original: pool_tuning.client_init_shell(original, tuning)
@@ -216,7 +215,7 @@ def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
         ("asyncio.connection", "ConnectionPool", "__init__", pool_init(asynchronous)),
         ("cluster", "{cluster}", "__init__", cluster_init(sync)),
         ("asyncio.cluster", "{cluster}", "__init__", cluster_init(asynchronous)),
-        ("connection", "ConnectionPool", "get_connection", lambda o: lending.get_connection_shell(o, attach)),
+        ("connection", "ConnectionPool", "get_connection", lending.get_connection_shell),
         ("connection", "ConnectionPool", "release", returning.release_shell),
         ("connection", "ConnectionPool", "make_connection", making.make_connection_shell),
         ("connection", "ConnectionPool", "disconnect", returning.disconnect_shell),
@@ -224,7 +223,7 @@ def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
             "connection",
             "BlockingConnectionPool",
             "get_connection",
-            lambda o: blocking_lending.blocking_get_shell(o, attach),
+            blocking_lending.blocking_get_shell,
         ),
         ("connection", "BlockingConnectionPool", "release", returning.release_shell),
         ("connection", "BlockingConnectionPool", "make_connection", making.making_shell),
@@ -233,7 +232,7 @@ def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
             "asyncio.connection",
             "ConnectionPool",
             "get_connection",
-            lambda o: lending.async_get_connection_shell(o, attach),
+            lending.async_get_connection_shell,
         ),
         ("asyncio.connection", "ConnectionPool", "release", returning.async_release_shell),
         ("asyncio.connection", "ConnectionPool", "make_connection", making.making_shell),
@@ -243,7 +242,7 @@ def _watching_rows(package: str, settings: PoolSettings) -> list[Row]:
             "asyncio.connection",
             "BlockingConnectionPool",
             "get_connection",
-            lambda o: blocking_lending.async_blocking_get_shell(o, attach),
+            blocking_lending.async_blocking_get_shell,
         ),
     ]
 
@@ -264,29 +263,20 @@ def _connection_rows() -> list[Row]:
     ]
 
 
-def _cluster_rows(settings: PoolSettings) -> list[Row]:
-    def node(original: Callable[..., Any]) -> Callable[..., Any]:
-        return cluster.node_execute_shell(original, settings)
-
-    def topology(original: Callable[..., Any]) -> Callable[..., Any]:
-        return deadline.topology_shell(original, settings)
-
-    def async_topology(original: Callable[..., Any]) -> Callable[..., Any]:
-        return deadline.async_topology_shell(original, settings)
-
+def _cluster_rows() -> list[Row]:
     return [
-        ("cluster", "NodesManager", "initialize", topology),
-        ("asyncio.cluster", "{cluster}", "initialize", async_topology),
+        ("cluster", "NodesManager", "initialize", deadline.topology_shell),
+        ("asyncio.cluster", "{cluster}", "initialize", deadline.async_topology_shell),
         ("cluster", "{cluster}", "_execute_command", cluster.node_call_shell),
         ("cluster", "{cluster}", "execute_command", cluster.call_shell),
         ("cluster", "ClusterPipeline", "execute", cluster.batch_shell),
         ("asyncio.cluster", "{cluster}", "_execute_command", cluster.async_node_call_shell),
         ("asyncio.cluster", "{cluster}", "execute_command", cluster.async_call_shell),
         ("asyncio.cluster", "ClusterPipeline", "execute", cluster.async_batch_shell),
-        ("asyncio.cluster", "ClusterNode", "execute_command", node),
+        ("asyncio.cluster", "ClusterNode", "execute_command", cluster.node_execute_shell),
         ("asyncio.cluster", "ClusterNode", "acquire_connection", cluster.node_acquire_shell),
         ("asyncio.cluster", "ClusterNode", "disconnect", cluster.node_disconnect_shell),
-        ("asyncio.cluster", "ClusterNode", "execute_pipeline", node),
+        ("asyncio.cluster", "ClusterNode", "execute_pipeline", cluster.node_execute_shell),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -10,8 +9,10 @@ from collections import OrderedDict
 from contextvars import ContextVar
 from typing import Any
 
+from redispan._client.pool.values import settings_in_force
 from redispan._core import observing
 from redispan._core.commands import CommandInfo
+from redispan._core.slot import SLOT
 
 _READ_REPEATS = 2
 """How often a read that failed in transit is repeated."""
@@ -74,7 +75,7 @@ def is_ambiguous(error: BaseException) -> bool:
 
 
 class Budget:
-    """Spreads retries: at most ``rate_per_s`` to one place, after a burst of as many.
+    """Spreads retries: at most ``pool_retries_per_s`` to one place, after a burst of as many.
 
     More are delayed rather than refused, so that a short outage which the library would have bridged stays bridged,
     while a recovering server sees a trickle instead of a storm.
@@ -82,31 +83,24 @@ class Budget:
 
     _PLACES = 1000
 
-    def __init__(self, rate_per_s: float = 50.0) -> None:
-        self.rate_per_s = rate_per_s
-        self.reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.reset)
+    def __init__(self) -> None:
+        self.renew_in_child()
 
-    def reset(self) -> None:
-        """Forget what was spent (a forked child starts afresh)."""
+    def renew_in_child(self) -> None:
+        """Forget what was spent: a forked child starts afresh."""
         self._lock = threading.RLock()
         self._next: OrderedDict[object, float] = OrderedDict()
 
     def delay_s(self, place: object) -> float:
         """Reserve one retry and say how long to wait for it."""
         now = time.monotonic()
-        step = 1.0 / self.rate_per_s
+        step = 1.0 / settings_in_force().pool_retries_per_s
         with self._lock:
             due = max(self._next.pop(place, 0.0), now - 1.0) + step
             self._next[place] = due
             if len(self._next) > self._PLACES:
                 self._next.popitem(last=False)
         return max(0.0, due - now)
-
-
-BUDGET = Budget()
-"""The retry budget of this process."""
 
 
 class Attempts:
@@ -145,7 +139,7 @@ class Attempts:
         # Without the time for another attempt as slow as the slowest yet, repeating would overrun the bound.
         if self._until_s is not None and now + pause + self._slowest_s > self._until_s:
             return None
-        pause = max(pause, BUDGET.delay_s(self._place))
+        pause = max(pause, SLOT.runtime.part("retry_budget", Budget).delay_s(self._place))
         if self._until_s is not None and now + pause + self._slowest_s > self._until_s:
             return None
         return pause

@@ -10,15 +10,14 @@ from typing import Any
 from redispan._client.internals import connection_pools
 from redispan._client.pool import block_budget, waiting
 from redispan._client.pool.state import PoolState
-from redispan._core.pool_sources import POOL_SOURCES
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 Method = Callable[..., Any]
 
 
 def release_shell(original: Method) -> Method:
     """Sync ``release``."""
-    on_used = POOL_SOURCES.on_used
+    on_used = SLOT.runtime.pool_sources.on_used
 
     @functools.wraps(original)
     def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
@@ -31,7 +30,7 @@ def release_shell(original: Method) -> Method:
             if hold is not None or on_used:
                 _clear(state, connection)
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         try:
             return original(self, connection, *args, **kwargs)
         finally:
@@ -42,14 +41,14 @@ def release_shell(original: Method) -> Method:
                     elif state.surplus or hold is not None:
                         _trim(state, self, connection, hold)
             except Exception:
-                SELF_METRICS.telemetry_error("pool")
+                SLOT.runtime.self_metrics.telemetry_error("pool")
 
     return release
 
 
 def async_release_shell(original: Method) -> Method:
     """Async ``release``."""
-    on_used = POOL_SOURCES.on_used
+    on_used = SLOT.runtime.pool_sources.on_used
 
     @functools.wraps(original)
     async def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
@@ -62,7 +61,7 @@ def async_release_shell(original: Method) -> Method:
             if hold is not None or on_used:
                 _clear(state, connection)
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         try:
             return await original(self, connection, *args, **kwargs)
         finally:
@@ -73,7 +72,7 @@ def async_release_shell(original: Method) -> Method:
                     elif state.surplus or hold is not None:
                         await _trim_async(state, self, connection, hold)
             except Exception:
-                SELF_METRICS.telemetry_error("pool")
+                SLOT.runtime.self_metrics.telemetry_error("pool")
 
     return release
 
@@ -85,7 +84,8 @@ def _clear(state: PoolState | None, connection: Any) -> None:
     lent_s = getattr(connection, "redispan_lent_s", None)
     if lent_s is not None and state is not None:
         connection.redispan_lent_s = None
-        POOL_SOURCES.call(POOL_SOURCES.on_used, state.name, time.monotonic() - lent_s)
+        sources = SLOT.runtime.pool_sources
+        sources.call(sources.on_used, state.name, time.monotonic() - lent_s)
 
 
 def _trim(state: PoolState, pool: Any, connection: Any, hold: block_budget.Hold | None) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 from redispan._client.internals import clients, connection_pools
 from redispan._client.pool.values import TunedLimit, TunedSeconds
-from redispan._core.pool_sources import POOL_SOURCES, PoolEvent
-from redispan._core.self_metrics import SELF_METRICS, LockFreeCounter
+from redispan._core.pool_sources import PoolEvent
+from redispan._core.self_metrics import LockFreeCounter
+from redispan._core.slot import SLOT
 from redispan.settings.pool import PoolSettings
 
 _POOLS_LIMIT = 5000
@@ -110,28 +111,24 @@ class PoolState:
 
     def tell(self, kind: str, pool: Any, waited_s: float, reason: str, *, limit: int | None = None) -> None:
         """Something happened to the pool, under its limit of now or the one given."""
-        SELF_METRICS.add("pool_events", kind)
+        SLOT.runtime.self_metrics.add("pool_events", kind)
         limit = getattr(pool, "max_connections", None) if limit is None else limit
-        POOL_SOURCES.tell(PoolEvent(kind, self.name, limit, connection_pools.lent(pool), waited_s, reason))
+        event = PoolEvent(kind, self.name, limit, connection_pools.lent(pool), waited_s, reason)
+        SLOT.runtime.pool_sources.notify(event)
 
 
 class PoolRegistry:
     """All companions, by pool; weak, bounded, and with a name that is unique among the living."""
 
     def __init__(self) -> None:
-        self._reset_locks()
+        self._lock = threading.RLock()
         self._states: weakref.WeakSet[PoolState] = weakref.WeakSet()
         self._nodes: weakref.WeakSet[PoolState] = weakref.WeakSet()
         self._at_work: weakref.WeakSet[PoolState] = weakref.WeakSet()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
 
-    def _reset_locks(self) -> None:
+    def renew_in_child(self) -> None:
+        """Report nothing of what a forked child inherited, until a pool is used there."""
         self._lock = threading.RLock()
-
-    def _after_fork(self) -> None:
-        # What a child inherits is its parent's: it reports nothing until it is used here.
-        self._reset_locks()
         self._at_work = weakref.WeakSet()
         for state in tuple(self._states):
             state.active = False
@@ -144,7 +141,7 @@ class PoolRegistry:
         """
         with self._lock:
             if len(self._states) >= _POOLS_LIMIT:
-                SELF_METRICS.dropped("pools")
+                SLOT.runtime.self_metrics.dropped("pools")
                 return False
             self._states.add(state)
             if state.kind == "cluster_node":
@@ -186,15 +183,16 @@ class PoolRegistry:
             return iter(sorted(self._states, key=lambda state: state.name))
 
 
-POOL_REGISTRY = PoolRegistry()
-"""The companions of this process."""
+def registry() -> PoolRegistry:
+    """The companions of this process."""
+    return SLOT.runtime.part("pool_registry", PoolRegistry)
 
 
 def attach(pool: Any, settings: PoolSettings, *, tuned: bool) -> PoolState | None:
     """Give ``pool`` a companion; None if it can't have one."""
     kind = "blocking" if hasattr(pool, "timeout") and hasattr(pool, "max_connections") else "pool"
     state = PoolState(pool, settings, tuned=tuned, base_name="", kind=kind)
-    if not POOL_REGISTRY.add(state):
+    if not registry().add(state):
         return None
     pool.redispan_state = state
     return state
@@ -210,12 +208,12 @@ def activate(state: PoolState, pool: Any, *, provisionally: bool = False) -> Non
         # Not earlier: a Sentinel pool learns its service only after it was made.
         address, port, db, late = clients.place_of_pool(pool)
         place = pool.service_name if late else address if port is None else f"{address}:{port}"
-        POOL_REGISTRY.name(state, f"{place}/{db}")
+        registry().name(state, f"{place}/{db}")
     state.provisional = provisionally
     state.closed = False
     state.active = not provisionally
     if state.active:
-        POOL_REGISTRY.wake(state)
+        registry().wake(state)
 
 
 def is_ours(seconds: Any) -> bool:

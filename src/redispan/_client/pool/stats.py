@@ -8,10 +8,10 @@ from typing import Any
 from redispan._client.internals import connection_pools
 from redispan._client.pool import cluster as pool_cluster
 from redispan._client.pool import sizing
-from redispan._client.pool.state import POOL_REGISTRY, PoolState, is_ours
+from redispan._client.pool.state import PoolState, is_ours, registry
 from redispan._client.pool.values import TunedLimit, TunedNodeLimit
 from redispan._core.pool_sources import PoolStats
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 _VALUES = (
     "socket_timeout",
@@ -24,17 +24,17 @@ _VALUES = (
 
 def read() -> Iterator[PoolStats]:
     """Every pool that is in use in this process."""
-    for state in POOL_REGISTRY.at_work():
+    for state in registry().at_work():
         pool = state.owner()
         if pool is None:
             continue
         try:
             found = of_pool(state, pool)
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
             continue
         if found is None:
-            POOL_REGISTRY.rest(state)
+            registry().rest(state)
         else:
             yield found
     yield from _of_nodes()
@@ -53,7 +53,7 @@ def _of_nodes() -> Iterator[PoolStats]:
                 continue
             if not state.name:
                 # Not earlier: the node given to find the cluster by is another object than the one found there.
-                POOL_REGISTRY.name(state, f"{node.host}:{node.port}/0")
+                registry().name(state, f"{node.host}:{node.port}/0")
             yield _stats(
                 state,
                 limit=int(node.max_connections.soft)

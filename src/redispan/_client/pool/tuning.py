@@ -16,8 +16,8 @@ from typing import Any
 
 from redispan._client.internals import connection_pools
 from redispan._client.pool import retrying
-from redispan._client.pool.values import TunedLimit, TunedNodeLimit, TunedSeconds, keepalive_options
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._client.pool.values import TunedLimit, TunedNodeLimit, TunedSeconds, keepalive_options, settings_in_force
+from redispan._core.slot import SLOT
 from redispan.settings.pool import PoolSettings
 
 Method = Callable[..., Any]
@@ -52,15 +52,14 @@ def by_hand(settings: PoolSettings) -> Iterator[None]:
 class Tuning:
     """The values to fill in for one package, sync or async."""
 
-    def __init__(self, settings: PoolSettings, package: str, *, is_async: bool) -> None:
-        self._settings = settings
+    def __init__(self, package: str, *, is_async: bool) -> None:
         self.package = package
         self.is_async = is_async
 
     @property
     def settings(self) -> PoolSettings:
         """The settings in force here: those given by hand win."""
-        return _by_hand.get() or self._settings
+        return _by_hand.get() or settings_in_force()
 
     def applies(self, given: Mapping[str, Any]) -> bool:
         """Whether what is being built may be tuned at all."""
@@ -167,7 +166,7 @@ def client_init_shell(original: Method, tuning: Tuning) -> Method:
             if given.get("connection_pool") is None and tuning.applies(given):
                 extra = tuning.fill(given, accepted, default_retry)
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         original(self, *args, **kwargs, **extra)
 
     return __init__
@@ -190,12 +189,12 @@ def pool_init_shell(original: Method, tuning: Tuning, after: Callable[..., None]
                 keys = connection_pools.accepted_keys(given.get("connection_class", default_class))
                 extra = tuning.fill(given, keys | {"max_connections"} if keys else keys, None)
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         original(self, *args, **kwargs, **extra)
         try:
             after(self, tuning.settings, tuned=tuned)
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
 
     return __init__
 
@@ -220,7 +219,7 @@ def cluster_init_shell(
                 extra = _for_cluster(tuning, given, frozenset(parameters), takes_any=takes_any)
             after(self, tuning.settings, given, tuned)
         except Exception:
-            SELF_METRICS.telemetry_error("pool")
+            SLOT.runtime.self_metrics.telemetry_error("pool")
         original(self, *args, **kwargs, **extra)
 
     return __init__

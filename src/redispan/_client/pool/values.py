@@ -11,7 +11,15 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from redispan._core.slot import SLOT
 from redispan.settings.pool import PoolSettings
+
+_OFF = PoolSettings(pool="off")
+
+
+def settings_in_force() -> PoolSettings:
+    """The settings of the pool layer; those of a layer that is off where it is not on."""
+    return SLOT.runtime.pool_settings or _OFF
 
 
 class TunedSeconds(float):

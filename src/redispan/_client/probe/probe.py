@@ -17,6 +17,7 @@ from redispan._client.probe import targets
 from redispan._client.probe.targets import Place
 from redispan._client.probe.visit import Visits, name_of
 from redispan._core.records import ServerReading
+from redispan._host.chore import Chore
 from redispan._host.folder import write_whole
 from redispan._host.role_lock import RoleLock
 
@@ -27,11 +28,13 @@ FIRST_AFTER_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 """So long after the probing process ended another takes over."""
 STALE_AFTER_INTERVALS = 4
+_STOPPING_S = 2.0
+"""The end waits so long for a visit to a server that doesn't answer."""
 _KEPT_S = 24 * 3600.0
 """So long what was written about a server stays, when nobody of the host asks that server any more."""
 
 
-class Probe:
+class Probe(Chore):
     """The servers' figures, read by this process or by a sibling. A chore that starts a thread of its own."""
 
     def __init__(
@@ -137,11 +140,14 @@ class Probe:
 
     def stop(self) -> None:
         """Probe no more; somebody else may."""
+        thread = self._thread
         self._stopping.set()
-        self.forget()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_STOPPING_S)
+        self.renew_in_child()
 
-    def forget(self) -> None:
-        """In a forked child: start from nothing at its own first operation."""
+    def renew_in_child(self) -> None:
+        """Start from nothing in a forked child, at its own first operation."""
         locks = list(self._locks.values())
         self._reset()
         for lock in locks:

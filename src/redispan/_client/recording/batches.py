@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from redispan._core.commands import UNKNOWN, Census, CommandInfo
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 _MIXED = {kind: dataclasses.replace(UNKNOWN, name=kind, group="batch", known=True) for kind in ("PIPELINE", "MULTI")}
 _uniform: dict[tuple[str, CommandInfo], CommandInfo] = {}
@@ -41,4 +41,4 @@ def first_error(response: Any) -> BaseException | None:
 def count_groups(census: Census) -> None:
     """Count every command of a batch by its group."""
     for info, count in census.items():
-        SELF_METRICS.add("operations", info.group, count)
+        SLOT.runtime.self_metrics.add("operations", info.group, count)

@@ -14,7 +14,7 @@ from redispan._client.internals import clients
 from redispan._client.recording import endpoints
 from redispan._client.recording.recorder import Begin, EndpointFinder, Recorder
 from redispan._core.operation import Operation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 Method = Callable[..., Any]
 
@@ -95,7 +95,7 @@ def of_batch(recorder: Recorder, find_endpoint: EndpointFinder) -> Begin:
             kind = "MULTI" if clients.is_transaction(pipeline) else "PIPELINE"
             commands = clients.queued_commands(pipeline)
         except Exception:
-            SELF_METRICS.telemetry_error("pipeline")
+            SLOT.runtime.self_metrics.telemetry_error("pipeline")
             return None
         return recorder.begin_batch(find_endpoint, pipeline, kind, commands)
 
@@ -118,7 +118,7 @@ def of_script(recorder: Recorder, find_endpoint: EndpointFinder) -> Begin:
             finder = find_endpoint if not hasattr(client, "nodes_manager") else endpoints.of_cluster
             return recorder.begin(finder, client, sent)
         except Exception:
-            SELF_METRICS.telemetry_error("script")
+            SLOT.runtime.self_metrics.telemetry_error("script")
             return None
 
     return begin
@@ -140,6 +140,6 @@ def _count_message(response: Any) -> None:
         kind = response[0]
         word = kind.decode() if isinstance(kind, bytes) else kind
         if word in ("message", "pmessage", "smessage"):
-            SELF_METRICS.add("messages", word)
+            SLOT.runtime.self_metrics.add("messages", word)
     except Exception:
-        SELF_METRICS.telemetry_error("message")
+        SLOT.runtime.self_metrics.telemetry_error("message")

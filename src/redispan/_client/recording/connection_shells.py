@@ -15,7 +15,7 @@ from redispan._core import observing
 from redispan._core.commands import identify
 from redispan._core.observing import INTERNAL, current
 from redispan._core.operation import Operation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 Method = Callable[..., Any]
 
@@ -48,7 +48,7 @@ def note_send(connection: Any, args: tuple[Any, ...]) -> None:
     """A command is about to be written to ``connection``."""
     operation = current.get()
     if operation is None or operation.done:
-        SELF_METRICS.add("raw", identify(args).group)
+        SLOT.runtime.self_metrics.add("raw", identify(args).group)
     elif operation.sends == 0:
         _note_first_send(operation, connection)
     elif not operation.internal:
@@ -59,7 +59,7 @@ def note_batch(connection: Any) -> None:
     """A whole batch is about to be written to ``connection``."""
     operation = current.get()
     if operation is None or operation.done:
-        SELF_METRICS.add("raw", "batch")
+        SLOT.runtime.self_metrics.add("raw", "batch")
     elif operation.sends == 0:
         _note_first_send(operation, connection)
     elif not operation.internal:
@@ -81,7 +81,7 @@ def _note_further_send(operation: Operation, connection: Any, args: tuple[Any, .
         if args[0] not in ("ASKING", "UNWATCH"):
             _note_node(operation, connection)
     except Exception:
-        SELF_METRICS.telemetry_error("send")
+        SLOT.runtime.self_metrics.telemetry_error("send")
 
 
 def _note_node(operation: Operation, connection: Any) -> None:
@@ -207,7 +207,7 @@ def _connected(connection: Any, internal: Operation, token: Any, start_ns: int, 
         else:
             connection._redispan_peer = None  # the socket before this one is no witness of where this call went
     except Exception:
-        SELF_METRICS.telemetry_error("connect")
+        SLOT.runtime.self_metrics.telemetry_error("connect")
 
 
 def internal_shell(original: Method) -> Method:
@@ -255,7 +255,7 @@ def backoff_shell(original: Method) -> Method:
                 operation.backoff_ns += max(0, int(pause_s * 1e9))
                 operation.remarkable = True
         except Exception:
-            SELF_METRICS.telemetry_error("backoff")
+            SLOT.runtime.self_metrics.telemetry_error("backoff")
         return pause_s
 
     return compute

@@ -14,7 +14,7 @@ from redispan._core import observing
 from redispan._core.commands import AT_ONCE, CommandInfo, block_budget_s, census_of, identify
 from redispan._core.observing import Observers, current
 from redispan._core.operation import Batch, CommandSeries, Endpoint, Operation
-from redispan._core.self_metrics import SELF_METRICS
+from redispan._core.slot import SLOT
 
 _log = logging.getLogger("redispan")
 
@@ -178,7 +178,7 @@ class Recorder:
                 return known[info]
         if sum(map(len, tuple(self._series.values()))) >= _SERIES_LIMIT:
             self._series.clear()  # every series is made again when it is needed
-        series = CommandSeries(endpoint, info, SELF_METRICS.operations(info.group))
+        series = CommandSeries(endpoint, info, SLOT.runtime.self_metrics.operations(info.group))
         return self._series.setdefault(endpoint, {}).setdefault(info, series)
 
     # One long straight line on purpose: it runs in every call, where a function per step costs more than the step.
@@ -244,7 +244,7 @@ class Recorder:
     def _wanted(self, info: CommandInfo) -> bool:
         name = info.name.upper()
         if (self._include and name not in self._include) or name in self._exclude:
-            SELF_METRICS.dropped("excluded_commands")
+            SLOT.runtime.self_metrics.dropped("excluded_commands")
             return False
         return True
 
@@ -273,19 +273,19 @@ def _account_for_attempts(operation: Operation) -> None:
     if retries > 0:
         operation.retries = retries
         operation.remarkable = True
-        SELF_METRICS.add("retries", amount=retries)
+        SLOT.runtime.self_metrics.add("retries", amount=retries)
     if operation.redirects:
         if clients.is_redirect(operation.error or operation.healed_error):
             operation.redirects -= 1  # that one reached the caller instead of being followed
         if operation.redirects:
-            SELF_METRICS.add("redirects", amount=operation.redirects)
+            SLOT.runtime.self_metrics.add("redirects", amount=operation.redirects)
     if operation.sends == 0 and operation.defer_span and operation.error is None:
         operation.cache_hit = operation.remarkable = True
-        SELF_METRICS.add("cache_hits")
+        SLOT.runtime.self_metrics.add("cache_hits")
 
 
 def _faulted(fault: Exception) -> None:
-    SELF_METRICS.telemetry_error("recorder")
+    SLOT.runtime.self_metrics.telemetry_error("recorder")
     if observing.strict:
         raise fault
     _log.debug("redispan: a call was not recorded: %s", type(fault).__name__)

@@ -9,7 +9,7 @@ from redispan._insight.report_figures import Finding
 
 USES = 100
 REUSE = 0.9
-POOL_SOURCES = 30
+POOLS = 30
 """So many pools of one place are clients made per request. A Celery worker has a dozen, one or two per channel."""
 
 
@@ -32,7 +32,7 @@ def look(facts: Facts) -> Iterator[Finding]:
         key = (pool.pid, pool.pool.partition("#")[0])
         by_place[key] = by_place.get(key, 0) + 1
     for (pid, place), count in by_place.items():
-        if count >= POOL_SOURCES:
+        if count >= POOLS:
             yield Finding(
                 "connection_churn",
                 2,

@@ -1,0 +1,43 @@
+"""The slot that holds the runtime of this process, and the one hook that renews it in a forked child.
+
+Every package below ``_runtime`` finds here what the process owns: ``SLOT.runtime.self_metrics`` and so on.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redispan._core.core_runtime import CoreRuntime
+
+
+class Slot:
+    """Where the runtime of this process is found.
+
+    Attributes:
+        runtime: A ``CoreRuntime`` from its first use on, and a ``_runtime.Runtime`` once the process is instrumented
+            or asks for a report.
+    """
+
+    runtime: CoreRuntime
+
+    def __getattr__(self, name: str) -> CoreRuntime:
+        # Python calls this only while the slot is empty.
+        if name != "runtime":
+            raise AttributeError(name)
+        from redispan._core.core_runtime import CoreRuntime
+
+        return self.__dict__.setdefault("runtime", CoreRuntime())  # type: ignore[no-any-return]
+
+    def renew_in_child(self) -> None:
+        """Renew the runtime in a forked child, if the parent had one."""
+        runtime = self.__dict__.get("runtime")
+        if runtime is not None:
+            runtime.renew_in_child()
+
+
+SLOT = Slot()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=SLOT.renew_in_child)

@@ -1,0 +1,85 @@
+"""What a process owns: found through one slot, renewed by one hook in a written order."""
+
+import os
+import re
+import threading
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+import redispan
+from redispan._core.core_runtime import RENEWAL_ORDER, CoreRuntime
+from redispan._core.slot import SLOT
+from redispan._runtime.runtime import current
+
+SOURCE = Path(redispan.__file__).parent
+
+
+class Recorded:
+    """A part that notes when it is renewed."""
+
+    order: ClassVar[list["Recorded"]] = []
+
+    def renew_in_child(self) -> None:
+        """Note it."""
+        Recorded.order.append(self)
+
+
+def test_the_source_registers_one_fork_hook() -> None:
+    """A second hook would run in an order that nobody wrote down."""
+    found = [path.name for path in SOURCE.rglob("*.py") for _ in re.findall(r"register_at_fork\(", path.read_text())]
+    assert found == ["slot.py"]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_renews_every_part_in_the_written_order() -> None:
+    """Whatever order the parts were made in, and though one of them fails."""
+    runtime = SLOT.runtime = CoreRuntime()
+    parts = {name: Recorded() for name in reversed(RENEWAL_ORDER)}
+    runtime.parts.clear()
+    runtime.parts.update(parts)
+    parts["alerts"].renew_in_child = "no function"  # type: ignore[method-assign,assignment]
+    child = os.fork()
+    if child == 0:
+        expected = [parts[name] for name in RENEWAL_ORDER if name != "alerts"]
+        os._exit(0 if Recorded.order == expected else 1)
+    vars(SLOT).pop("runtime")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert Recorded.order == []
+
+
+def test_every_part_of_a_runtime_is_in_the_order() -> None:
+    """A part that is missing from the order would keep its parent's locks in a child."""
+    assert set(current().parts) <= set(RENEWAL_ORDER)
+    with pytest.raises(AssertionError):
+        current().part("unheard of", Recorded)
+
+
+def test_what_was_there_before_the_instrumentation_stays() -> None:
+    """A callback that a program registered first hears the alerts of the runtime that ``instrument()`` makes."""
+    before = SLOT.runtime
+    before.alerts.subscribe(print)
+    before.self_metrics.add("retries")
+    assert current().alerts.callbacks == [print]
+    assert current().self_metrics.read("retries") == {"": 1}
+    assert SLOT.runtime is current() is not before
+
+
+def test_threads_that_come_together_get_one_runtime() -> None:
+    """The first use may come from many threads at once."""
+    together = threading.Barrier(8)
+    found: list[CoreRuntime] = []
+
+    def look() -> None:
+        together.wait(10)
+        found.append(SLOT.runtime)
+        found.append(current())
+
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(one.parts) for one in found}) == 1
+    assert all(one is current() for one in found[1::2] if one is not None and type(one) is not CoreRuntime)
