@@ -47,7 +47,7 @@ def hidden_text(name: str, n_arguments: int, limit: int = DEFAULT_LIMIT) -> str:
 
 
 def batch_text(texts: Iterable[str], limit: int = DEFAULT_LIMIT) -> str:
-    """Join the texts of a batch with ``; ``, up to ``limit`` characters. If all texts are the same, return one of them."""
+    """Join the texts of a batch with ``; ``, up to ``limit`` characters. Texts that are all the same appear once."""
     distinct: list[str] = []
     length = 0
     repeated = 0

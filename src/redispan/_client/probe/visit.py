@@ -83,7 +83,7 @@ class Visits:
             if not _is_refusal(fault):
                 raise
             self._refused.add((place, part))
-            _log.info("redispan: %s refuses %s to the probe; what it would tell is left out.", name_of(place), part)
+            _log.info("redispan: %s refuses %s to the probe; the figures from it are left out.", name_of(place), part)
             return None
         return answer
 

@@ -169,13 +169,13 @@ def pack_commands_shell(original: Method) -> Method:
 def connect_shell(original: Method) -> Method:
     """Wrap the sync ``connect``, and add its time to the operation that waits for it.
 
-    The commands of the handshake are client-internal, so they are no operations.
+    The commands of the handshake are client-internal, so they are not recorded as operations.
     """
 
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(self, "_sock", None):
-            return None  # the original checks this first, too; redis-py calls it before every command
+            return None  # the original checks this first, too, and redis-py calls it before every command
         internal, token, start_ns, paused_ns = _connecting()
         try:
             return original(self, *args, **kwargs)
