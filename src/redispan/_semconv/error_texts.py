@@ -1,4 +1,4 @@
-"""What errors of Redis and redis-py say, without the parts that quote the caller's data."""
+"""redispan's texts for the errors of Redis and redis-py. They contain nothing of the caller's data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLASS_PREFIXES = {
     "ReadOnlyError": "READONLY",
     "TryAgainError": "TRYAGAIN",
 }
-"""Error prefix by the name of the exception's class: redis-py before 8 keeps no other trace of the prefix."""
+"""The error prefix by the name of the exception's class. redis-py before 8 keeps the prefix in no other form."""
 
 _BY_PREFIX = {
     "ASK": "The slot is moving to another node",
@@ -66,10 +66,10 @@ _BY_PREFIX = {
 }
 
 KNOWN_PREFIXES = frozenset(_BY_PREFIX)
-"""Every error prefix that a server or a module of its own sends."""
+"""Every error prefix that a server or one of its modules sends."""
 
 _BY_BEGINNING = (
-    # What a server says after ERR.
+    # Messages of a server after the prefix ERR.
     ("unknown command", "Unknown command"),
     ("unknown subcommand", "Unknown sub-command"),
     ("unknown redis command", "Unknown command in a script"),
@@ -131,7 +131,7 @@ _BY_BEGINNING = (
     ("tsdb: the key does not exist", "No such time series"),
     ("tsdb: the key is not a tsdb key", "The key is no time series"),
     ("tsdb: key already exists", "The time series exists already"),
-    # What redis-py says by itself.
+    # Messages of redis-py.
     ("timeout reading from", "Timeout while reading the answer"),
     ("timeout writing to", "Timeout while writing the command"),
     ("timeout connecting to", "Timeout while connecting"),
@@ -162,7 +162,12 @@ _BY_BEGINNING = (
 
 
 def known_text(prefix: str | None, message: str) -> str | None:
-    """Our own words for an error, chosen by its prefix and by how its message starts; None if there are none."""
+    """Return redispan's text for an error; None if it has none.
+
+    Args:
+        prefix: The error prefix, such as ``OOM``. If it has a text, that text is returned.
+        message: The message of the error. Otherwise its beginning selects the text.
+    """
     if prefix is not None and (text := _BY_PREFIX.get(prefix)) is not None:
         return text
     start = message[:80].lower().removeprefix("err ")

@@ -1,6 +1,7 @@
-"""Failures as few distinct labels, and messages without the caller's data.
+"""Labels for failures, from a bounded set, and error messages without the caller's data.
 
-redis-py isn't imported: its exceptions are recognised by the names of their classes, Valkey's twins included.
+redis-py is not imported here. Its exceptions, and the corresponding ones of valkey-py, are recognised by the names of
+their classes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _CLIENT_PACKAGES = frozenset({"redis", "valkey", "fakeredis", "rediscluster"})
 _ANNOTATION_START = "Command # "
 _ANNOTATION_END = "of pipeline caused error: "
 _PREFIX = re.compile(r"[A-Z][A-Z0-9_]{0,31}(?![^ \r\n])")
-# A script may invent prefixes. One with a digit in it is more likely an identifier than a kind of error.
+# A script may use any prefix. A prefix with a digit is more likely an identifier than a kind of error.
 _INVENTED_PREFIX = re.compile(r"[A-Z][A-Z_]{1,31}")
 _INVENTED_LIMIT = 50
 _CLASSES_LIMIT = 200
@@ -25,12 +26,15 @@ _MESSAGE_LENGTH_READ = 2048
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a failed operation is labelled.
+    """The labels of a failed operation.
 
     Attributes:
-        error_type: The server's error prefix, else the qualified name of the exception's class.
-        status_code: The server's error prefix, if the server answered with an error.
-        flow_control: Not a failure: a step of the program's normal flow, such as a lost optimistic lock.
+        error_type: The value of ``error.type``: the server's error prefix, or else the qualified name of the
+            exception's class.
+        status_code: The value of ``db.response.status_code``: the server's error prefix; None if the server did not
+            answer with an error.
+        flow_control: True if the exception is not a failure but a step of the program's normal flow: ``WatchError``, a
+            lost optimistic lock.
     """
 
     error_type: str
@@ -39,7 +43,7 @@ class Failure:
 
 
 class _Bounded:
-    """Lets the first few distinct texts through and answers ``_OTHER`` for the rest."""
+    """Returns each of the first ``limit`` distinct texts unchanged, and ``_OTHER`` for every further one."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -61,7 +65,7 @@ _class_names = _Bounded(_CLASSES_LIMIT)
 
 
 def classify(exc: BaseException) -> Failure:
-    """The labels of a failure, from a bounded set. Never raises."""
+    """Return the labels of a failure. They come from a bounded set, and the function never raises."""
     try:
         name = _class_names(qualified_name(type(exc)))
         kinds = _client_kinds(exc)
@@ -74,10 +78,11 @@ def classify(exc: BaseException) -> Failure:
 
 
 def safe_message(exc: BaseException) -> str:
-    """What went wrong in words that hold none of the caller's data. Bounded, and never raises.
+    """Return a message for an exception that contains none of the caller's data. Its length is bounded.
 
-    Only texts of our own are given out, chosen by the error prefix and by what the message starts with; the message
-    itself may quote keys, values, hosts and script text. For exceptions that aren't redis-py's: the class alone.
+    The exception's own message may quote keys, values, hosts and script text. So the result is one of redispan's own
+    texts, selected by the error prefix and by the beginning of the message. For an exception that is not redis-py's,
+    the result is its class name. The function never raises.
     """
     try:
         kinds = _client_kinds(exc)
@@ -93,13 +98,13 @@ def safe_message(exc: BaseException) -> str:
 
 
 def qualified_name(kind: type) -> str:
-    """``redis.exceptions.TimeoutError``; the bare name for Python's own exceptions."""
+    """Return a class name with its module (``redis.exceptions.TimeoutError``); for a built-in, the name alone."""
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def _client_kinds(exc: BaseException) -> frozenset[str]:
-    """The names of the client library's classes that ``exc`` is an instance of."""
+    """Return the names of the client library's classes that ``exc`` is an instance of."""
     return frozenset(
         kind.__name__ for kind in type(exc).__mro__ if str(kind.__module__).partition(".")[0] in _CLIENT_PACKAGES
     )
@@ -119,12 +124,15 @@ def _status_code(exc: BaseException, kinds: frozenset[str]) -> str | None:
     if found is not None and found.group() in KNOWN_PREFIXES:
         return found.group()
     if not hasattr(exc, "status_code"):
-        return "ERR"  # redis-py before 8 cuts this prefix off, and leaves others where they are
+        return "ERR"  # redis-py before 8 removes this prefix and keeps the others
     return _invented(found.group()) if found is not None and certain else None
 
 
 def _code_of_connection_error(message: str) -> str | None:
-    """Refusals of the server that redis-py before 8 turns into connection errors without their prefix."""
+    """Return the error prefix of a connection error that a refusal of the server caused; None for any other.
+
+    redis-py before 8 turns these refusals into connection errors and drops their prefix.
+    """
     lower = message.lower()
     if lower.startswith("authentication required"):
         return "NOAUTH"
@@ -140,7 +148,7 @@ def _invented(prefix: str) -> str:
 
 
 def _plain_message(exc: BaseException) -> tuple[str, bool]:
-    """The message without what a pipeline put before it, and whether that was told apart for certain."""
+    """Return the message without the annotation that a pipeline puts before it, and whether the split is certain."""
     first = exc.args[0] if exc.args else ""
     if not isinstance(first, str):
         return "", False
@@ -150,12 +158,12 @@ def _plain_message(exc: BaseException) -> tuple[str, bool]:
     parts = message.split(_ANNOTATION_END)
     if len(parts) == 1:
         return "", False
-    # The asyncio pipeline puts the tuple of the original arguments there.
+    # The asyncio pipeline puts the tuple of the exception's original arguments after the annotation.
     return parts[1].lstrip("('\""), len(parts) == 2
 
 
 def _cause_name(exc: BaseException) -> str | None:
-    """The class of the operating system's or TLS error behind a connection error."""
+    """Return the class name of the operating system's or TLS error that caused a connection error; else None."""
     cause = exc.__cause__ or exc.__context__
     if isinstance(cause, OSError) and type(cause).__module__ in {"builtins", "socket", "ssl"}:
         return type(cause).__qualname__

@@ -1,7 +1,8 @@
-"""Names of attributes, metrics and events, as literals, so that older semantic-convention packages do as well.
+"""Names of attributes, metrics and events.
 
-The unstable names of the conventions are copied, not imported, as the conventions ask. redispan's own names live
-under ``redis.client.`` and ``redis.server.`` only: ``db.`` belongs to the conventions.
+They are literals, so that redispan also works with older semantic-convention packages. The conventions ask that
+unstable names are copied, not imported. redispan's own names are only under ``redis.client.`` and ``redis.server.``,
+because ``db.`` belongs to the conventions.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 REDIS = "redis"
-"""The value of ``db.system.name``, for Valkey and KeyDB too: seen through redis-py they can't be told apart."""
+"""The value of ``db.system.name``, also for Valkey and KeyDB, which redis-py cannot distinguish from Redis."""
 
 OTHER = "_OTHER"
-"""The conventions' value for what a bounded set of values has no room for."""
+"""The conventions' value for anything that is not in a bounded set of values."""
 
 # Stable attributes of the conventions.
 DB_SYSTEM_NAME = "db.system.name"
@@ -35,7 +36,7 @@ SERVER_PORT = "server.port"
 DB_CLIENT_CONNECTION_POOL_NAME = "db.client.connection.pool.name"
 DB_CLIENT_CONNECTION_STATE = "db.client.connection.state"
 
-# What the conventions say of metrics and events.
+# Metrics and events of the conventions.
 METRIC_OPERATION_DURATION = "db.client.operation.duration"
 METRIC_CONNECTION_COUNT = "db.client.connection.count"
 METRIC_CONNECTION_IDLE_MAX = "db.client.connection.idle.max"
@@ -48,7 +49,7 @@ METRIC_CONNECTION_WAIT_TIME = "db.client.connection.wait_time"
 METRIC_CONNECTION_USE_TIME = "db.client.connection.use_time"
 EVENT_OPERATION_EXCEPTION = "db.client.operation.exception"
 
-# Our own: one operation.
+# redispan's own attributes of an operation.
 REDIS_CLIENT_OPERATION_BACKOFF_TIME = "redis.client.operation.backoff.time"
 REDIS_CLIENT_OPERATION_BLOCKING = "redis.client.operation.blocking"
 REDIS_CLIENT_OPERATION_CONNECT_TIME = "redis.client.operation.connect.time"
@@ -58,20 +59,23 @@ REDIS_CLIENT_OPERATION_RETRIES = "redis.client.operation.retries"
 REDIS_CLIENT_OPERATION_SLOW = "redis.client.operation.slow"
 REDIS_CLIENT_OPERATION_SLOW_THRESHOLD = "redis.client.operation.slow.threshold"
 
-# Our own: alerts. Dashboards, rules and the Collector's configuration match these.
+# redispan's own alert events. Dashboards, rules and the Collector's configuration match this prefix.
 EVENT_ALERT_PREFIX = "redis.client.alert."
 
 DURATION_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
-"""The bounds that the conventions advise for durations of operations and of connections."""
+"""The bucket bounds, in seconds, that the conventions advise for durations of operations and of connections."""
 
 FINE_BUCKETS_S = (
     0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
-"""Bounds that tell Redis operations apart, most of which take less than the first advised bound."""
+"""Finer bucket bounds, in seconds, because most Redis operations take less than the first bound that is advised."""
 
 
 def span_name(operation: str, address: str | None, port: int | None) -> str:
-    """``GET cache.example.com:6379``; the operation alone for a UNIX socket (no port) or an unknown server."""
+    """Return a span name such as ``GET cache.example.com:6379``.
+
+    For a UNIX socket (no port) or an unknown server, it is the operation alone.
+    """
     if address is None or port is None:
         return operation
     host = f"[{address}]" if ":" in address else address

@@ -1,8 +1,8 @@
-"""``db.query.text``: a command as redis-cli would show it, with every literal replaced by ``?``.
+"""The value of ``db.query.text``: a command as redis-cli would show it, with every literal replaced by ``?``.
 
-Three modes: ``hidden`` shows the command's name only (``SET ? ?``), ``keys`` keeps keys where the command table
-says for certain that an argument is one (``SET user:1 ?``), ``off`` gives no text at all. Commands marked secret
-(AUTH, CONFIG, EVAL, ...) and unknown commands are shown as in ``hidden``, whatever the mode.
+There are three modes. ``hidden`` shows only the command's name (``SET ? ?``). ``keys`` also shows each argument that is
+certainly a key according to the command table (``SET user:1 ?``). ``off`` returns no text. Commands marked secret
+(AUTH, CONFIG, EVAL, ...) and unknown commands are never shown with keys: mode ``keys`` shows them as ``hidden`` does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from redispan._core.command_keys import key_positions
 from redispan._core.commands import CommandInfo, words_after_name, words_in_name
 
 DEFAULT_LIMIT = 1024
-"""Longer attributes are discouraged by the conventions."""
+"""The default limit in characters. The conventions discourage longer attributes."""
 
 _ARGUMENTS_SHOWN = 50
 _KEY_LENGTH_SHOWN = 64
@@ -21,13 +21,13 @@ _CUT = "..."
 
 
 def query_text(info: CommandInfo, args: Sequence[object], mode: str, limit: int = DEFAULT_LIMIT) -> str | None:
-    """The text of one command, at most ``limit`` characters; None in mode ``off``. Never raises.
+    """Return the text of one command, at most ``limit`` characters; None in mode ``off``. Never raises.
 
     Args:
-        info: The command, as ``identify`` found it.
-        args: The arguments as the caller gave them, the command's name first.
+        info: The command, as ``identify`` returns it.
+        args: The arguments as the caller passed them, the command's name first.
         mode: ``hidden``, ``keys`` or ``off``; anything else counts as ``hidden``.
-        limit: Longest text.
+        limit: The longest text, in characters.
     """
     if mode == "off":
         return None
@@ -42,12 +42,12 @@ def query_text(info: CommandInfo, args: Sequence[object], mode: str, limit: int 
 
 
 def hidden_text(name: str, n_arguments: int, limit: int = DEFAULT_LIMIT) -> str:
-    """``SET ? ?``: what mode ``hidden`` shows, which depends on the number of arguments alone."""
+    """Return the text of mode ``hidden``, such as ``SET ? ?``, from the command's name and number of arguments."""
     return cut(name + " ?" * min(n_arguments, _ARGUMENTS_SHOWN) + _more(n_arguments), limit)
 
 
 def batch_text(texts: Iterable[str], limit: int = DEFAULT_LIMIT) -> str:
-    """The texts of a batch: once if they are all the same, else joined by ``; ``, at most ``limit`` characters."""
+    """Join the texts of a batch with ``; ``, up to ``limit`` characters. Texts that are all the same appear once."""
     distinct: list[str] = []
     length = 0
     repeated = 0
@@ -67,7 +67,7 @@ def batch_text(texts: Iterable[str], limit: int = DEFAULT_LIMIT) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """``text``, or its beginning and a mark that something is missing."""
+    """Return ``text``, or its beginning followed by ``...`` if it is longer than ``limit`` characters."""
     if len(text) <= limit:
         return text
     return text[: max(0, limit - len(_CUT))] + _CUT[:limit]
@@ -84,7 +84,7 @@ def _more(n_arguments: int) -> str:
 
 
 def _key_text(key: object) -> str:
-    """A key as one word of printable text, cut to a bounded length."""
+    """Return a key as one word of printable text, cut to a bounded length, and in quotes where it needs them."""
     if isinstance(key, str):
         text = str.__str__(key)[: _KEY_LENGTH_SHOWN + 1]
     elif isinstance(key, (bytes, bytearray, memoryview)):
@@ -95,7 +95,7 @@ def _key_text(key: object) -> str:
         return "?"
     text = cut(text, _KEY_LENGTH_SHOWN)
     if not text.isprintable():
-        # Escaped text is ASCII: a lone surrogate, which no exporter can encode, never gets out.
+        # Escaped text is ASCII, so it holds no lone surrogate, which no exporter can encode.
         return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
     if text.strip("?") and not any(mark in text for mark in " \"'\\;"):
         return text

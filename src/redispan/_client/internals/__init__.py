@@ -1,5 +1,6 @@
-"""What redispan knows of redis-py's private attributes and of the differences between its versions.
+"""The internals of redis-py: its private attributes and the differences between its versions.
 
-Belongs here: reading attributes of clients, connections and pools, each with a harmless answer for objects that it does
-not understand. Must not be here: patches, and anything that decides what to do. Canary tests hold it per version.
+Belongs here: functions that read the attributes of clients, connections and pools. Each returns a harmless value for
+an object that it does not understand. Must not be here: patches, and anything that decides what to do. Canary tests
+check this package against each supported version.
 """

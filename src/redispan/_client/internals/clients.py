@@ -1,7 +1,8 @@
-"""The one module that knows the private attributes of redis-py and how its versions differ.
+"""Private attributes of redis-py's clients, pipelines and connections, and how they differ between versions.
 
-Everything here is read-only towards redis-py, returns plain values, and gives a harmless answer for objects it does
-not understand (fakes, subclasses, future versions). A canary test per supported version holds it.
+The functions here read attributes and return plain values. For an object that they do not understand (a fake, a
+subclass, a future version) they return a harmless value. A canary test checks them for each supported version. Only
+``start_cluster`` changes an object of redis-py. The module for pools, sockets and parsers is ``connection_pools``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _FIRST = operator.itemgetter(0)
 
 
 def load(package: str, module: str) -> Any | None:
-    """The module ``package.module``, or None where it isn't installed or doesn't import."""
+    """Import and return ``package.module``; None if it is not installed or its import fails.
+
+    An empty ``module`` means the package itself.
+    """
     try:
         return importlib.import_module(f"{package}.{module}" if module else package)
     except Exception:
@@ -28,7 +32,7 @@ def load(package: str, module: str) -> Any | None:
 
 
 def is_installed(package: str) -> bool:
-    """Whether ``package`` can be found, without importing it."""
+    """Return whether ``package`` can be found, without importing it."""
     try:
         return importlib.util.find_spec(package) is not None
     except Exception:
@@ -36,10 +40,10 @@ def is_installed(package: str) -> bool:
 
 
 def version_of(package: Any) -> tuple[int, ...]:
-    """The package's own version, as numbers; ``()`` if it doesn't tell.
+    """Return the version in ``package.__version__`` as a tuple of numbers; ``()`` if there is none.
 
-    From the package rather than from the installed metadata: where PYTHONPATH shadows a pinned redis-py, the metadata
-    speaks of one and the program runs the other.
+    The installed metadata is not used. If PYTHONPATH shadows a pinned redis-py, the metadata names the pinned version,
+    but the program runs the other one.
     """
     numbers: list[int] = []
     for part in str(getattr(package, "__version__", "")).split("."):
@@ -51,12 +55,15 @@ def version_of(package: Any) -> tuple[int, ...]:
 
 
 def is_supported(package: str) -> bool:
-    """Whether ``package`` imports and is new enough to be patched."""
+    """Return whether ``package`` imports and is at least ``MINIMUM_VERSION``, so that it can be patched."""
     return version_of(load(package, "")) >= MINIMUM_VERSION
 
 
 def peer_of(connection: Any) -> Peer | None:
-    """Address and port of the other end of an open connection; the path and None for a UNIX socket."""
+    """Return the address and port of the other end of an open connection; ``(path, None)`` for a UNIX socket.
+
+    Returns None if the connection is not open or its peer cannot be read.
+    """
     try:
         path = getattr(connection, "path", None)
         if path:
@@ -75,12 +82,15 @@ def peer_of(connection: Any) -> Peer | None:
 
 
 def is_open(connection: Any) -> bool:
-    """Whether the connection has a socket."""
+    """Return whether the connection has a socket (sync) or a stream writer (async)."""
     return getattr(connection, "_sock", None) is not None or getattr(connection, "_writer", None) is not None
 
 
 def place_of_connection(connection: Any) -> tuple[str | None, int | None, str | None]:
-    """``(address, port, db)`` that a connection object points at."""
+    """Return the ``(address, port, db)`` that a connection is configured for; None for each unknown part.
+
+    For a UNIX socket the address is its path and the port is None.
+    """
     db = getattr(connection, "db", None)
     db_text = None if db is None else str(db)
     path = getattr(connection, "path", None)
@@ -93,7 +103,10 @@ def place_of_connection(connection: Any) -> tuple[str | None, int | None, str | 
 
 
 def place_of_pool(pool: Any) -> tuple[str | None, int | None, str | None, bool]:
-    """``(address, port, db, late)`` of a pool; late for Sentinel pools, whose server is found on connecting."""
+    """Return the ``(address, port, db, late)`` of a pool.
+
+    ``late`` is True for a Sentinel pool, which finds its server only when it connects.
+    """
     kwargs = pool.connection_kwargs
     db = str(kwargs.get("db") or 0)
     if hasattr(pool, "service_name"):
@@ -105,7 +118,10 @@ def place_of_pool(pool: Any) -> tuple[str | None, int | None, str | None, bool]:
 
 
 def place_of_cluster(client: Any) -> tuple[str | None, int | None]:
-    """Host and port of the cluster's default or first start-up node, before the answering node is known."""
+    """Return the host and port of the cluster's default node, or else of its first start-up node.
+
+    They describe the cluster until the node that answers is known. Returns ``(None, None)`` if there is neither.
+    """
     cluster = cluster_client_of(client)
     manager = getattr(cluster, "nodes_manager", None)
     node = getattr(manager, "default_node", None)
@@ -117,7 +133,7 @@ def place_of_cluster(client: Any) -> tuple[str | None, int | None]:
 
 
 def cluster_client_of(client: Any) -> Any:
-    """The RedisCluster behind a cluster pipeline; the client itself otherwise."""
+    """Return the ``RedisCluster`` of a cluster pipeline; for any other client, the client itself."""
     for name in ("cluster_client", "_client"):
         found = getattr(client, name, None)
         if found is not None and hasattr(found, "nodes_manager"):
@@ -126,7 +142,7 @@ def cluster_client_of(client: Any) -> Any:
 
 
 def queued_commands(pipeline: Any) -> Sequence[Sequence[Any]]:
-    """The argument lists queued in a pipeline of any kind and version."""
+    """Return the argument lists that are queued in a pipeline of any kind and version."""
     strategy = getattr(pipeline, "_execution_strategy", None)
     stack = (
         getattr(strategy, "_command_queue", None)
@@ -134,14 +150,14 @@ def queued_commands(pipeline: Any) -> Sequence[Sequence[Any]]:
         or getattr(pipeline, "_command_stack", None)
         or ()
     )
-    # Standalone pipelines queue (args, options) pairs, cluster pipelines objects with .args.
+    # Standalone pipelines queue (args, options) pairs. Cluster pipelines queue objects with .args.
     if stack and type(stack[0]) is tuple:
         return list(map(_FIRST, stack))
     return [entry.args for entry in stack]
 
 
 def is_transaction(pipeline: Any) -> bool:
-    """Whether executing the pipeline sends MULTI and EXEC around it."""
+    """Return whether ``execute`` sends the pipeline between MULTI and EXEC."""
     strategy = getattr(pipeline, "_execution_strategy", None)
     if strategy is not None:
         return type(strategy).__name__.startswith("Transaction")
@@ -152,34 +168,37 @@ def is_transaction(pipeline: Any) -> bool:
 
 
 def is_redirect(error: Any) -> bool:
-    """Whether an error is a MOVED or ASK answer."""
+    """Return whether an error is a MOVED or ASK redirect."""
     return hasattr(error, "slot_id") and hasattr(error, "node_addr")
 
 
 def is_pipeline(client: Any) -> bool:
-    """Whether commands given to it are queued rather than sent."""
+    """Return whether ``client`` is a pipeline, which queues commands instead of sending them."""
     return hasattr(type(client), "execute")
 
 
 def has_client_side_cache(pool: Any) -> bool:
-    """Whether answers may come from the client-side cache without the network."""
+    """Return whether the pool has a client-side cache, which can answer without the network."""
     return getattr(pool, "cache", None) is not None
 
 
 def cluster_has_client_side_cache(cluster: Any) -> bool:
-    """Likewise of a cluster client, whose nodes share one cache."""
+    """Return whether a cluster client has a client-side cache, which its nodes share."""
     return getattr(getattr(cluster, "nodes_manager", None), "_cache", None) is not None
 
 
 def native_config() -> Any | None:
-    """The configuration of redis-py's own metrics; None while they are off."""
+    """Return the configuration of redis-py's own metrics; None while they are off."""
     providers = load("redis", "observability.providers")
     manager = None if providers is None else providers.get_observability_instance().get_provider_manager()
     return None if manager is None else manager.config
 
 
 def native_collectors() -> list[Any]:
-    """What redis-py measures with, sync and asyncio: None each until its first measurement."""
+    """Return redis-py's two metrics collectors: sync, then asyncio.
+
+    Each is None until redis-py makes its first measurement with it.
+    """
     return [
         getattr(load("redis", module), attribute, None)
         for module, attribute in (
@@ -197,16 +216,19 @@ def _port(value: Any) -> int | None:
 
 
 STARTS_CLUSTER = "redispan_starts"
-"""Attribute of a shell that sees to the start, or that has such a shell below it."""
+"""The attribute that marks a shell which starts the cluster client itself, or wraps a shell that does."""
 
 
 def is_cluster_start_due(cluster: Any) -> bool:
-    """Whether the client is one of ours to start."""
+    """Return whether redispan has to start the cluster client: its ``ClusterPolicy`` has not seen a start yet."""
     policy = getattr(cluster, "redispan_cluster", None)
     return policy is not None and not policy.started
 
 
 async def start_cluster(cluster: Any) -> None:
-    """Start it; what fails is the caller's, and the next command tries again."""
+    """Start an async cluster client.
+
+    An error goes to the caller. The client then still counts as not started, so the next command tries again.
+    """
     await cluster.initialize()
     cluster.redispan_cluster.started = True

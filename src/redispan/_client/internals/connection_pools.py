@@ -1,6 +1,8 @@
-"""What the pool layer knows of redis-py's private attributes: pools, sockets and parsers. The seam's second half.
+"""Private attributes of redis-py's pools, sockets and parsers, for the pool layer.
 
-The same rules as in ``seam``: a harmless answer for whatever is not understood, and a canary test per version.
+The rules of ``clients`` apply: each function returns a harmless value for an object that it does not understand, and a
+canary test checks it for each supported version. A few functions also change redis-py's objects: they set a socket
+timeout, take a connection out of a pool, or lend one.
 """
 
 from __future__ import annotations
@@ -19,7 +21,11 @@ UNLIMITED = 2**31
 
 @functools.cache
 def library_limit(package: str) -> int:
-    """How many connections a pool may have where nobody says otherwise."""
+    """Return the default of ``max_connections`` in ``package``.
+
+    The value comes from the signature of ``ConnectionPool.__init__``. A default that is not a number means 100 for
+    redis-py 8 and newer, and ``UNLIMITED`` for every other version. An unreadable signature means ``UNLIMITED``.
+    """
     module: Any = clients.load(package, "connection")
     try:
         source = inspect.signature(module.ConnectionPool.__init__)
@@ -33,7 +39,7 @@ def library_limit(package: str) -> int:
 
 @functools.cache
 def library_read_timeout_s(package: str) -> float | None:
-    """The read timeout that connections have where nobody says otherwise; None for none."""
+    """Return the default of ``socket_timeout`` in ``package``, in seconds; None if there is no timeout."""
     module: Any = clients.load(package, "connection")
     try:
         found = inspect.signature(module.AbstractConnection.__init__).parameters["socket_timeout"].default
@@ -43,7 +49,7 @@ def library_read_timeout_s(package: str) -> float | None:
 
 
 def package_of(thing: Any) -> str:
-    """The package whose classes ``thing`` is made of: ``redis`` or ``valkey``."""
+    """Return the package that the class of ``thing`` comes from: ``redis`` or ``valkey``; else ``redis``."""
     for cls in type(thing).__mro__:
         top = cls.__module__.partition(".")[0]
         if top in ("redis", "valkey"):
@@ -53,7 +59,10 @@ def package_of(thing: Any) -> str:
 
 @functools.lru_cache(maxsize=256)
 def accepted_keys(connection_class: Any) -> frozenset[str]:
-    """The keyword arguments that some ``__init__`` of the class names; none for what is not a class."""
+    """Return the names of all parameters of the class's ``__init__`` methods, those of its base classes included.
+
+    The result is empty for an object that is not a class.
+    """
     names: set[str] = set()
     for cls in getattr(connection_class, "__mro__", ()):
         init = vars(cls).get("__init__")
@@ -67,7 +76,10 @@ def accepted_keys(connection_class: Any) -> frozenset[str]:
 
 
 def set_socket_timeout(connection: Any, timeout_s: float | None) -> None:
-    """Set the read timeout of an open sync connection, and what its parser goes back to after a timed read."""
+    """Set the read timeout of an open sync connection, in seconds; None for no timeout.
+
+    The parser also gets the value, because it restores its own copy after a timed read.
+    """
     sock = getattr(connection, "_sock", None)
     if sock is None:
         return
@@ -81,33 +93,33 @@ def set_socket_timeout(connection: Any, timeout_s: float | None) -> None:
 
 
 def leased(pool: Any) -> list[Any]:
-    """The connections that are lent out, of pools that keep a set of them."""
-    # list() of a set is one step for the interpreter: no lock is needed while other threads add and remove.
+    """Return the connections that are lent out; empty for a pool that does not keep a set of them."""
+    # The interpreter runs list() of a set as one step, so no lock is needed while other threads add and remove.
     return list(getattr(pool, "_in_use_connections", ()))
 
 
 def lent(pool: Any) -> int:
-    """How many connections are lent out, of pools that keep a set of them."""
+    """Return how many connections are lent out; 0 for a pool that does not keep a set of them."""
     return len(getattr(pool, "_in_use_connections", ()))
 
 
 def is_full(pool: Any) -> bool:
-    """Whether a sync pool has made all the connections that it may."""
+    """Return whether a sync pool has created as many connections as it may."""
     return bool(pool._created_connections >= pool.max_connections)
 
 
 def created(pool: Any) -> int:
-    """How many connections a sync pool has made and still has."""
+    """Return how many connections a sync pool has created and still has."""
     return int(pool._created_connections)
 
 
 def total(pool: Any) -> int:
-    """How many connections an async pool has, lent out and free."""
+    """Return how many connections an async pool has, lent out and free."""
     return len(pool._in_use_connections) + len(pool._available_connections)
 
 
 def has_free(pool: Any) -> bool:
-    """Whether a connection could be lent out at once, free or new."""
+    """Return whether the pool could lend a connection at once: a free one or a new one."""
     if pool._available_connections:
         return True
     if hasattr(pool, "_created_connections"):
@@ -116,7 +128,11 @@ def has_free(pool: Any) -> bool:
 
 
 def take_surplus(pool: Any, connection: Any, allowed: int) -> bool:
-    """Take a free connection out of a sync pool that has more than ``allowed``; the caller closes it."""
+    """Take a free connection out of a sync pool that has more than ``allowed`` connections.
+
+    Returns:
+        Whether the connection was taken out. The caller then closes it.
+    """
     with pool._lock:
         if pool._created_connections <= allowed or connection not in pool._available_connections:
             return False
@@ -126,7 +142,7 @@ def take_surplus(pool: Any, connection: Any, allowed: int) -> bool:
 
 
 def take_surplus_async(pool: Any, connection: Any, allowed: int) -> bool:
-    """Likewise for an async pool, in one step of the event loop."""
+    """The async version of ``take_surplus``. It runs in one step of the event loop, so it needs no lock."""
     if total(pool) <= allowed or connection not in pool._available_connections:
         return False
     pool._available_connections.remove(connection)
@@ -134,40 +150,45 @@ def take_surplus_async(pool: Any, connection: Any, allowed: int) -> bool:
 
 
 def retry_of(connection: Any) -> Any:
-    """The retry object of a connection."""
+    """Return the retry object of a connection; None if it has none."""
     return getattr(connection, "retry", None)
 
 
 def retries_of(retry: Any) -> int:
-    """How often a retry object repeats; negative for ever."""
+    """Return how many times a retry object repeats an attempt; a negative number means without limit."""
     return int(getattr(retry, "_retries", 0))
 
 
 def errors_of(retry: Any) -> tuple[type[BaseException], ...]:
-    """The errors that a retry object acts on."""
+    """Return the classes of the errors after which a retry object tries again."""
     return tuple(getattr(retry, "_supported_errors", ()))
 
 
 def backoff_of(retry: Any) -> Any:
-    """The backoff of a retry object."""
+    """Return the backoff of a retry object; None if it has none."""
     return getattr(retry, "_backoff", None)
 
 
 def connected(connections: Iterable[Any]) -> int:
-    """How many of ``connections`` have a socket."""
+    """Return how many of ``connections`` have a socket. Entries that are None do not count."""
     return sum(1 for connection in connections if connection is not None and clients.is_open(connection))
 
 
 def close_if_ended(connection: Any) -> bool:
-    """Close an idle async connection whose server has gone, so that its next use opens another; whether it was one.
+    """Close an idle async connection whose server has gone, so that its next use opens a new one.
 
-    redis-py 8.1 lends such connections, in pools that take maintenance notifications, and cluster nodes do so in every
-    version: the library counts on its retries, which would repeat writes.
+    The server has gone if the connection's reader is at its end or holds an exception.
+
+    redis-py 8.1 lends such connections from pools that take maintenance notifications, and cluster nodes lend them in
+    every version. The library relies on its retries for them, but a retry would repeat writes.
+
+    Returns:
+        Whether the server had gone and the connection was closed.
     """
     reader = getattr(connection, "_reader", None)
     if reader is None:
         return False
-    failure = getattr(reader, "exception", None)  # fakes have none
+    failure = getattr(reader, "exception", None)  # fake connections have no such method
     if not reader.at_eof() and (failure is None or failure() is None):
         return False
     connection._close()
@@ -175,7 +196,10 @@ def close_if_ended(connection: Any) -> bool:
 
 
 def is_of_this_process(connection: Any) -> bool:
-    """Whether a connection was opened here, and not inherited over a fork; async ones don't say."""
+    """Return whether a connection was opened in this process, not inherited over a fork.
+
+    Async connections have no ``pid``, so the answer for them is always True.
+    """
     return getattr(connection, "pid", None) in (None, os.getpid())
 
 
@@ -183,9 +207,10 @@ _LENDING_UNDER_LOCK = frozenset({"_lock", "get_available_connection", "ensure_co
 
 
 def lends_under_lock(get_connection: Any) -> bool:
-    """Whether an async pool opens connections one after the other, as redis-py 5.1 to 7.0 do.
+    """Return whether an async pool connects while it holds its lock, one connection at a time.
 
-    Only of a method that does nothing else is it said.
+    redis-py 5.1 to 7.0 do so. The answer is True only for a method that uses no other names than theirs, so an
+    override that does more counts as False.
     """
     code = getattr(inspect.unwrap(get_connection), "__code__", None)
     names = frozenset(getattr(code, "co_names", ()))
@@ -193,7 +218,10 @@ def lends_under_lock(get_connection: Any) -> bool:
 
 
 async def lend_side_by_side(pool: Any, *_: Any, **__: Any) -> Any:
-    """What such a method does, with the connection opened outside the lock: as redis-py 7.1 and newer do."""
+    """Lend a connection of an async pool and connect it outside the pool's lock, as redis-py 7.1 and newer do.
+
+    This replaces a method for which ``lends_under_lock`` is True. Other arguments than the pool are ignored.
+    """
     async with pool._lock:
         connection = pool.get_available_connection()
     try:
@@ -205,7 +233,7 @@ async def lend_side_by_side(pool: Any, *_: Any, **__: Any) -> Any:
 
 
 def queue_is_empty(pool: Any) -> bool:
-    """Whether a sync BlockingConnectionPool has nothing to lend at once."""
+    """Return whether a sync ``BlockingConnectionPool`` has no connection to lend at once."""
     try:
         return not pool.pool.queue
     except Exception:
@@ -213,16 +241,21 @@ def queue_is_empty(pool: Any) -> bool:
 
 
 def is_wait_timeout(error: BaseException) -> bool:
-    """Whether a BlockingConnectionPool's own wait ended without a connection."""
+    """Return whether ``error`` means that a ``BlockingConnectionPool`` waited for a connection and got none."""
     return str(error) == "No connection available."
 
 
 def close_reason(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
-    """Why a connection is closed: ``health_check``, ``timeout``, ``error`` or ``application``."""
+    """Return why a connection is closed: ``health_check``, ``timeout``, ``error`` or ``application``.
+
+    Args:
+        args: The positional arguments of the call that closes the connection.
+        kwargs: Its keyword arguments.
+    """
     if kwargs.get("health_check_failed"):
         return "health_check"
     error = kwargs.get("error") or next((arg for arg in args if isinstance(arg, BaseException)), None)
-    # Versions that don't hand the error down close inside the except block.
+    # Versions that do not pass the error close the connection inside the except block.
     error = error or sys.exc_info()[1]
     if error is None:
         return "application"
@@ -230,17 +263,17 @@ def close_reason(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
 
 
 def node_free(node: Any) -> Any:
-    """The queue of free connections of an async cluster node."""
+    """Return the queue of free connections of an async cluster node."""
     return node._free
 
 
 def node_connections(node: Any) -> tuple[list[Any], list[Any]]:
-    """All connections of an async cluster node, and those of them that are free."""
+    """Return two lists for an async cluster node: all its connections, and those of them that are free."""
     return list(node._connections), list(node._free)
 
 
 def nodes_of(cluster: Any) -> list[Any]:
-    """The nodes that a cluster knows now."""
+    """Return the nodes that the cluster client knows now; empty if they cannot be read."""
     try:
         return list(cluster.nodes_manager.nodes_cache.values())
     except Exception:
@@ -248,11 +281,14 @@ def nodes_of(cluster: Any) -> list[Any]:
 
 
 def servers_behind(thing: Any) -> list[tuple[str, int | None, Any, dict[str, Any]]]:
-    """Host, port, connection class and arguments of the servers that a cluster client or a Sentinel's pool goes to now.
+    """Return the servers that a cluster client or a Sentinel pool uses now.
 
-    Of a cluster its masters, and its replicas if it reads from those; of a Sentinel's pool the master, once the program
-    has connected to it, or the replicas that it is connected to: as the program sees it, so that a failover is followed
-    when the program does.
+    For a cluster: its masters, and its replicas if the client reads from them. For a Sentinel pool: the master, once
+    the program has connected to it, or the replicas that it is connected to. This is what the program itself sees, so
+    the result follows a failover when the program does.
+
+    Returns:
+        Host, port, connection class and connection arguments of each server; empty if they cannot be read.
     """
     try:
         if hasattr(thing, "service_name"):
@@ -265,7 +301,7 @@ def servers_behind(thing: Any) -> list[tuple[str, int | None, Any, dict[str, Any
 
 
 def _connected_places(pool: Any) -> list[tuple[str, int]]:
-    """Where the open connections of a pool lead, each place once."""
+    """Return the host and port of each server that the pool has an open connection to, without duplicates."""
     connections = [connection for part in lent_and_free(pool) for connection in part if clients.is_open(connection)]
     return list(dict.fromkeys((str(connection.host), int(connection.port)) for connection in connections))
 
@@ -277,13 +313,13 @@ def _reads_from_replicas(cluster: Any) -> bool:
 def _way_to(node: Any, everywhere: bool) -> tuple[str, int | None, Any, dict[str, Any]] | None:
     if not (everywhere or node.server_type == "primary"):
         return None
-    # A sync node keeps a client of its own, which it may not have needed yet; an async one is its own pool.
+    # A sync node has a client, created when the node is first used. An async node is itself a pool.
     pool = node if hasattr(node, "connection_kwargs") else getattr(node.redis_connection, "connection_pool", None)
     return None if pool is None else (str(node.host), int(node.port), pool.connection_class, pool.connection_kwargs)
 
 
 def lent_and_free(pool: Any) -> tuple[list[Any], list[Any]]:
-    """The connections lent out, and the free ones, of a pool of any kind."""
+    """Return two lists for a pool of any kind: the connections lent out, and the free ones."""
     if hasattr(pool, "_in_use_connections") and not _keeps_a_queue(pool):
         return leased(pool), list(pool._available_connections)
     free = [connection for connection in list(pool.pool.queue) if connection is not None]
@@ -296,7 +332,7 @@ def _keeps_a_queue(pool: Any) -> bool:
 
 
 def own_waiters(pool: Any) -> int:
-    """Callers that wait inside a BlockingConnectionPool."""
+    """Return how many callers wait inside a ``BlockingConnectionPool``; 0 if that cannot be read."""
     try:
         if _keeps_a_queue(pool):
             return len(pool.pool.not_empty._waiters)

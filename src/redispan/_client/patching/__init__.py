@@ -1,5 +1,5 @@
-"""How shells get onto redis-py's classes and objects, and off again.
+"""Puts shells (wrappers) on redis-py's classes and objects, and removes them again.
 
-Belongs here: the table of patched attributes, applying and exact undoing, instrumenting one client alone. Must not be
-here: what a shell does (``recording`` and ``pool``).
+Belongs here: the table of patched attributes, code that applies patches and undoes them exactly, instrumentation of a
+single client. Must not be here: what a shell does (``recording`` and ``pool``).
 """

@@ -1,8 +1,9 @@
-"""redis-py's own OpenTelemetry metrics (since 7.4): never two streams of the same metric by accident.
+"""Avoids duplicates of redis-py's own OpenTelemetry metrics, which redis-py has since version 7.4.
 
-Programs switch them on whenever they like, so the switch itself is watched: ``ObservabilityInstance.init``. What the
-switch says counts until the first measurement; then redis-py builds a collector, one for sync and one for asyncio,
-which keeps what it was built with whatever is said later, ``shutdown`` included.
+A program can switch them on at any time, so redispan patches the switch itself: ``ObservabilityInstance.init`` and
+``shutdown``. The configuration counts until the first measurement. redis-py then builds a collector, one for sync and
+one for asyncio. A collector keeps the configuration that it was built with; later calls do not change it, not even
+``shutdown``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _log = logging.getLogger("redispan")
 
 DURATION = "db.client.operation.duration"
 
-# Group of redis-py's metrics: the attribute that a collector has with it, and its metrics that redispan has too.
+# For each metric group of redis-py: the attribute that a collector has if the group is on, and the metrics of the group
+# that redispan emits too.
 _GROUPS = {
     "COMMAND": ("operation_duration", (DURATION,)),
     "CONNECTION_BASIC": (
@@ -34,20 +36,21 @@ _GROUPS = {
 
 
 class NativeMetrics:
-    """Knows which metrics of ours redis-py emits itself, and settles who does.
+    """Finds out which of redispan's metrics redis-py emits too, and decides which of the two emits them.
 
     Attributes:
-        names: The metrics that redis-py emits and redispan therefore leaves alone.
-        duration: ``db.client.operation.duration`` is one of them; an attribute of its own, as every call asks.
+        names: The metrics that redis-py emits, so that redispan does not.
+        duration: Whether ``db.client.operation.duration`` is in ``names``. It is a separate attribute because redispan
+            reads it in every call.
     """
 
     def __init__(self, policy: str, *, operations: bool = True, connections: bool = True) -> None:
-        """Watch nothing yet.
+        """Store the policy. ``start`` begins to watch.
 
         Args:
-            policy: ``leave`` the metrics to redis-py, or ``replace`` them by redispan's.
-            operations: Redispan emits the duration of operations, so that it could replace redis-py's.
-            connections: Redispan emits the metrics of connections, likewise.
+            policy: ``leave`` (redis-py emits the metrics) or ``replace`` (redispan emits them instead).
+            operations: Whether redispan emits the duration of operations, so that it can replace redis-py's.
+            connections: Whether redispan emits the metrics of connections, so that it can replace redis-py's.
         """
         replaced = {"COMMAND": operations, "CONNECTION_BASIC": connections, "CONNECTION_ADVANCED": connections}
         self._replaced = [group for group, ours in replaced.items() if ours and policy == "replace"]
@@ -58,7 +61,11 @@ class NativeMetrics:
         self.duration = False
 
     def start(self, *, watch: bool = True) -> None:
-        """Settle what is on already, and watch for a later switch."""
+        """Decide for the metrics that are on already, and watch for later changes.
+
+        Args:
+            watch: False to decide only once, now.
+        """
         providers = clients.load("redis", "observability.providers")
         if providers is None:
             return
@@ -71,7 +78,10 @@ class NativeMetrics:
             _log.debug("redispan: redis-py's own metrics can't be watched: %s", type(fault).__name__)
 
     def stop(self) -> None:
-        """Watch no longer, and give back what was taken from a configuration that is not in use yet."""
+        """Stop watching, and restore the metric groups that redispan switched off in redis-py's configuration.
+
+        Only a collector that does not exist yet is built from the restored configuration.
+        """
         while self._patches:
             self._patches.pop().undo()
         for config, groups in self._changed:
@@ -81,14 +91,14 @@ class NativeMetrics:
         self.duration = False
 
     def settle(self) -> None:
-        """Decide for redis-py's metrics as they are now."""
+        """Decide which metrics redispan leaves to redis-py, from redis-py's state now."""
         collectors = clients.native_collectors()
         measuring = {
             group
             for group, (attribute, _) in _GROUPS.items()
             if any(hasattr(collector, attribute) for collector in collectors)
         }
-        # A collector that is still to be built will be by the configuration of then.
+        # A collector that does not exist yet will be built from the configuration at that time.
         config = clients.native_config() if None in collectors else None
         self._take(config, [group for group in self._replaced if group not in measuring])
         found = [group for group in _GROUPS if group in measuring or _is_on(config, group)]

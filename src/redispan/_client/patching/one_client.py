@@ -1,4 +1,4 @@
-"""Instrumenting one client: its own method, and those of the pipelines and subscriptions it makes."""
+"""Instrumentation of single clients: their own methods, and those of the pipelines and PubSub objects they make."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from redispan._client.recording import client_shells, endpoints
 from redispan._client.recording.recorder import Recorder
 
 _MARK = "_redispan_covers"
-"""On a shell of ours: what the object had of its own in that place, or ``_NOTHING``."""
+"""The attribute of a shell that holds what the object itself had under that name, or ``_NOTHING``."""
 
 _NOTHING = object()
 
 
 class _Instrumented:
-    """What one client needs while it is instrumented."""
+    """The state of one client while it is instrumented."""
 
     __slots__ = ("recorders", "release")
 
     def __init__(self, client: Any) -> None:
-        # Pipelines made under an earlier recorder go on using it, so all that are still in use are known.
+        # Pipelines made under an earlier recorder go on using it, so every recorder still in use is kept here.
         self.recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
-        # The need for the connections' patches ends with the client at the latest.
+        # When the client is garbage-collected, it stops using the shared patches.
         self.release = weakref.finalize(client, SHARED_PATCHES.release)
 
 
 class ClientPatches:
-    """The clients that were instrumented one by one. Holds them weakly."""
+    """The clients that were instrumented one by one, held by weak references."""
 
     def __init__(self) -> None:
         self._clients: weakref.WeakKeyDictionary[Any, _Instrumented] = weakref.WeakKeyDictionary()
 
     def instrument(self, client: Any, recorder: Recorder) -> None:
-        """Instrument ``client``; a second time replaces the first."""
+        """Instrument ``client``. Instrumenting it again replaces the first instrumentation."""
         _take_off(client)
         state = self._clients.get(client)
         if state is None:
@@ -55,12 +55,16 @@ class ClientPatches:
                 _bind(client, maker, lambda original: _maker_shell(original, recorder, finder, asynchronous))
 
     def uninstrument(self, client: Any) -> None:
-        """Take it off again; what the client made meanwhile, and shells that others wrapped, do nothing any more."""
+        """Remove the shells from ``client`` and retire its recorders.
+
+        Pipelines and PubSub objects that the client has made, and shells that another tool has wrapped, then record
+        nothing any more.
+        """
         _take_off(client)
         try:
             state = self._clients.pop(client, None)
         except TypeError:
-            return  # unhashable, or without weak references: never instrumented
+            return  # an unhashable client, or one without weak references, was never instrumented
         if state is not None:
             for recorder in list(state.recorders):
                 recorder.retire()
@@ -78,7 +82,10 @@ def _bind(owner: Any, name: str, build: Callable[[Callable[..., Any]], Callable[
 
 
 def _of_the_class(kind: type, name: str) -> Callable[..., Any]:
-    """The class's method as it is when it is called: all clients may be instrumented, or not any more, by then."""
+    """Return a function that looks up the class's method at each call.
+
+    The class's method can change after the client is instrumented, when all clients are instrumented or uninstrumented.
+    """
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(kind, name)(self, *args, **kwargs)
@@ -87,7 +94,10 @@ def _of_the_class(kind: type, name: str) -> Callable[..., Any]:
 
 
 def _of_the_object(own: Callable[..., Any]) -> Callable[..., Any]:
-    """What a program put on the object itself is called without the object."""
+    """Return a function that calls ``own`` without the object.
+
+    ``own`` is a callable that the program stored on the object itself, so Python does not bind it.
+    """
 
     def call(_self: Any, *args: Any, **kwargs: Any) -> Any:
         return own(*args, **kwargs)
@@ -121,7 +131,7 @@ def _maker_shell(
                     _bind(made, "immediate_execute_command", lambda inner: shell(inner, recorder, command))
                 _bind(made, "execute", lambda inner: shell(inner, recorder, batch))
         except Exception:
-            # A slotted pipeline can't be instrumented alone; it works as ever.
+            # A pipeline class with __slots__ accepts no shell. The pipeline works, but is not recorded.
             return made
         return made
 

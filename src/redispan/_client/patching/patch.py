@@ -1,8 +1,8 @@
-"""Putting plain functions on classes and objects, and taking exactly them off again.
+"""``Patch``: one attribute of a class or object that redispan replaces, and can restore exactly.
 
-The original is kept together with whether the owner had it itself or inherited it. Taking a patch off restores
-exactly that, and only if the attribute is still ours; where another tool wrapped us meanwhile, its wrapper stays and
-our function underneath becomes a pass-through.
+A patch keeps the original, and whether the owner defined it itself or inherited it. Undoing the patch restores exactly
+that, and only if the attribute is still redispan's shell. If another tool has wrapped the shell meanwhile, its wrapper
+stays, and the shell underneath only passes calls through.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _MISSING = object()
 
 
 class Patch:
-    """One replaced attribute."""
+    """One attribute that a shell replaces."""
 
     def __init__(self, owner: Any, name: str, build: Callable[[Callable[..., Any]], Any]) -> None:
-        """Replace ``owner.name`` by ``build(original)``.
+        """Replace ``owner.name`` with ``build(original)``.
 
         Args:
             owner: A class or a module-like object.
             name: The attribute; it must exist.
-            build: Makes the shell around the original.
+            build: Takes the original and returns the shell that replaces it.
 
         Raises:
             AttributeError: If there is no such attribute.
@@ -39,11 +39,11 @@ class Patch:
 
     @property
     def intact(self) -> bool:
-        """Whether the attribute is still what we put there."""
+        """Whether the attribute is still this patch's shell."""
         return vars(self.owner).get(self.name, _MISSING) is self.shell
 
     def undo(self) -> None:
-        """Take the patch off."""
+        """Restore the original, unless another tool has replaced or wrapped the shell."""
         if not self.intact:
             _log.debug("redispan: %s.%s was patched by others meanwhile and stays", self.owner, self.name)
             return
@@ -54,10 +54,10 @@ class Patch:
 
 
 class Addition(Patch):
-    """One attribute that was not there."""
+    """One attribute that the owner did not have before. Undoing it deletes the attribute."""
 
     def __init__(self, owner: Any, name: str, value: Any) -> None:
-        """Put ``value`` at ``owner.name``."""
+        """Set ``owner.name`` to ``value``."""
         self.owner = owner
         self.name = name
         self.own = self.original = _MISSING

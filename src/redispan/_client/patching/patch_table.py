@@ -1,6 +1,8 @@
-"""The table of what is patched: module, class, method, and the shell it gets. Data, read by ``patches``.
+"""The patch table: each patched method with its module, its class and its kind of shell.
 
-redis-py and its fork valkey-py have the same shape; ``{client}`` stands for ``Redis`` or ``Valkey``.
+This file holds data only; ``patches`` reads it. One table serves redis-py and its fork valkey-py, which have the same
+structure. ``{client}`` and ``{cluster}`` are replaced by the class names in ``PACKAGES``, such as ``Redis`` or
+``Valkey``.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ class PatchTarget:
     """One method to patch.
 
     Attributes:
-        module: Module below the package.
-        owner: Class; alternatives are separated by ``|``, the first that exists counts.
-        method: Method; alternatives likewise, the first that the class *defines or inherits* counts.
-        shell: Name of the kind of shell (see ``patches``).
-        finder: Where the endpoint is found: ``client`` or ``cluster``.
-        since: False where older versions lack it, which is then no reason for a message.
+        module: The module, relative to the package.
+        owner: The name of the class.
+        method: The name of the method. Several names are separated by ``|``; the first one that the class *defines or
+            inherits* is patched.
+        shell: The kind of shell; ``patches`` lists the kinds.
+        finder: How the endpoint is found: ``client``, ``cluster``, ``pubsub`` or ``strategy``.
+        required: False for a method that some supported versions lack. Its absence is then not logged.
     """
 
     module: str
@@ -37,7 +40,7 @@ PACKAGES: dict[str, dict[str, str]] = {
 BACKOFFS = ("Constant", "Exponential", "FullJitter", "EqualJitter", "DecorrelatedJitter", "ExponentialWithJitter")
 
 PATCH_TABLE = (
-    # What a program calls.
+    # Methods that a program calls.
     PatchTarget("client", "{client}", "execute_command", "command"),
     PatchTarget("client", "Pipeline", "immediate_execute_command", "command"),
     PatchTarget("client", "Pipeline", "execute", "batch"),
@@ -63,20 +66,20 @@ PATCH_TABLE = (
     ),
     PatchTarget("asyncio.cluster", "ClusterPubSub", "execute_command", "async_command", "pubsub", required=False),
     PatchTarget("commands.core", "AsyncScript", "__call__", "async_script"),
-    # What is counted without being an operation.
+    # Messages, which redispan counts but does not record as operations.
     PatchTarget("client", "PubSub", "handle_message", "message"),
     PatchTarget("asyncio.client", "PubSub", "handle_message", "message"),
-    # Which connection is used, what is sent on it, and how long connecting takes.
+    # Connections: which one an operation uses, what is sent on it, and how long connecting takes.
     PatchTarget("connection", "AbstractConnection", "send_command", "send_command"),
     PatchTarget("connection", "AbstractConnection", "pack_commands", "pack_commands"),
     PatchTarget("connection", "AbstractConnection", "connect_check_health|connect", "connect"),
     PatchTarget("asyncio.connection", "AbstractConnection", "pack_command", "pack_command"),
     PatchTarget("asyncio.connection", "AbstractConnection", "pack_commands", "pack_commands"),
     PatchTarget("asyncio.connection", "AbstractConnection", "connect_check_health|connect", "async_connect"),
-    # Asking the sentinels where to connect is a part of connecting.
+    # Connecting includes asking the sentinels for the address.
     PatchTarget("sentinel", "SentinelManagedConnection", "connect", "connect"),
     PatchTarget("asyncio.sentinel", "SentinelManagedConnection", "connect", "async_connect"),
-    # The client's own housekeeping, whose commands nobody called.
+    # Client-internal commands, which the program did not call.
     PatchTarget("connection", "AbstractConnection", "_send_ping", "internal"),
     PatchTarget("asyncio.connection", "AbstractConnection", "_send_ping", "async_internal"),
     PatchTarget("cluster", "NodesManager", "initialize", "internal"),
@@ -85,7 +88,7 @@ PATCH_TABLE = (
     PatchTarget("_parsers", "AsyncCommandsParser", "initialize", "async_internal"),
     PatchTarget("_parsers", "CommandsParser", "_get_moveable_keys", "internal", required=False),
     PatchTarget("_parsers", "AsyncCommandsParser", "_get_moveable_keys", "async_internal", required=False),
-    # Trouble on the way, none of it paid for while all goes well.
+    # Redirects and retries. These shells cost nothing while there are none.
     PatchTarget("exceptions", "AskError", "__init__", "redirect"),
     *(PatchTarget("backoff", f"{name}Backoff", "compute", "backoff", required=False) for name in BACKOFFS),
 )

@@ -1,4 +1,7 @@
-"""Applies the table of targets to the packages that are there, and takes everything off again."""
+"""``Patches``: applies the patch table to the installed packages and undoes it.
+
+Also ``SHARED_PATCHES``, the patches that every instrumentation of this process uses together.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,12 @@ _FINDERS: dict[str, Callable[[Any], Any]] = {
 
 
 def build_shell(target: PatchTarget, recorder: Recorder | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """What makes the shell of one target."""
+    """Return the function that builds the shell of one target from the original method.
+
+    Args:
+        target: A row of the patch table.
+        recorder: The recorder for a shell that records operations. All other kinds of shells need none.
+    """
     plain = _PLAIN_SHELLS.get(target.shell)
     if plain is not None:
         return plain
@@ -65,7 +73,11 @@ _GROUND = tuple(target for target in PATCH_TABLE if target.shell in _PLAIN_SHELL
 
 
 class Patches:
-    """All patches of one instrumentation."""
+    """All patches of one instrumentation.
+
+    Attributes:
+        packages: The version of each package that was patched, by package name.
+    """
 
     def __init__(self) -> None:
         self._applied: list[Patch] = []
@@ -78,11 +90,16 @@ class Patches:
 
     @property
     def applied(self) -> tuple[Patch, ...]:
-        """The patches in place, in the order they were put there."""
+        """The patches in place, in the order in which they were applied, shared patches first."""
         return (*SHARED_PATCHES.applied, *self._applied) if self._uses_ground else tuple(self._applied)
 
     def apply(self, recorder: Recorder, targets: Iterable[PatchTarget] = PATCH_TABLE) -> None:
-        """Patch every package that is installed and new enough; a target that isn't there is left out."""
+        """Patch every package that is installed and new enough, and skip targets that a package lacks.
+
+        Args:
+            recorder: The recorder of this instrumentation.
+            targets: The rows of the patch table to apply. Shared patches among them go to ``SHARED_PATCHES``.
+        """
         wanted = tuple(targets)
         self._recorders.append(recorder)
         self._uses_ground = any(target in _GROUND for target in wanted)
@@ -91,14 +108,14 @@ class Patches:
         self.apply_table(tuple(target for target in wanted if target not in _GROUND), recorder)
 
     def apply_table(self, wanted: tuple[PatchTarget, ...], recorder: Recorder | None) -> None:
-        """Patch just these."""
+        """Patch exactly the targets in ``wanted``, shared patches included, in every supported package."""
         for package, names in PACKAGES.items():
             if not clients.is_installed(package):
                 continue
             module = clients.load(package, "")
             version = clients.version_of(module)
             if module is None or version < clients.MINIMUM_VERSION:
-                # The ground is laid without a recorder, beside patches that have one: one line is enough.
+                # The patches with a recorder log the warning. The shared ones, without a recorder, do not repeat it.
                 level = logging.DEBUG if recorder is None else logging.WARNING
                 _log.log(
                     level,
@@ -121,7 +138,10 @@ class Patches:
         self._applied.append(Patch(owner, method, build_shell(target, recorder)))
 
     def undo(self) -> None:
-        """Take everything off, last first; shells that others wrapped stay, and do nothing any more."""
+        """Undo all patches, the last one first.
+
+        A shell that another tool has wrapped stays in place. Its recorder is retired, so it records nothing any more.
+        """
         for recorder in self._recorders:
             recorder.retire()
         self._recorders.clear()
@@ -134,7 +154,10 @@ class Patches:
 
 
 class SharedPatches:
-    """The patches of connections and of trouble, which belong to no recorder: put there once for all who need them."""
+    """The shared patches: connections, client-internal commands, redirects and backoffs.
+
+    They use no recorder. They are applied once per process and stay while any instrumentation needs them.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -143,18 +166,18 @@ class SharedPatches:
 
     @property
     def applied(self) -> tuple[Patch, ...]:
-        """The patches in place."""
+        """The shared patches in place."""
         return self._patches.applied
 
     def acquire(self) -> None:
-        """One more instrumentation, of all clients or of one, needs them."""
+        """Add one user, an instrumentation of all clients or of one client; the first user applies the patches."""
         with self._lock:
             self._users += 1
             if self._users == 1:
                 self._patches.apply_table(_GROUND, None)
 
     def release(self) -> None:
-        """One less; the last one takes them off."""
+        """Remove one user; the last one undoes the patches."""
         with self._lock:
             self._users -= 1
             if self._users == 0:
@@ -162,4 +185,4 @@ class SharedPatches:
 
 
 SHARED_PATCHES = SharedPatches()
-"""The one of this process."""
+"""The shared patches of this process."""

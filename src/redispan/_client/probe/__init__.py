@@ -1,5 +1,5 @@
-"""The probe: one visit to one server, and what its answers mean.
+"""The probe: visits each server that the program uses and reads its figures.
 
-Belongs here: which servers the program uses, how one is reached, what is asked, one thread that does it. Must not be
-here: judging the figures (``_insight``) and reporting them.
+Belongs here: the list of servers, how to reach one, the commands that the probe sends, what the answers mean, and the
+thread that does this. Must not be here: code that judges the figures (``_insight``) or reports them.
 """

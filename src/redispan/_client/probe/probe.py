@@ -1,4 +1,7 @@
-"""The probe: one process of the host asks each server how it is, the others read what that one wrote down."""
+"""``Probe``: reads the figures of each server in one process of the host and shares them through files.
+
+The process that holds the lock of a server visits that server and writes a file. The other processes read the file.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +27,25 @@ from redispan._host.role_lock import RoleLock
 _log = logging.getLogger("redispan")
 
 FIRST_AFTER_S = 1.0
-"""A script that is over sooner never probes."""
+"""The shortest time before the first probe, in seconds. A script that ends sooner never probes."""
 _LONGEST_PAUSE_S = 5.0
-"""So long after the probing process ended another takes over."""
+"""The longest pause between two rounds, in seconds, before jitter.
+
+It is also how long it takes until another process takes over when the probing process has ended.
+"""
 STALE_AFTER_INTERVALS = 4
+"""A reading that is older than this many probe intervals is ignored."""
 _STOPPING_S = 2.0
-"""The end waits so long for a visit to a server that doesn't answer."""
+"""How long ``stop`` waits for a visit to a server that doesn't answer, in seconds."""
 _KEPT_S = 24 * 3600.0
-"""So long what was written about a server stays, when nobody of the host asks that server any more."""
+"""How long a server's files stay after the last probe of that server by any process of the host, in seconds."""
 
 
 class Probe(Chore):
-    """The servers' figures, read by this process or by a sibling. A chore that starts a thread of its own."""
+    """The servers' figures, read by this process or by a sibling process.
+
+    A probe is a chore: calling it starts its thread.
+    """
 
     def __init__(
         self,
@@ -44,12 +54,12 @@ class Probe(Chore):
         *,
         on_reading: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; nothing starts before the first call.
+        """Prepare the probe. The first call starts its thread.
 
         Args:
-            interval_s: Time between two visits to a server.
-            quiet: What is done inside shows in nobody's telemetry.
-            on_reading: Called when this process has read something new.
+            interval_s: Time between two visits to a server, in seconds.
+            quiet: Returns a context manager that suppresses instrumentation, so that a visit appears in no telemetry.
+            on_reading: Called when this process has read a server's figures.
         """
         self.interval_s = interval_s
         self._quiet = quiet
@@ -66,9 +76,14 @@ class Probe(Chore):
         self._visits = Visits()
 
     def __call__(self, folder: Path | None) -> None:
-        """Start the thread, unless it runs or there is nothing to probe."""
+        """Start the thread, unless it runs already or there is no server to probe.
+
+        Args:
+            folder: The folder of this service on the host. The probe's files go to its parent folder. If it is None,
+                the probe shares nothing with other processes.
+        """
         if self._thread is None and targets.all_places():
-            # Beside the services' folders: programs of one user that share a server share the probe.
+            # The parent holds the folders of all services, so programs of one user share the probe of a server.
             shared = folder.parent if folder is not None else None
             self._thread = threading.Thread(
                 target=self._run, args=(shared, self._stopping), name="redispan-probe", daemon=True
@@ -76,17 +91,17 @@ class Probe(Chore):
             self._thread.start()
 
     def read(self) -> list[ServerReading]:
-        """What is known of the servers, by whoever."""
+        """Return each server's latest reading, by this process or a sibling process. Stale readings are left out."""
         oldest_ns = time.time_ns() - int(STALE_AFTER_INTERVALS * self.interval_s * 1e9)
         found = {**self._others, **self._own}
         return [reading for reading in found.values() if reading.at_unix_ns >= oldest_ns]
 
     def own(self) -> list[ServerReading]:
-        """What this process read itself: what it alone of the host has to tell."""
+        """Return the readings that this process made itself. No other process of the host reports on these servers."""
         return list(self._own.values())
 
     def _run(self, shared: Path | None, stopping: threading.Event) -> None:
-        # The event is given, not read: a probe that was stopped before its thread ran has another by then.
+        # The event is an argument: if the probe is stopped before its thread runs, self._stopping is a new event.
         if shared is not None:
             sweep(shared)
         pause_s = FIRST_AFTER_S * _spread(1.0, 1.5)
@@ -98,11 +113,11 @@ class Probe(Chore):
                     self._look_at(place, shared)
                 except Exception as fault:
                     _log.debug("redispan: a probe failed: %s", type(fault).__name__)
-            # Jitter: processes that were started together needn't ask together.
+            # The jitter spreads the probes of processes that were started together.
             pause_s = min(self.interval_s / 3, _LONGEST_PAUSE_S) * _spread(0.8, 1.2)
 
     def _leave_all_but(self, places: list[Place]) -> None:
-        """Nothing more is told of servers that this program doesn't use any more: a failover, a node that left."""
+        """Drop the readings and locks of servers that the program no longer uses, as after a failover."""
         gone = set(self._locks) | set(self._own) | set(self._others)
         for place in gone.difference(places):
             self._own.pop(place, None)
@@ -139,7 +154,7 @@ class Probe(Chore):
         return lock
 
     def stop(self) -> None:
-        """Probe no more; somebody else may."""
+        """End the thread and release the locks, so that another process can probe."""
         thread = self._thread
         self._stopping.set()
         if thread is not None and thread is not threading.current_thread():
@@ -147,7 +162,7 @@ class Probe(Chore):
         self.renew_in_child()
 
     def renew_in_child(self) -> None:
-        """Start from nothing in a forked child, at its own first operation."""
+        """Drop all state and locks in a forked child, whose own first operation starts its own probe."""
         locks = list(self._locks.values())
         self._reset()
         for lock in locks:
@@ -155,9 +170,12 @@ class Probe(Chore):
 
 
 def sweep(shared: Path) -> None:
-    """Remove what was written a day ago about servers that nobody probes any more; never raises.
+    """Remove the files of servers that no process has probed for a day. File errors are logged at debug level.
 
-    To be called while this process has no role yet: to look at a lock of its own would give it up.
+    Call it before this process holds a lock. Opening and closing a lock file that it holds would release the lock.
+
+    Args:
+        shared: The folder of the probe's files.
     """
     oldest_s = time.time() - _KEPT_S
     try:
@@ -187,5 +205,5 @@ def _written(path: Path) -> ServerReading | None:
 
 
 def _spread(low: float, high: float) -> float:
-    """A random factor."""
-    return random.uniform(low, high)  # noqa: S311 - it is about timing, not secrets
+    """Return a random factor between ``low`` and ``high``."""
+    return random.uniform(low, high)  # noqa: S311 - for timing, not for secrets

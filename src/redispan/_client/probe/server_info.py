@@ -1,4 +1,4 @@
-"""What a server's answers to the probe mean: pure functions from text and numbers to a ``ServerReading``."""
+"""Parses a server's answers to the probe: pure functions that return the figures of a ``ServerReading``."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _WORD_LIMIT = 60
 
 
 def parse_info(text: str) -> dict[str, str]:
-    """The fields of an answer to INFO."""
+    """Return the fields of an answer to INFO, by name."""
     pairs = (line.partition(":") for line in text.splitlines() if not line.startswith("#"))
     return {name: value.strip() for name, colon, value in pairs if colon}
 
 
 def number(value: Any) -> int | float | None:
-    """A number as servers write them, None for anything else."""
+    """Parse a number as servers write it: an int if it is whole, else a float; None if it is no finite number."""
     try:
         found = float(value)
     except (TypeError, ValueError):
@@ -35,13 +35,17 @@ def number(value: Any) -> int | float | None:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, None for anything else."""
+    """Parse a number and drop its fraction; None if it is no finite number."""
     found = number(value)
     return None if found is None else int(found)
 
 
 def figures_of(info: Mapping[str, str]) -> dict[str, float | int | str]:
-    """What of INFO is worth showing."""
+    """Return the figures from INFO that are worth showing.
+
+    To the fields of INFO it adds ``hit_ratio`` (hits divided by hits and misses, if there are any) and ``keys`` (the
+    number of keys in all databases).
+    """
     found: dict[str, float | int | str] = {}
     for name in _NUMBERS:
         value = number(info.get(name))
@@ -63,7 +67,12 @@ def _is_db(name: str) -> bool:
 
 
 def slowlog_figures(length: Any, entries: Any) -> dict[str, float | int | str]:
-    """The slow log, without any argument of what is in it."""
+    """Return the slow log's length, and the duration and name of its slowest command. No argument is returned.
+
+    Args:
+        length: The answer to SLOWLOG LEN.
+        entries: The answer to SLOWLOG GET.
+    """
     found: dict[str, float | int | str] = {"slowlog_length": whole(length) or 0}
     if not isinstance(entries, Sequence):
         return found
@@ -74,13 +83,16 @@ def slowlog_figures(length: Any, entries: Any) -> dict[str, float | int | str]:
     )
     if slowest is not None and slowest[3]:
         found["slowlog_slowest_ms"] = (whole(slowest[2]) or 0) / 1000
-        # By the table of known commands, so that no argument can pass for a name.
+        # The name comes from the command table, so that it cannot be an argument.
         found["slowlog_slowest_command"] = identify(tuple(slowest[3][:2])).name
     return found
 
 
 def latency_figures(events: Any) -> dict[str, float | int | str]:
-    """The server's own latency monitor: its events with their longest durations."""
+    """Return the longest duration of each event, in milliseconds, from the answer to LATENCY LATEST.
+
+    Only the first 20 events are read.
+    """
     found: dict[str, float | int | str] = {}
     for event in (events if isinstance(events, Sequence) else ())[:20]:
         if isinstance(event, Sequence) and len(event) > 3:

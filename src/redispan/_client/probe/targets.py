@@ -1,7 +1,7 @@
-"""Which servers the program talks to and how each is reached: remembered, weakly, for the probe.
+"""The servers that the program uses, and how the probe reaches each one.
 
-Standalone servers are remembered by their pool. Clusters and Sentinel-managed masters move: of those the cluster client
-or the pool is remembered, and asked each time where it goes by now.
+For a standalone server, a weak reference to its pool is kept. Clusters and Sentinel-managed masters move, so for them a
+weak reference to the cluster client or the pool is kept, and the probe reads its current servers each time.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ from redispan._client.internals import clients, connection_pools
 from redispan._core.operation import Endpoint
 
 LIMIT = 64
-"""Most servers probed by one process."""
+"""The most servers that one process probes."""
 
 Place = tuple[str, "int | None"]
 
 
 class Way(NamedTuple):
-    """How a server is reached: what the program's own connections there are made of."""
+    """How to reach a server: the class and arguments of the program's own connections to it.
+
+    Attributes:
+        owner: The pool or cluster client that they come from.
+        connection_class: The class of the connections.
+        kwargs: The keyword arguments of the connections.
+    """
 
     owner: Any
     connection_class: Any
@@ -32,11 +38,16 @@ _TIMEOUT_S = 2.0
 
 _pools: dict[Place, Callable[[], Any]] = {}
 _moving: dict[int, Callable[[], Any]] = {}
-"""Cluster clients and pools of Sentinel-managed masters, by ``id``."""
+"""Cluster clients and Sentinel pools, by ``id``."""
 
 
 def note(pool: Any, endpoint: Endpoint) -> None:
-    """A client uses ``pool``, which leads to ``endpoint``, or to wherever Sentinel says."""
+    """Remember a pool that a client uses.
+
+    Args:
+        pool: The pool.
+        endpoint: The endpoint of the pool. If it is late, Sentinel decides which server the pool uses.
+    """
     if endpoint.late:
         note_moving(pool)
         return
@@ -50,7 +61,7 @@ def note(pool: Any, endpoint: Endpoint) -> None:
 
 
 def note_moving(thing: Any) -> None:
-    """A cluster client, or the pool of a Sentinel-managed master, is used."""
+    """Remember a cluster client or a Sentinel pool that the program uses."""
     for key, known in tuple(_moving.items()):
         if known() is None:
             _moving.pop(key, None)
@@ -62,11 +73,11 @@ def _keep(table: dict[Any, Callable[[], Any]], key: Any, thing: Any) -> None:
     try:
         table[key] = weakref.ref(thing)
     except TypeError:
-        return  # of a class that can't be referred to weakly: it isn't worth keeping it alive
+        return  # its class allows no weak reference, and a strong one would keep it alive
 
 
 def all_places() -> list[Place]:
-    """The servers whose pools still live, and those that clusters and Sentinels lead to by now."""
+    """Return the servers of all living pools, and the current servers of clusters and Sentinels; at most ``LIMIT``."""
     return list(_ways())
 
 
@@ -86,7 +97,10 @@ def _ways() -> dict[Place, Way]:
 
 
 def new_connection(place: Place) -> Any | None:
-    """A sync connection of the probe's own to a server, not opened yet; None if there is no way to make one."""
+    """Create a sync connection to a server for the probe, not opened yet; None if it is not known how to reach it.
+
+    It gets the address, credentials and TLS arguments of the program's connections, and timeouts of 2 s.
+    """
     way = _ways().get(place)
     if way is None:
         return None
@@ -101,7 +115,7 @@ def new_connection(place: Place) -> Any | None:
 
 
 def _sync_class(module: Any, used: Any) -> Any:
-    """The class of the pool's connections, or what does the same without asyncio and without Sentinel."""
+    """Return the class of the pool's connections, or the equivalent class without asyncio and without Sentinel."""
     name = getattr(used, "__name__", "")
     sync = getattr(module, "AbstractConnection", module.Connection)
     if "Sentinel" not in name and isinstance(used, type) and issubclass(used, sync):

@@ -1,4 +1,4 @@
-"""One visit to one server: connect, ask what may be asked, and leave."""
+"""``Visits``: connects to a server, sends the commands that it does not refuse, and disconnects."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ _SLOWLOG_ENTRIES = 16
 
 
 def name_of(place: Place) -> str:
-    """``host:port``, or the path of a UNIX socket."""
+    """Return ``host:port``, or the path of a UNIX socket."""
     return place[0] if place[1] is None else f"{place[0]}:{place[1]}"
 
 
 class Visits:
-    """Visits of this process, and what servers refused it."""
+    """The visits of this process. It remembers which commands each server has refused and does not send them again."""
 
     def __init__(self) -> None:
         self._refused: set[tuple[Place, str]] = set()
 
     def visit(self, place: Place) -> ServerReading | None:
-        """Read one server; None if there is no way to reach it from here."""
-        # Whatever is sent here is nobody's operation.
+        """Visit one server and return its reading; None if it is not known how to reach it.
+
+        If the server does not answer or refuses the connection, the reading has no figures.
+        """
+        # The probe's commands are client-internal, so they are not recorded as operations.
         token = observing.enter(observing.client_internal())
         connection = None
         try:
@@ -69,7 +72,7 @@ class Visits:
         )
 
     def _part(self, place: Place, connection: Any, *command: str) -> Any:
-        """One command's answer; None if the server refuses it, which is remembered."""
+        """Send one command and return its answer; None if the server refuses it, now or at an earlier visit."""
         part = command[0]
         if (place, part) in self._refused:
             return None
@@ -80,7 +83,7 @@ class Visits:
             if not _is_refusal(fault):
                 raise
             self._refused.add((place, part))
-            _log.info("redispan: %s refuses %s to the probe; what it would tell is left out.", name_of(place), part)
+            _log.info("redispan: %s refuses %s to the probe; the figures from it are left out.", name_of(place), part)
             return None
         return answer
 
@@ -93,7 +96,10 @@ class Visits:
 
 
 def _is_refusal(fault: Exception) -> bool:
-    """Whether the server answered, with an error; by name, because two packages have these classes."""
+    """Return whether the server answered with an error other than LOADING.
+
+    The classes are compared by name, because both redis-py and valkey-py have them.
+    """
     names = {cls.__name__ for cls in type(fault).__mro__}
     return (
         bool(names & {"ResponseError", "AuthenticationError", "AuthorizationError"}) and "BusyLoadingError" not in names

@@ -1,5 +1,5 @@
-"""How one call into redis-py becomes one ``Operation``.
+"""Records one call into redis-py as one ``Operation``.
 
-Belongs here: beginning and ending an operation, the shells around client methods and connections, endpoints, batches.
+Belongs here: begin and end of an operation, the shells around methods of clients and connections, endpoints, batches.
 Must not be here: what the pool layer changes, and what observers do with an operation.
 """

@@ -1,4 +1,4 @@
-"""What a pipeline or transaction is called, and whether its answer holds an error."""
+"""Batches (pipelines and transactions): their names, and the errors inside their responses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from redispan._core.slot import SLOT
 
 _MIXED = {kind: dataclasses.replace(UNKNOWN, name=kind, group="batch", known=True) for kind in ("PIPELINE", "MULTI")}
 _uniform: dict[tuple[str, CommandInfo], CommandInfo] = {}
-"""Bounded by the table of commands: only known commands get an entry."""
+"""The info of each batch of one command. The command table bounds it, because only known commands get an entry."""
 
 
 def common_info(kind: str, census: Census) -> CommandInfo:
-    """``PIPELINE SET`` where all commands are the same one, else ``PIPELINE``; likewise for ``MULTI``."""
+    """Return the info that names a batch, such as ``PIPELINE SET`` or ``MULTI SET``.
+
+    If the commands differ, or the command is not in the command table, the name is ``PIPELINE`` or ``MULTI`` alone.
+
+    Args:
+        kind: ``PIPELINE`` or ``MULTI``.
+        census: How often each command occurs in the batch.
+    """
     if len(census) != 1:
         return _MIXED[kind]
     (info,) = census
@@ -29,8 +36,8 @@ def common_info(kind: str, census: Census) -> CommandInfo:
 
 
 def first_error(response: Any) -> BaseException | None:
-    """The first exception that ``raise_on_error=False`` left in the list of answers."""
-    # Asked of the few types rather than of the many answers.
+    """Return the first exception in the response of a batch with ``raise_on_error=False``; None if there is none."""
+    # The response has many answers but few types, so checking the types is cheaper.
     if type(response) is list and any(issubclass(kind, Exception) for kind in set(map(type, response))):
         for answer in response:
             if isinstance(answer, Exception):
@@ -39,6 +46,6 @@ def first_error(response: Any) -> BaseException | None:
 
 
 def count_groups(census: Census) -> None:
-    """Count every command of a batch by its group."""
+    """Count every command of a batch in the self-metric ``operations``, by its group."""
     for info, count in census.items():
         SLOT.runtime.self_metrics.add("operations", info.group, count)

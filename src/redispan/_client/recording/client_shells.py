@@ -1,7 +1,7 @@
-"""The shells around the client's methods: plain functions, sync and async, that differ by ``await`` alone.
+"""Client shells: the wrappers around the client's methods. The sync and async versions differ only in ``await``.
 
-A shell asks the recorder to begin, runs the original, and tells the recorder the outcome. It returns the identical
-result and lets the identical exception through, cancellation included.
+A shell asks the recorder to begin an operation, runs the original method, and passes its outcome to the recorder. It
+returns the same result object and lets the same exception through, cancellation included.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Method = Callable[..., Any]
 
 
 def call_shell(original: Method, recorder: Recorder, begin: Begin) -> Method:
-    """A sync method that makes one operation, as ``begin`` says."""
+    """Wrap a sync method, so that each call is recorded as one operation if ``begin`` returns one."""
     end = recorder.end
 
     @functools.wraps(original)
@@ -40,7 +40,7 @@ def call_shell(original: Method, recorder: Recorder, begin: Begin) -> Method:
 
 
 def async_call_shell(original: Method, recorder: Recorder, begin: Begin) -> Method:
-    """An async method that makes one operation, as ``begin`` says."""
+    """The async version of ``call_shell``."""
     end = recorder.end
 
     @functools.wraps(original)
@@ -60,7 +60,11 @@ def async_call_shell(original: Method, recorder: Recorder, begin: Begin) -> Meth
 
 
 def async_starting_shell(original: Method, recorder: Recorder, begin: Begin) -> Method:
-    """Async ``RedisCluster.execute_command``: finding its nodes, or none, is a part of the first operation."""
+    """Wrap ``execute_command`` of the async ``RedisCluster``, and start the client if redispan has to.
+
+    The first operation includes the start: its duration covers the search for the nodes, and its error is the error of
+    a failed start.
+    """
     end = recorder.end
 
     @functools.wraps(original)
@@ -83,12 +87,12 @@ def async_starting_shell(original: Method, recorder: Recorder, begin: Begin) -> 
 
 
 def of_command(recorder: Recorder, find_endpoint: EndpointFinder) -> Begin:
-    """For methods that send the one command given as their arguments."""
+    """Return the ``begin`` function for methods whose arguments are one command."""
     return recorder.command_beginner(find_endpoint)
 
 
 def of_batch(recorder: Recorder, find_endpoint: EndpointFinder) -> Begin:
-    """For ``Pipeline.execute``."""
+    """Return the ``begin`` function for ``Pipeline.execute``."""
 
     def begin(pipeline: Any, _args: Any, _kwargs: Any) -> Operation | None:
         try:
@@ -103,16 +107,19 @@ def of_batch(recorder: Recorder, find_endpoint: EndpointFinder) -> Begin:
 
 
 def of_script(recorder: Recorder, find_endpoint: EndpointFinder) -> Begin:
-    """For ``Script.__call__``: EVALSHA, and the SCRIPT LOAD that heals a NOSCRIPT, are one operation."""
+    """Return the ``begin`` function for ``Script.__call__``.
+
+    EVALSHA is one operation together with the SCRIPT LOAD that redis-py sends after a NOSCRIPT error.
+    """
 
     def begin(script: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation | None:
         try:
             client = kwargs.get("client") or (args[2] if len(args) > 2 else None) or script.registered_client
             if clients.is_pipeline(client):
-                return None  # a pipeline: the script is queued, not run
+                return None  # a pipeline queues the script and does not run it
             keys = kwargs.get("keys", args[0] if args else ()) or ()
             values = kwargs.get("args", args[1] if len(args) > 1 else ()) or ()
-            # Only what can be read twice is read: a generator of arguments must reach the script untouched.
+            # Only a list or tuple can be read twice. A generator of arguments must reach the script unread.
             rest = values if isinstance(values, (list, tuple)) else ()
             sent = ("EVALSHA", script.sha, len(keys), *keys, *rest)
             finder = find_endpoint if not hasattr(client, "nodes_manager") else endpoints.of_cluster
@@ -125,7 +132,7 @@ def of_script(recorder: Recorder, find_endpoint: EndpointFinder) -> Begin:
 
 
 def message_shell(original: Method) -> Method:
-    """``PubSub.handle_message``, sync or async: count what was received."""
+    """Wrap ``PubSub.handle_message``, sync or async, and count each message received."""
 
     @functools.wraps(original)
     def handle_message(self: Any, response: Any, *args: Any, **kwargs: Any) -> Any:

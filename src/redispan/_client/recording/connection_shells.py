@@ -1,6 +1,7 @@
-"""What happens on a connection: which one an operation used, what was sent without an operation, time to connect.
+"""Shells of the connection classes, of client-internal methods, and of redirects and backoffs.
 
-These shells sit below the client's methods, on the connection classes. They cost one context lookup per command.
+They find out which connection an operation uses and how long connecting takes, and they count what is sent without an
+operation. They run below the client's methods and cost one context lookup per command.
 """
 
 from __future__ import annotations
@@ -20,17 +21,21 @@ from redispan._core.slot import SLOT
 Method = Callable[..., Any]
 
 NOTES_SENDS = "redispan_notes_sends"
-"""Attribute by which the shell of ``send_command`` names itself, so that the pool layer's, which comes around it, can
-take its work over. A wrapper of somebody else's copies the attribute, but is not what it names."""
+"""The attribute of the ``send_command`` shell that refers to the shell itself.
+
+The pool layer's shell is applied around this one. If the function below it is the one that the attribute refers to, the
+pool layer's shell skips it and does its work too. The wrapper of another tool may copy the attribute, but the attribute
+does not refer to that wrapper.
+"""
 
 
 def peer(connection: Any) -> clients.Peer | None:
-    """The other end of ``connection``, asked for once per socket."""
+    """Return the address and port of the other end of ``connection``, read once per socket; None if unknown."""
     try:
         found: clients.Peer | None = connection._redispan_peer
         return found
     except AttributeError:
-        # Opened before redispan came, or by a class of the program's own.
+        # The connection was opened before redispan was applied, or by a class that the program defines.
         return _remember_peer(connection)
 
 
@@ -45,7 +50,12 @@ def _remember_peer(connection: Any) -> clients.Peer | None:
 
 
 def note_send(connection: Any, args: tuple[Any, ...]) -> None:
-    """A command is about to be written to ``connection``."""
+    """Record that a command is about to be written to ``connection``.
+
+    Args:
+        connection: The connection.
+        args: The command and its arguments.
+    """
     operation = current.get()
     if operation is None or operation.done:
         SLOT.runtime.self_metrics.add("raw", identify(args).group)
@@ -56,7 +66,7 @@ def note_send(connection: Any, args: tuple[Any, ...]) -> None:
 
 
 def note_batch(connection: Any) -> None:
-    """A whole batch is about to be written to ``connection``."""
+    """Record that a whole batch is about to be written to ``connection``."""
     operation = current.get()
     if operation is None or operation.done:
         SLOT.runtime.self_metrics.add("raw", "batch")
@@ -64,7 +74,7 @@ def note_batch(connection: Any) -> None:
         _note_first_send(operation, connection)
     elif not operation.internal:
         if operation.nested and not operation.batch_sent:
-            operation.batch_sent = operation.new_part = True  # what was written before only prepared the batch
+            operation.batch_sent = operation.new_part = True  # earlier writes only prepared the batch
         _note_further_send(operation, connection)
 
 
@@ -77,7 +87,7 @@ def _note_first_send(operation: Operation, connection: Any) -> None:
 
 def _note_further_send(operation: Operation, connection: Any, args: tuple[Any, ...] = ("",)) -> None:
     try:
-        # ASKING goes ahead of a redirected command, UNWATCH cleans up after a transaction: neither is an attempt.
+        # ASKING precedes a redirected command, and UNWATCH cleans up after a transaction. Neither is an attempt.
         if args[0] not in ("ASKING", "UNWATCH"):
             _note_node(operation, connection)
     except Exception:
@@ -85,8 +95,8 @@ def _note_further_send(operation: Operation, connection: Any, args: tuple[Any, .
 
 
 def _note_node(operation: Operation, connection: Any) -> None:
-    # A retry goes to the node of before, a redirect or a command for many nodes to another one. The node is told by
-    # its address, because a retry may well use another connection of the same pool.
+    # A retry goes to the same node. A redirect, or a command for many nodes, goes to another one. The node is
+    # identified by its address, because a retry may use another connection of the same pool.
     node = _node(connection)
     if operation.new_part:
         operation.new_part = False
@@ -106,7 +116,7 @@ def _node(connection: Any) -> int:
 
 
 def send_command_shell(original: Method) -> Method:
-    """Sync ``send_command``: note who sends what where."""
+    """Wrap the sync ``send_command``, and record each command that is sent on a connection."""
 
     @functools.wraps(original)
     def send_command(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -125,7 +135,10 @@ def send_command_shell(original: Method) -> Method:
 
 
 def pack_command_shell(original: Method) -> Method:
-    """Async ``pack_command``: the one place every async command passes, in clusters too."""
+    """Wrap the async ``pack_command``, and record each command.
+
+    Every async command goes through ``pack_command``, in clusters too.
+    """
 
     @functools.wraps(original)
     def pack_command(self: Any, *args: Any) -> Any:
@@ -136,7 +149,10 @@ def pack_command_shell(original: Method) -> Method:
 
 
 def pack_commands_shell(original: Method) -> Method:
-    """``pack_commands``, sync and async: a batch is one send, whatever it packs inside."""
+    """Wrap ``pack_commands``, sync or async, and record each batch as one send.
+
+    The commands that the original packs one by one are not recorded.
+    """
 
     @functools.wraps(original)
     def pack_commands(self: Any, commands: Any) -> Any:
@@ -151,12 +167,15 @@ def pack_commands_shell(original: Method) -> Method:
 
 
 def connect_shell(original: Method) -> Method:
-    """Sync ``connect``: time it for the operation that waits for it; its handshake is nobody's operation."""
+    """Wrap the sync ``connect``, and add its time to the operation that waits for it.
+
+    The commands of the handshake are client-internal, so they are not recorded as operations.
+    """
 
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(self, "_sock", None):
-            return None  # what the original does first of all; it is asked before every command
+            return None  # the original checks this first, too, and redis-py calls it before every command
         internal, token, start_ns, paused_ns = _connecting()
         try:
             return original(self, *args, **kwargs)
@@ -167,12 +186,12 @@ def connect_shell(original: Method) -> Method:
 
 
 def async_connect_shell(original: Method) -> Method:
-    """Async ``connect``, likewise."""
+    """The async version of ``connect_shell``."""
 
     @functools.wraps(original)
     async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.is_connected:
-            return None  # as above
+            return None  # as in ``connect_shell``
         internal, token, start_ns, paused_ns = _connecting()
         try:
             return await original(self, *args, **kwargs)
@@ -193,11 +212,11 @@ def _connected(connection: Any, internal: Operation, token: Any, start_ns: int, 
     internal.done = True
     observing.leave(token)
     try:
-        # Connecting inside connecting (Sentinel) is not counted twice.
+        # Sentinel connects inside ``connect``. An inner connect finds no operation here, so its time counts only once.
         waiting = observing.running()
         is_open = clients.is_open(connection)
         if waiting is not None:
-            # Pauses between attempts are told apart.
+            # Backoff pauses between attempts are measured separately, as backoff_ns.
             waiting.connect_ns += max(0, perf_counter_ns() - start_ns - (waiting.backoff_ns - paused_ns))
             if not is_open:
                 waiting.failed_connects += 1
@@ -205,13 +224,13 @@ def _connected(connection: Any, internal: Operation, token: Any, start_ns: int, 
         if is_open:
             _remember_peer(connection)
         else:
-            connection._redispan_peer = None  # the socket before this one is no witness of where this call went
+            connection._redispan_peer = None  # the peer of an earlier socket says nothing about this call
     except Exception:
         SLOT.runtime.self_metrics.telemetry_error("connect")
 
 
 def internal_shell(original: Method) -> Method:
-    """A sync method of the client's own housekeeping: the commands it sends are no operations."""
+    """Wrap a sync method that sends client-internal commands, so that they are not recorded as operations."""
 
     @functools.wraps(original)
     def client_internal(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -227,7 +246,7 @@ def internal_shell(original: Method) -> Method:
 
 
 def async_internal_shell(original: Method) -> Method:
-    """An async method of the client's own housekeeping."""
+    """The async version of ``internal_shell``."""
 
     @functools.wraps(original)
     async def client_internal(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -243,7 +262,10 @@ def async_internal_shell(original: Method) -> Method:
 
 
 def backoff_shell(original: Method) -> Method:
-    """``compute`` of a backoff: redis-py asks for the pause once per repeated attempt, and never otherwise."""
+    """Wrap ``compute`` of a backoff, and count a retry and its pause.
+
+    redis-py calls ``compute`` once per repeated attempt, and never otherwise.
+    """
 
     @functools.wraps(original)
     def compute(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -262,7 +284,10 @@ def backoff_shell(original: Method) -> Method:
 
 
 def redirect_shell(original: Method) -> Method:
-    """``AskError.__init__``, which MovedError inherits: every redirect the cluster client follows makes one."""
+    """Wrap ``AskError.__init__``, which ``MovedError`` inherits, and count a redirect.
+
+    The cluster client creates one such error for every redirect that it follows.
+    """
 
     @functools.wraps(original)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it is that method

@@ -1,4 +1,7 @@
-"""Which ``Endpoint`` a client, pool or connection stands for, remembered so that a call costs one attribute read."""
+"""Finds the ``Endpoint`` of a client, pool or connection.
+
+The endpoint is stored on the object, so that a later call costs one attribute read.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,16 @@ from redispan._client.probe import targets
 from redispan._core.operation import OTHER_ENDPOINTS, Endpoint
 
 _LIMIT = 1000
-"""Most endpoints told apart; beyond it they share one, so that neither memory nor label sets grow without bound."""
+"""The most endpoints that are kept apart. All others share one, which bounds memory and the number of label sets."""
 
 _interned: dict[tuple[str | None, int | None, str | None, bool, bool], Endpoint] = {}
 
 
 def intern(address: str | None, port: int | None, db: str | None, late: bool = False, cached: bool = False) -> Endpoint:
-    """The one ``Endpoint`` of these values."""
+    """Return the one ``Endpoint`` with these values; ``OTHER_ENDPOINTS`` if there are too many.
+
+    ``Endpoint`` documents the arguments.
+    """
     key = (address, port, db, late, cached)
     found = _interned.get(key)
     if found is None:
@@ -26,7 +32,7 @@ def intern(address: str | None, port: int | None, db: str | None, late: bool = F
 
 
 def of_client(client: Any) -> Endpoint:
-    """The endpoint of a standalone or Sentinel client, or of anything else that has a ``connection_pool``."""
+    """Return the endpoint of a standalone or Sentinel client, or of any other object with a ``connection_pool``."""
     pool = client.connection_pool
     try:
         found: Endpoint = pool._redispan_endpoint
@@ -38,7 +44,7 @@ def of_client(client: Any) -> Endpoint:
 
 
 def of_cluster(client: Any) -> Endpoint:
-    """The endpoint of a cluster client or pipeline until the node that answers is known."""
+    """Return the endpoint of a cluster client or pipeline. It counts until the node that answers is known."""
     try:
         found: Endpoint = client._redispan_endpoint
         return found
@@ -60,9 +66,15 @@ def _of_cluster_behind(client: Any) -> Endpoint:
 
 
 def of_connection(connection: Any, fallback: Endpoint) -> Endpoint:
-    """The endpoint that a connection of a cluster or Sentinel pool really went to."""
+    """Return the endpoint that a connection of a cluster or Sentinel pool really went to.
+
+    Args:
+        connection: The connection.
+        fallback: The endpoint to return if the connection has no address. It also gives the database if the connection
+            has none.
+    """
     found: Endpoint | None = getattr(connection, "_redispan_endpoint", None)
-    # After a failover a connection of a Sentinel pool points elsewhere.
+    # After a failover, a connection of a Sentinel pool has another address.
     if found is not None and found.address == connection.host and found.port == connection.port:
         return found
     address, port, db = clients.place_of_connection(connection)
@@ -73,16 +85,16 @@ def _remember(owner: Any, endpoint: Endpoint) -> Endpoint:
     try:
         owner._redispan_endpoint = endpoint
     except Exception:
-        # Slotted or exotic: found again at every call, which is slower and just as right.
+        # The object accepts no attribute. The endpoint is found again at every call, which is slower but correct.
         return endpoint
     return endpoint
 
 
 def of_cluster_pubsub(pubsub: Any) -> Endpoint:
-    """The endpoint of a cluster's PubSub object, which keeps the cluster client it came from."""
+    """Return the endpoint of a cluster's PubSub object, from the cluster client that the object refers to."""
     return of_cluster(getattr(pubsub, "cluster", None) or getattr(pubsub, "_cluster", None) or pubsub)
 
 
 def of_strategy(strategy: Any) -> Endpoint:
-    """The endpoint of a cluster pipeline's execution strategy, which keeps its pipeline."""
+    """Return the endpoint of a cluster pipeline's execution strategy, from the pipeline that it refers to."""
     return of_cluster(getattr(strategy, "_pipe", strategy))

@@ -1,4 +1,8 @@
-"""The life of one recorded call, shared by every sync and async shell: begin, end, and nothing that can raise."""
+"""``Recorder``: begins and ends the operation of one call, for every sync and async shell.
+
+Its errors never reach the program: they are counted and logged at debug level. Only under redispan's own tests
+(``observing.strict``) are they raised.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +24,25 @@ _log = logging.getLogger("redispan")
 
 EndpointFinder = Callable[[Any], Endpoint]
 Begin = Callable[[Any, tuple[Any, ...], dict[str, Any]], "Operation | None"]
-"""Given a client (or what stands for it) and the arguments of its method: the operation that begins, if one does."""
+"""A function that takes a client (or a pipeline or script) and the arguments of its method.
+
+It returns the operation that it begins, or None if it begins none.
+"""
 
 _SERIES_LIMIT = 10_000
 _NOWHERE = Endpoint(None, None, None)
 
 
 class Recorder:
-    """Turns calls into operations for one set of observers."""
+    """Records calls as operations for one set of observers."""
 
     def __init__(self, observers: Observers, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        """Wire a recorder.
+        """Prepare a recorder.
 
         Args:
-            observers: Who is told.
-            include: Names of the only commands recorded; empty for all.
-            exclude: Names of commands not recorded.
+            observers: The observers, which are called when an operation starts and ends.
+            include: Names of the commands to record; empty for all.
+            exclude: Names of the commands not to record.
         """
         self._enabled = observers.enabled
         self._observers = observers
@@ -45,9 +52,13 @@ class Recorder:
         self._exclude = frozenset(exclude)
         self._filters = bool(include or exclude)
 
-    # One long straight line on purpose, as in ``end``: it runs in every call, where a step of its own costs a call.
+    # Deliberately one long function, as ``end`` is: it runs in every call, and a helper would add the cost of a call.
     def command_beginner(self, find_endpoint: EndpointFinder) -> Begin:  # noqa: C901
-        """What starts recording a command; it returns None if the call isn't an operation of its own."""
+        """Return the function that begins to record a command.
+
+        That function returns None for a call that is not recorded: a call inside another operation, a call while
+        instrumentation is suppressed, or an excluded command.
+        """
         running, run, ready, at_once = current.get, current.set, self._series.get, AT_ONCE.get
         placed = self._placed
         observers, filters = self._observers, self._filters
@@ -91,9 +102,13 @@ class Recorder:
         return begin
 
     def _placed(self, operation: Operation, connection: Any) -> None:
-        """Which server will answer is known now, or will never be: whoever wants to know of a start is told.
+        """Notify the observers of the start, now that the server that answers is known, or will never be.
 
-        A span that is started knowing its server costs half of one that learns it at its end.
+        A span that knows its server when it starts costs half as much as one that gets it at its end.
+
+        Args:
+            operation: The operation.
+            connection: The connection that the first command is written to; None if nothing was sent.
         """
         operation.before_send = None
         try:
@@ -112,7 +127,7 @@ class Recorder:
                 self._observers.dismiss(started, fault)
 
     def begin(self, find_endpoint: EndpointFinder, client: Any, args: Sequence[Any]) -> Operation | None:
-        """Start recording one command."""
+        """Begin to record one command; return None if it is not recorded."""
         begin = self._beginners.get(find_endpoint)
         if begin is None:
             begin = self._beginners.setdefault(find_endpoint, self.command_beginner(find_endpoint))
@@ -121,7 +136,19 @@ class Recorder:
     def begin_batch(
         self, find_endpoint: EndpointFinder, pipeline: Any, kind: str, commands: Sequence[Sequence[Any]]
     ) -> Operation | None:
-        """Start recording the execution of a pipeline; None for an empty one, which sends nothing."""
+        """Begin to record the execution of a pipeline.
+
+        A pipeline of one command is recorded as that command.
+
+        Args:
+            find_endpoint: Finds the endpoint of ``pipeline``.
+            pipeline: The pipeline.
+            kind: ``PIPELINE`` or ``MULTI``.
+            commands: The argument lists of the queued commands.
+
+        Returns:
+            The operation; None if it is not recorded, as for an empty pipeline, which sends nothing.
+        """
         if len(commands) == 1:
             operation = self.begin(find_endpoint, pipeline, commands[0])
             if operation is not None:
@@ -159,11 +186,14 @@ class Recorder:
             begun.start_ns = perf_counter_ns()
             self.end(begun, None, fault)
         if not isinstance(fault, Exception):
-            raise fault  # an interruption of the program is not ours to swallow
+            raise fault  # an interruption, such as KeyboardInterrupt, must reach the program
         _faulted(fault)
 
     def retire(self) -> None:
-        """Begin nothing any more: others may have wrapped the shells, which then can't be taken away."""
+        """Stop beginning operations.
+
+        This also works for shells that cannot be removed because another tool has wrapped them.
+        """
         self._enabled = _never
 
     def _series_of(self, endpoint: Endpoint, info: CommandInfo) -> CommandSeries:
@@ -172,7 +202,7 @@ class Recorder:
 
     def _new_series(self, endpoint: Endpoint, info: CommandInfo) -> CommandSeries:
         if type(endpoint) is not Endpoint:
-            endpoint = _NOWHERE  # a mock in the place of a client or pool has an answer to everything
+            endpoint = _NOWHERE  # a mock client or pool returns something for every attribute
             known = self._series.get(endpoint)
             if known is not None and info in known:
                 return known[info]
@@ -181,9 +211,15 @@ class Recorder:
         series = CommandSeries(endpoint, info, SLOT.runtime.self_metrics.operations(info.group))
         return self._series.setdefault(endpoint, {}).setdefault(info, series)
 
-    # One long straight line on purpose: it runs in every call, where a function per step costs more than the step.
+    # Deliberately one long function: it runs in every call, and calling a function per step costs more than the step.
     def end(self, operation: Operation, response: Any, error: BaseException | None) -> None:  # noqa: C901, PLR0912
-        """Finish recording. Called exactly once for every operation that ``begin`` returned."""
+        """Finish recording an operation. Shells call it exactly once for every operation that ``begin`` returned.
+
+        Args:
+            operation: The operation.
+            response: The result of the call; None if it raised.
+            error: The exception that the call raised; None if it returned.
+        """
         operation.duration_ns = perf_counter_ns() - operation.start_ns
         try:
             operation.response = response
@@ -208,7 +244,7 @@ class Recorder:
                 else:
                     batches.count_groups(operation.batch.census)
             except Exception as fault:
-                _faulted(fault)  # what could not be found out is missing, but the span still has to end
+                _faulted(fault)  # some data is missing, but the span still has to end
             observers = self._observers
             for finished in observers.finished if operation.remarkable else observers.always_finished:
                 try:
@@ -222,10 +258,10 @@ class Recorder:
             try:
                 current.reset(operation.token)
             except ValueError:
-                pass  # a coroutine closed from another context: there is nothing to go back to
-            # The error's traceback refers to the shell's frame and that to the operation: without this every failed
-            # call would be a reference cycle. A task started meanwhile keeps a context that holds the operation: it
-            # must not keep the caller's arguments alive too.
+                pass  # the coroutine was closed from another context, so there is nothing to restore
+            # The error's traceback refers to the shell's frame, and the frame refers to the operation. Without this,
+            # every failed call would leave a reference cycle. A task started meanwhile keeps a context that holds
+            # the operation, but it must not keep the caller's arguments alive too.
             operation.response = operation.connection = operation.client = None
             operation.args = ()
             if operation.remarkable:
@@ -234,7 +270,7 @@ class Recorder:
                 operation.batch = None
 
     def _resolve(self, operation: Operation, connection: Any) -> bool:
-        """Put the server that answers in the place of what stood for it; False if it was known already."""
+        """Set the operation's endpoint to the server that answers; return False if it was known already."""
         endpoint = endpoints.of_connection(connection, operation.endpoint)
         if endpoint is operation.endpoint:
             return False
@@ -255,7 +291,10 @@ def _note_particulars(operation: Operation) -> None:
 
 
 def _count_part(outer: Operation) -> None:
-    """A call made inside another is no operation of its own: a script's EVALSHA, a command a cluster client repeats."""
+    """Mark ``outer`` as having a call inside it, which is not recorded as an operation itself.
+
+    Such a call is a script's EVALSHA, or a command that a cluster client repeats.
+    """
     if not outer.internal:
         outer.nested = True
         outer.new_part = outer.sends > 0
@@ -266,8 +305,9 @@ def _never() -> bool:
 
 
 def _account_for_attempts(operation: Operation) -> None:
-    """Tell retries, redirects and client-side cache hits apart."""
-    # Cluster clients repeat without a retry object; retry objects repeat connecting, which writes no command.
+    """Set the operation's retries, redirects and client-side cache hit, and count them in the self-metrics."""
+    # A cluster client repeats commands without a retry object. A retry object also repeats connecting, which writes no
+    # command.
     repeated = operation.resends + operation.failed_connects - (0 if operation.sends else 1)
     retries = max(repeated, operation.pool_retries)
     if retries > 0:
@@ -276,7 +316,7 @@ def _account_for_attempts(operation: Operation) -> None:
         SLOT.runtime.self_metrics.add("retries", amount=retries)
     if operation.redirects:
         if clients.is_redirect(operation.error or operation.healed_error):
-            operation.redirects -= 1  # that one reached the caller instead of being followed
+            operation.redirects -= 1  # the client raised this redirect to the caller and did not follow it
         if operation.redirects:
             SLOT.runtime.self_metrics.add("redirects", amount=operation.redirects)
     if operation.sends == 0 and operation.defer_span and operation.error is None:
