@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import gc
 import logging
-from types import ModuleType
+import sys
+from collections.abc import Iterable
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from redispan._client.internals import clients
@@ -76,7 +78,38 @@ def _put_aside(module: Any, contrib: Any, instance: Any) -> None:
             _replace(contrib, name, staticmethod(_leave_to_redispan))
     if hasattr(module, "is_instrumentation_enabled"):
         _replace(module, "is_instrumentation_enabled", _is_disabled)
-    _free_clients(module.__name__)
+    if _has_made_wrappers(module, contrib):
+        _free_clients(module.__name__)
+
+
+def _has_made_wrappers(module: Any, contrib: Any) -> bool:
+    """Whether a client may carry a wrapper of contrib's: whether a function that its functions define is alive.
+
+    Such a function refers to its code object. Counting the references to that takes microseconds; searching the heap
+    for clients takes 7 ms in a bare program and 123 ms beside two million objects.
+    """
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return True  # free-threaded Python keeps no exact counts
+    own = [thing for thing in vars(module).values() if getattr(thing, "__module__", None) == module.__name__]
+    made_by_contrib = _most_references([*own, *vars(contrib).values()])
+    return made_by_contrib > _most_references([_makes_a_function])
+
+
+def _most_references(things: Iterable[Any]) -> int:
+    """Count the references to the inner function of these functions that has the most."""
+    codes = [
+        inner
+        for function in (getattr(thing, "__func__", thing) for thing in things)
+        if isinstance(function, FunctionType)
+        for inner in function.__code__.co_consts
+        if isinstance(inner, CodeType)
+    ]
+    return max(map(sys.getrefcount, codes), default=0)
+
+
+def _makes_a_function() -> object:
+    """Define a function. Nobody calls this: it shows how many references the code of a function has that isn't made."""
+    return lambda: None
 
 
 def _free_clients(contrib_name: str) -> None:

@@ -88,7 +88,7 @@ def only_pauses_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock that bounds a series of attempts goes on with each pause: a slow attempt doesn't end the series."""
     retune(**{**PATIENT, "pool_connect_retry_s": 0.3})
     now_s = time.monotonic()
-    tell = retry_policy.tell_operation
+    tell = retry_policy.note_pause
 
     def pause(seconds: float) -> None:
         nonlocal now_s

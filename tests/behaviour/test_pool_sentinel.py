@@ -100,7 +100,7 @@ async def test_traffic_survives_the_loss_of_its_master(
 ) -> None:
     """Operations end while there is no master, in time; none runs twice, and all workers go on with the new master."""
 
-    def note_pause(seconds: float, tell: Callable[[float], None] = retry_policy.tell_operation) -> None:
+    def note_pause(seconds: float, tell: Callable[[float], None] = retry_policy.note_pause) -> None:
         tell(seconds)
         pauses.get().append(seconds)
 

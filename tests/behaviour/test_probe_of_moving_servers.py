@@ -148,6 +148,6 @@ def test_what_moves_is_bounded_and_not_kept_alive(cluster_server: ClusterServer,
 
     many = [Cluster() for _ in range(3 * targets.LIMIT)]
     for one in many:
-        targets.note_moving(one)
+        targets.remember_moving(one)
     assert len(targets._moving) == targets.LIMIT
     assert targets.all_places() == []

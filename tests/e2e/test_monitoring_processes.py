@@ -72,7 +72,7 @@ class Watched:
 
     def left_by(self, pid: int) -> Counter[str]:
         """What a process has written down for the time after it."""
-        (path,) = self.runtime_dir.glob(f"redispan-*/*/{pid}-*.left")
+        (path,) = self.runtime_dir.glob(f"redispan-*/*/{pid}-*.totals")
         return counts(json.loads(path.read_bytes())["summary"])
 
 

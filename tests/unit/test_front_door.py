@@ -100,6 +100,24 @@ def test_foreign_classes_are_not_asked_anything() -> None:
     assert len(kept) == 2
 
 
+@pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis])
+@pytest.mark.parametrize("how", ["never", "no more", "still"])
+def test_the_heap_is_searched_only_where_contrib_wrapped_a_client(
+    how: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search takes longer the more objects a program has, and nearly no program needs it."""
+    searched: list[str] = []
+    monkeypatch.setattr(takeover, "_free_clients", searched.append)
+    client = kind()
+    if how != "never":
+        contrib.RedisInstrumentor.instrument_client(client)
+    if how == "no more":
+        contrib.RedisInstrumentor.uninstrument_client(client)
+    takeover.take_over()
+    takeover.give_back()
+    assert bool(searched) == (how == "still")
+
+
 @pytest.mark.parametrize("strange", [None, object(), lambda: None, type("Plain", (), {}), 7])
 def test_a_strange_contrib_is_no_base(strange: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a real instrumentor class becomes our base, and taking over from anything else does not raise."""

@@ -76,13 +76,13 @@ class AlertBook:
             None if it is to be held back; else how many of its kind were held back before it.
         """
 
-        def told_late(held_back: int) -> None:
+        def emit_late(held_back: int) -> None:
             with self._lock:
                 self._emitted[alert_name] += 1
             if late is not None:
                 late(held_back)
 
-        admitted = self.limit.admit((alert_name, endpoint, command), late and told_late)
+        admitted = self.limit.admit((alert_name, endpoint, command), late and emit_late)
         with self._lock:
             self._count((alert_name, address, port))
             if admitted is not None:

@@ -102,14 +102,14 @@ class Observers:
     def _rebuild(self) -> None:
         self.started = tuple(o.started for o in self._observers if o.started is not None and o not in self._off)
         # One that was switched off still has to finish what it started: a span would stay open and current for ever.
-        told = [
+        finishing = [
             o
             for o in reversed(self._observers)
             if o.finished is not None and (o not in self._off or o.started is not None)
         ]
-        self.finished = tuple(o.finished for o in told if o.finished is not None)
+        self.finished = tuple(o.finished for o in finishing if o.finished is not None)
         self.always_finished = tuple(
-            o.finished for o in told if o.finished is not None and not getattr(o, "only_remarkable", False)
+            o.finished for o in finishing if o.finished is not None and not getattr(o, "only_remarkable", False)
         )
 
     def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:

@@ -18,7 +18,7 @@ Late = Callable[[int], None]
 
 @dataclass(slots=True)
 class _Kind:
-    told_s: float
+    emitted_s: float
     held_back: int = 0
     late: Late | None = None
 
@@ -58,11 +58,11 @@ class RateLimit:
         now_s = self._clock_s()
         with self._lock:
             known = self._kinds.get(kind)
-            if known is not None and now_s < known.told_s + self.interval_s:
+            if known is not None and now_s < known.emitted_s + self.interval_s:
                 known.held_back += 1
                 known.late = late
                 if late is not None:
-                    self._due_s = min(self._due_s, known.told_s + self.interval_s)
+                    self._due_s = min(self._due_s, known.emitted_s + self.interval_s)
                     SLOT.runtime.deferred_alerts.follow(self)
                 return None
             held_back = 0 if known is None else known.held_back
@@ -87,11 +87,11 @@ class RateLimit:
             for kind in self._kinds.values():
                 if kind.late is None:
                     continue
-                if everything or now_s >= kind.told_s + self.interval_s:
+                if everything or now_s >= kind.emitted_s + self.interval_s:
                     due.append((kind.late, kind.held_back - 1))
-                    kind.told_s, kind.held_back, kind.late = now_s, 0, None
+                    kind.emitted_s, kind.held_back, kind.late = now_s, 0, None
                 else:
-                    self._due_s = min(self._due_s, kind.told_s + self.interval_s)
+                    self._due_s = min(self._due_s, kind.emitted_s + self.interval_s)
         # Outside the lock: it is the program's callbacks that are called.
         for late, more in due:
             try:

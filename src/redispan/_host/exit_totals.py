@@ -16,7 +16,7 @@ from typing import Any
 from redispan._host.folder import write_whole
 from redispan._host.role_lock import RoleLock
 
-SUFFIX = ".left"
+SUFFIX = ".totals"
 FOLD_FROM = 8
 """Files of ended processes that are read one by one before they are worth being folded."""
 _FOLDED = "folded.json"
@@ -53,7 +53,7 @@ class ExitTotals:
         self._merge = merge
         self._lock = RoleLock(folder / "fold.lock")
 
-    def leave(self, name: str, group: str, summary: Data) -> None:
+    def write(self, name: str, group: str, summary: Data) -> None:
         """Write down what shall count of this process when it is gone."""
         write_whole(self._folder / f"{name}{SUFFIX}", json.dumps({"group": group, "summary": summary}).encode())
 

@@ -40,16 +40,16 @@ Data = dict[str, Any]
 class HostMember:
     """This process among its siblings."""
 
-    def __init__(self, snapshot: Callable[[], Data], remains: Callable[[], Data], merge: Merge) -> None:
+    def __init__(self, snapshot: Callable[[], Data], totals: Callable[[], Data], merge: Merge) -> None:
         """Prepare; nothing is started or written yet.
 
         Args:
             snapshot: Makes this process's summary.
-            remains: Makes what shall outlive it.
+            totals: Makes what shall outlive it.
             merge: Makes one summary of several.
         """
         self._snapshot = snapshot
-        self._make_remains = remains
+        self._make_exit_totals = totals
         self._merge = merge
         self.service = ""
         self.name_service: Callable[[], str] = str
@@ -74,15 +74,15 @@ class HostMember:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._at_chores = threading.Lock()
-        self._answerer: SnapshotServer | None = None
-        self._remains: ExitTotals | None = None
+        self._server: SnapshotServer | None = None
+        self._exit_totals: ExitTotals | None = None
         self._alone = False
         self._unsaved_beats = 0
         self._beats = 0
 
     def renew_in_child(self) -> None:
         """Be no member in a forked child until its own first operation; the parent goes on with its own sockets."""
-        server, totals = self._answerer, self._remains
+        server, totals = self._server, self._exit_totals
         self._new_process()
         if server is not None:
             server.close_copy()
@@ -148,22 +148,22 @@ class HostMember:
             if stopping.is_set():
                 return
             folder = self._folder_or_none()
-        answerer = self._answerer
-        if stopping.is_set() and answerer is not None:
+        server = self._server
+        if stopping.is_set() and server is not None:
             # Stopped while it was still opening: nobody else knows of the socket. Never later than here, because who
             # is started again has a socket of the same name.
-            self._answerer = None
-            self._guarded(answerer.leave)
+            self._server = None
+            self._guarded(server.leave)
             return
         while not stopping.is_set():
             chores = tuple(lambda chore=chore: chore(folder) for chore in self.chores)
-            for task in (self._beat, *chores) if answerer is not None else chores:
+            for task in (self._beat, *chores) if server is not None else chores:
                 with at_chores:
                     if stopping.is_set():
                         return
                     self._guarded(task)
-            if answerer is not None:
-                answerer.serve(BEAT_S)
+            if server is not None:
+                server.serve(BEAT_S)
             else:
                 stopping.wait(BEAT_S)
 
@@ -186,10 +186,10 @@ class HostMember:
         if not hasattr(socket, "AF_UNIX"):
             raise OSError("no UNIX sockets on this system")
         self._group = group_of_this_process()
-        self._remains = ExitTotals(folder, self._merge)
-        answerer = SnapshotServer(folder / f"{self._name}{snapshot_server.SUFFIX}", self._answer)
-        answerer.open()
-        self._answerer = answerer
+        self._exit_totals = ExitTotals(folder, self._merge)
+        server = SnapshotServer(folder / f"{self._name}{snapshot_server.SUFFIX}", self._answer)
+        server.open()
+        self._server = server
         self._guarded(self._tidy)
         stale_services.sweep(folder.parent, folder)
 
@@ -201,43 +201,43 @@ class HostMember:
         if self._unsaved_beats:
             # Counted down before reading: an operation that ends meanwhile sets it again.
             self._unsaved_beats -= 1
-            self._leave_remains()
+            self._write_exit_totals()
         if self._beats % _TIDY_EVERY_BEATS == 0:
             self._tidy()
 
-    def _leave_remains(self) -> None:
+    def _write_exit_totals(self) -> None:
         # Whoever is being stopped on another thread must not write down, last of all, that it belongs to no group.
         with self._saving:
-            if self._remains is not None:
-                self._remains.leave(self._name, self._group, self._make_remains())
+            if self._exit_totals is not None:
+                self._exit_totals.write(self._name, self._group, self._make_exit_totals())
 
     def _tidy(self) -> None:
         """Keep the folder small: sockets and files of processes that ended."""
-        answerer, remains = self._answerer, self._remains
-        if answerer is None or remains is None:
+        server, totals = self._server, self._exit_totals
+        if server is None or totals is None:
             return
         open_folder(self.folder)  # a sibling that took itself for the last one may have removed it
-        answerer.freshen()
-        answers = self._ask(WITHIN_S)
+        server.freshen()
+        answers = self._query(WITHIN_S)
         folder = self.folder
         for name in answers.gone:
             (folder / f"{name}{snapshot_server.SUFFIX}").unlink(missing_ok=True)
         if answers.silent:
             return  # of what group they are isn't known
-        ended = {name for name in remains.names() if not (folder / f"{name}{snapshot_server.SUFFIX}").exists()}
-        remains.fold(ended, self._groups(answers))
+        ended = {name for name in totals.names() if not (folder / f"{name}{snapshot_server.SUFFIX}").exists()}
+        totals.fold(ended, self._groups(answers))
 
     def _clear_up(self) -> None:
         """Leave nothing if nobody is left to read it."""
         folder = self.folder
-        if self._remains is not None and not any(folder.glob(f"*{snapshot_server.SUFFIX}")):
-            self._remains.clear()
+        if self._exit_totals is not None and not any(folder.glob(f"*{snapshot_server.SUFFIX}")):
+            self._exit_totals.clear()
             folder.rmdir()
 
     def _groups(self, answers: SiblingReplies) -> set[str]:
         return {self._group or group_of_this_process(), *(one["group"] for one in answers.answered.values())}
 
-    def _ask(self, within_s: float) -> SiblingReplies:
+    def _query(self, within_s: float) -> SiblingReplies:
         own = self._name
         paths = [path for path in self.folder.glob(f"*{snapshot_server.SUFFIX}") if path.stem != own]
         return query_siblings(sorted(paths), within_s)
@@ -257,7 +257,7 @@ class HostMember:
             return [], []  # nobody has done anything yet
         except OSError:
             return None
-        answers = self._ask(within_s)
+        answers = self._query(within_s)
         alive = {self._name, *answers.answered}
         left = ExitTotals(self.folder, self._merge).read(alive, self._groups(answers))
         found = [one["snapshot"] for one in answers.answered.values()]
@@ -273,10 +273,10 @@ class HostMember:
     def _leave(self) -> None:
         # The thread lives on while the program's end takes its time: it must not listen anew, nor take the port again.
         self._halt()
-        server = self._answerer
+        server = self._server
         if server is not None:
             # The totals are written before the socket goes, so that a sibling that asks now misses neither.
-            self._guarded(self._leave_remains)
+            self._guarded(self._write_exit_totals)
             self._guarded(server.leave)
             self._guarded(self._clear_up)
 

@@ -81,15 +81,15 @@ class Trigger:
 class AlertEngine:
     """Holds a trigger per rule and subject, and tells what changed."""
 
-    def __init__(self, rules: Mapping[str, Rule], tell: Callable[[Alert], None]) -> None:
+    def __init__(self, rules: Mapping[str, Rule], emit: Callable[[Alert], None]) -> None:
         """Start with nothing firing.
 
         Args:
             rules: The rules in effect, by name.
-            tell: Given every alert that fires or clears.
+            emit: Given every alert that fires or clears.
         """
         self.rules = rules
-        self._tell = tell
+        self._emit = emit
         self.reset()
 
     def reset(self) -> None:
@@ -111,7 +111,7 @@ class AlertEngine:
                     unheard = Reading(reading.rule, reading.subject, None, 0, reading.address, reading.port, reading.db)
                     self._judge(unheard, now_s, now_unix_ns, changed)
         for alert in changed:
-            self._tell(alert)
+            self._emit(alert)
         return changed
 
     def _judge(self, reading: Reading, now_s: float, now_unix_ns: int, changed: list[Alert]) -> None:

@@ -153,7 +153,7 @@ class Anomalies:
 
     def __init__(
         self,
-        tell: Callable[[Alert], None],
+        emit: Callable[[Alert], None],
         *,
         deviations: float,
         throughput: bool = False,
@@ -162,12 +162,12 @@ class Anomalies:
         """Know nothing yet.
 
         Args:
-            tell: Given every alert that fires or clears.
+            emit: Given every alert that fires or clears.
             deviations: How many of its usual deviations a figure may be off; 0 turns the alert off.
             throughput: Whether an unusual throughput fires as well.
             error_rate: Above it another alert fires, which says enough; 0 if there is none.
         """
-        self._tell = tell
+        self._emit = emit
         self._deviations = deviations
         self._throughput = throughput
         self._error_rate = error_rate
@@ -195,7 +195,7 @@ class Anomalies:
                 if watch.over(now_s):
                     self._close(watch, now_s, now_unix_ns, changed)
         for alert in changed:
-            self._tell(alert)
+            self._emit(alert)
         return changed
 
     def _in_turn(self, endpoints: Sequence[EndpointWindows]) -> Iterator[EndpointWindows]:
@@ -213,7 +213,7 @@ class Anomalies:
         else:
             whole.baselines[THROUGHPUT.name].learn(per_s, watch.count)
         for kind, value, samples in figures:
-            state = whole.judge(kind, value, samples, now_s, may_fire=not self._told(kind, value))
+            state = whole.judge(kind, value, samples, now_s, may_fire=not self._was_explained(kind, value))
             if state is not None:
                 changed.append(_alert(whole, kind, state, now_unix_ns))
             if state == ACCEPTED:
@@ -240,12 +240,12 @@ class Anomalies:
             watch.commands[command] = subject
         for kind, value, samples in slice_.figures():
             # When all of an endpoint is slow, one alert says so: not one for every command as well.
-            told = self._told(kind, value) or watch.whole.odd(kind)
+            told = self._was_explained(kind, value) or watch.whole.odd(kind)
             state = subject.judge(kind, value, samples, now_s, may_fire=not told)
             if state is not None:
                 changed.append(_alert(subject, kind, state, now_unix_ns))
 
-    def _told(self, kind: Kind, value: float | None) -> bool:
+    def _was_explained(self, kind: Kind, value: float | None) -> bool:
         """Whether the alert on the error rate tells it already."""
         return kind is ERRORS and value is not None and 0 < self._error_rate < value
 

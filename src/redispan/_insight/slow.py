@@ -41,7 +41,7 @@ class SlowDetector:
         alert_ms: float,
         book: AlertBook,
         spans: SpanSide,
-        tell: Callable[..., None],
+        emit: Callable[..., None],
         log: Callable[[SlowOperation, int], None],
         log_interval_s: float = 10.0,
         clock_s: Callable[[], float] = monotonic,
@@ -54,7 +54,7 @@ class SlowDetector:
             alert_ms: Operations from here on are slow; 0: none.
             book: Counts detections and says which are told.
             spans: The other side of detection.
-            tell: Given the alerts to be told; those told later with the place that ``spans`` says.
+            emit: Given the alerts to be told; those told later with the place that ``spans`` says.
             log: Given the operations to be logged, and how many like it were not.
             log_interval_s: Operations of one kind are logged at most this often.
             clock_s: A monotonic clock.
@@ -64,7 +64,7 @@ class SlowDetector:
         self.alert_ns = int(alert_ms * 1e6)
         self._book = book
         self._spans = spans
-        self._tell = tell
+        self._emit = emit
         self._log = log
         self._log_limit = RateLimit(log_interval_s, clock_s)
         self._wall_ns = wall_ns
@@ -106,7 +106,7 @@ class SlowDetector:
         self.recent.append(record)
         if slow:
             place = self._spans.place(operation)
-            detect(self._book, record, alert_ns, self._tell, lambda alert: self._tell(alert, place))
+            detect(self._book, record, alert_ns, self._emit, lambda alert: self._emit(alert, place))
         else:
             late = partial(self._log, record)
             held_back = self._log_limit.admit((record.endpoint, record.command), late)

@@ -110,7 +110,7 @@ class Alerting:
             alert_ms=settings.slow_alert_ms,
             book=SLOT.runtime.alerts,
             spans=slow_detection.SpansOfOperations(tracer_provider),
-            tell=emitter.emit,
+            emit=emitter.emit,
             log=alert_events.log_slow,
             log_interval_s=settings.slow_interval_s,
         )

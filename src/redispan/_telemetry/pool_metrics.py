@@ -113,7 +113,7 @@ _COUNTERS: tuple[Row, ...] = (
 
 Observe = Callable[[CallbackOptions], Iterable[Observation]]
 
-_TELLING: weakref.WeakKeyDictionary[Meter, PoolTelemetry] = weakref.WeakKeyDictionary()
+_ACTIVE: weakref.WeakKeyDictionary[Meter, PoolTelemetry] = weakref.WeakKeyDictionary()
 """Who tells of the pools to each meter now: another after redispan was taken off and put on again."""
 
 
@@ -144,9 +144,9 @@ class PoolTelemetry:
 
     def stop(self) -> None:
         """Tell no more."""
-        for meter, telling in list(_TELLING.items()):
-            if telling is self:
-                del _TELLING[meter]
+        for meter, active in list(_ACTIVE.items()):
+            if active is self:
+                del _ACTIVE[meter]
         SLOT.runtime.pool_sources.forget(self._on_event)
         for listeners, listener in self._listeners:
             if listener in listeners:
@@ -154,7 +154,7 @@ class PoolTelemetry:
         self._listeners.clear()
 
     def _observe(self, meter: Meter) -> None:
-        _TELLING[meter] = self
+        _ACTIVE[meter] = self
         for name, unit, description, attribute, read in _GAUGES:
             meter.create_observable_up_down_counter(
                 name, callbacks=[_reader(meter, name, attribute, read)], unit=unit, description=description
@@ -227,8 +227,8 @@ def _reader(meter: Meter, name: str, attribute: str, read: Callable[[PoolStats],
     """The callback of one instrument of ``meter``, of which a meter keeps the first that it was ever given."""
 
     def observe(_: CallbackOptions) -> Iterable[Observation]:
-        telling = _TELLING.get(meter)
-        if telling is None or telling.leaves(name):
+        active = _ACTIVE.get(meter)
+        if active is None or active.leaves(name):
             return
         for pool in SLOT.runtime.pool_sources.read():
             yield from _observations(pool, attribute, read(pool))

@@ -31,17 +31,17 @@ def patches(environ: Mapping[str, str]) -> Section:
         section.ok("state", "instrumented in this process")
         _describe(section, instrumentor)
         return section
-    said = _Collected()
+    reported = _Collected()
     logger = logging.getLogger("redispan")
-    logger.addHandler(said)
+    logger.addHandler(reported)
     try:
         instrumentor.instrument()
         _not_instrumented(section, disabled)
         _describe(section, instrumentor)
         instrumentor.uninstrument()
     finally:
-        logger.removeHandler(said)
-    for message in said.messages:
+        logger.removeHandler(reported)
+    for message in reported.messages:
         section.note("said", message)
     return section
 

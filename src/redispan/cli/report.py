@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         kind.add_argument("--service", help="service.name of those processes; as in the environment by default")
         kind.add_argument("--json", action="store_true", help="print JSON")
-        kind.set_defaults(ask=_ask)
+        kind.set_defaults(ask=_query)
     from redispan.monitoring import fleet
 
     kind = kinds.add_parser("fleet", help="all hosts, from a backend that speaks PromQL", description=fleet.__doc__)
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     return ask(arguments)
 
 
-def _ask(arguments: argparse.Namespace) -> int:
+def _query(arguments: argparse.Namespace) -> int:
     from redispan.cli.report_text import as_text
 
     name = NAMES[arguments.report]

@@ -30,7 +30,7 @@ class PortHolder:
         self._server: MonitoringServer | None = None
         self._lock: RoleLock | None = None
         self._given_up = False
-        self._told = False
+        self._warned = False
 
     def __call__(self, folder: Path | None) -> None:
         """Try to have the port."""
@@ -56,8 +56,8 @@ class PortHolder:
         if self._lock is not None:
             self._lock.forget()
         # Without a folder there is no telling a sibling from a stranger.
-        if not self._told and not (alone and fault.errno == errno.EADDRINUSE):
-            self._told = True
+        if not self._warned and not (alone and fault.errno == errno.EADDRINUSE):
+            self._warned = True
             _log.warning(
                 "redispan: the monitoring port %s:%s can't be opened: %s. It is tried again every second.",
                 self._host,
@@ -81,4 +81,4 @@ class PortHolder:
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.forget()
-        self._given_up = self._told = False
+        self._given_up = self._warned = False

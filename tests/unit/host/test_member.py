@@ -123,13 +123,13 @@ def test_a_forked_child_is_no_member_until_it_starts(service: Service) -> None:
     name = parent._name
     child = os.fork()
     if child == 0:
-        fresh = parent._thread is None and parent._answerer is None and parent._name != name
+        fresh = parent._thread is None and parent._server is None and parent._name != name
         started(parent)
         alone = operations(heard(parent)) == 1
         parent.stop()
         os._exit(0 if fresh and alone else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert parent._answerer is not None
+    assert parent._server is not None
     assert (parent.folder / f"{name}.sock").exists()
 
 

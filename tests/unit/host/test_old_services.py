@@ -41,8 +41,8 @@ def service(users: Path, name: str, *files: str, seconds: float = OLD_S) -> Path
 
 def test_a_service_that_was_killed_goes_after_a_day(users: Path) -> None:
     """Its socket, totals and locks, and an empty folder as well."""
-    gone = [service(users, "killed", "1-aa.sock", "1-aa.left", "port-1.lock"), service(users, "empty")]
-    young = service(users, "young", "1-aa.left", seconds=stale_services.KEPT_S / 2)
+    gone = [service(users, "killed", "1-aa.sock", "1-aa.totals", "port-1.lock"), service(users, "empty")]
+    young = service(users, "young", "1-aa.totals", seconds=stale_services.KEPT_S / 2)
     stale_services.sweep(users, folder_of(str(users.parent), "me"))
     assert [folder.exists() for folder in gone] == [False, False]
     assert young.exists()
@@ -50,11 +50,11 @@ def test_a_service_that_was_killed_goes_after_a_day(users: Path) -> None:
 
 def test_one_that_lives_stays(users: Path) -> None:
     """Its socket was touched a moment ago, whatever else is old; one's own is never looked at."""
-    alive = service(users, "alive", "1-aa.sock", "1-aa.left")
+    alive = service(users, "alive", "1-aa.sock", "1-aa.totals")
     age(alive / "1-aa.sock", 10)
-    own = service(users, "me", "1-aa.left")
+    own = service(users, "me", "1-aa.totals")
     stale_services.sweep(users, own)
-    assert sorted(path.name for path in alive.iterdir()) == ["1-aa.left", "1-aa.sock"]
+    assert sorted(path.name for path in alive.iterdir()) == ["1-aa.totals", "1-aa.sock"]
     assert own.exists()
 
 

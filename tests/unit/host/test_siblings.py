@@ -137,7 +137,7 @@ def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 def test_nobody_reads_half_of_what_several_threads_write(folder: Path) -> None:
     """A thread that ends and one that stops it may write the same file at once: what is there is always whole."""
-    path, faults = folder / "one.left", []
+    path, faults = folder / "one.totals", []
     write_whole(path, b"x" * 50_000)
 
     def write() -> None:
@@ -157,7 +157,7 @@ def test_nobody_reads_half_of_what_several_threads_write(folder: Path) -> None:
         writer.join()
     assert faults == []
     assert sizes <= {50_000}
-    assert [one.name for one in folder.iterdir()] == ["one.left"]
+    assert [one.name for one in folder.iterdir()] == ["one.totals"]
 
 
 def test_services_are_told_apart_by_their_name() -> None:
@@ -207,43 +207,43 @@ def added(summaries: Any) -> dict[str, int]:
     return {"count": sum(one["count"] for one in summaries)}
 
 
-def total(remains: ExitTotals, alive: tuple[str, ...] = (), group: str = "g") -> int:
+def total(totals: ExitTotals, alive: tuple[str, ...] = (), group: str = "g") -> int:
     """What is left of a group."""
-    return sum(one["count"] for one in remains.read(alive, [group]))
+    return sum(one["count"] for one in totals.read(alive, [group]))
 
 
 def test_what_ended_processes_left_counts_once_before_and_after_folding(folder: Path) -> None:
     """However many there were, however often they are folded, the sum stays, and the folder stays small."""
-    remains = ExitTotals(folder, added)
+    totals = ExitTotals(folder, added)
     names = [f"{number}-x" for number in range(3 * FOLD_FROM)]
     for place, name in enumerate(names):
-        remains.leave(name, "g", {"count": 10 + place})
-        remains.fold(remains.names(), ["g"])
+        totals.write(name, "g", {"count": 10 + place})
+        totals.fold(totals.names(), ["g"])
     expected = sum(10 + place for place in range(len(names)))
-    assert total(remains) == expected
-    assert len(list(folder.glob("*.left"))) < FOLD_FROM
+    assert total(totals) == expected
+    assert len(list(folder.glob("*.totals"))) < FOLD_FROM
 
 
 def test_a_fold_that_was_interrupted_counts_nothing_twice(folder: Path) -> None:
     """Killed between writing the sum and removing the files: the files are known to be in the sum."""
-    remains = ExitTotals(folder, added)
+    totals = ExitTotals(folder, added)
     names = [f"{number}-x" for number in range(FOLD_FROM)]
     for name in names:
-        remains.leave(name, "g", {"count": 1})
-    remains.fold(set(names), ["g"])
+        totals.write(name, "g", {"count": 1})
+    totals.fold(set(names), ["g"])
     for name in names:  # as if they had not been removed
-        remains.leave(name, "g", {"count": 1})
-    assert total(remains) == FOLD_FROM
-    remains.fold(set(names), ["g"])
-    assert total(remains) == FOLD_FROM
+        totals.write(name, "g", {"count": 1})
+    assert total(totals) == FOLD_FROM
+    totals.fold(set(names), ["g"])
+    assert total(totals) == FOLD_FROM
 
 
 def test_the_living_and_other_groups_do_not_count(folder: Path) -> None:
     """Who answers is counted by the answer, and a service started anew starts from zero."""
-    remains = ExitTotals(folder, added)
-    remains.leave("1-x", "g", {"count": 1})
-    remains.leave("2-x", "g", {"count": 2})
-    remains.leave("3-x", "older", {"count": 4})
-    assert total(remains, alive=("1-x",)) == 2
-    remains.fold({"2-x", "3-x"}, ["g"])
-    assert remains.names() == {"1-x", "2-x"}, "what nobody can ask for any more is removed"
+    totals = ExitTotals(folder, added)
+    totals.write("1-x", "g", {"count": 1})
+    totals.write("2-x", "g", {"count": 2})
+    totals.write("3-x", "older", {"count": 4})
+    assert total(totals, alive=("1-x",)) == 2
+    totals.fold({"2-x", "3-x"}, ["g"])
+    assert totals.names() == {"1-x", "2-x"}, "what nobody can ask for any more is removed"

@@ -50,7 +50,7 @@ class Bench:
             alert_ms=50,
             book=self.book,
             spans=NoSpans(),
-            tell=self.emitted.append,
+            emit=self.emitted.append,
             log=lambda record, held_back: self.logged.append(record),
             log_interval_s=0.0,
         )

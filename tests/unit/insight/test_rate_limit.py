@@ -39,7 +39,7 @@ def test_nothing_waits_for_ever(items: list[tuple[int, float, bool]]) -> None:
     recorded: dict[int, list[float]] = {}
     lines: list[int] = []
 
-    def tell(kind: int, held_back: int) -> None:
+    def emit(kind: int, held_back: int) -> None:
         lines.append(held_back)
         recorded.setdefault(kind, []).append(now)
 
@@ -47,9 +47,9 @@ def test_nothing_waits_for_ever(items: list[tuple[int, float, bool]]) -> None:
         now += later
         if comes_by:
             limit.emit_due()
-        held_back = limit.admit(kind, partial(tell, kind))
+        held_back = limit.admit(kind, partial(emit, kind))
         if held_back is not None:
-            tell(kind, held_back)
+            emit(kind, held_back)
     now += 10.0
     limit.emit_due()
     limit.emit_due()

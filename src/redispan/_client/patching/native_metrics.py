@@ -55,7 +55,7 @@ class NativeMetrics:
         replaced = {"COMMAND": operations, "CONNECTION_BASIC": connections, "CONNECTION_ADVANCED": connections}
         self._replaced = [group for group, ours in replaced.items() if ours and policy == "replace"]
         self._patches: list[Patch] = []
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self._changed: list[tuple[Any, Any]] = []
         self.names: frozenset[str] = frozenset()
         self.duration = False
@@ -107,12 +107,12 @@ class NativeMetrics:
         if not found:
             return
         if measuring.intersection(self._replaced):
-            self._say(
+            self._warn_once(
                 "redis-py emitted metrics of its own before redispan came, and can't be made to stop: redispan leaves"
                 " those of the same name to it. Instrument first to have them replaced (native_metrics)."
             )
         else:
-            self._say(
+            self._warn_once(
                 "redis-py's own metrics are active: redispan leaves those of the same name to it (native_metrics)."
             )
 
@@ -124,11 +124,13 @@ class NativeMetrics:
         self._changed.append((config, config.metric_groups))
         for group in taken:
             config.metric_groups &= ~groups[group]
-        self._say("redis-py's own metrics of operations and connections are off: redispan emits them (native_metrics).")
+        self._warn_once(
+            "redis-py's own metrics of operations and connections are off: redispan emits them (native_metrics)."
+        )
 
-    def _say(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
             _log.warning("redispan: %s", message)
 
     def _switch_shell(self, original: Callable[..., Any]) -> Callable[..., Any]:

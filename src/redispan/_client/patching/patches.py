@@ -69,7 +69,7 @@ def build_shell(target: PatchTarget, recorder: Recorder | None) -> Callable[[Cal
     return functools.partial(shell, recorder=recorder, begin=_BEGINNERS[kind](recorder, finder))
 
 
-_GROUND = tuple(target for target in PATCH_TABLE if target.shell in _PLAIN_SHELLS and target.shell != "message")
+_SHARED_TARGETS = tuple(target for target in PATCH_TABLE if target.shell in _PLAIN_SHELLS and target.shell != "message")
 
 
 class Patches:
@@ -82,7 +82,7 @@ class Patches:
     def __init__(self) -> None:
         self._applied: list[Patch] = []
         self._recorders: list[Recorder] = []
-        self._uses_ground = False
+        self._uses_shared = False
         self.packages: dict[str, tuple[int, ...]] = {}
 
     def __bool__(self) -> bool:
@@ -91,7 +91,7 @@ class Patches:
     @property
     def applied(self) -> tuple[Patch, ...]:
         """The patches in place, in the order in which they were applied, shared patches first."""
-        return (*SHARED_PATCHES.applied, *self._applied) if self._uses_ground else tuple(self._applied)
+        return (*SHARED_PATCHES.applied, *self._applied) if self._uses_shared else tuple(self._applied)
 
     def apply(self, recorder: Recorder, targets: Iterable[PatchTarget] = PATCH_TABLE) -> None:
         """Patch every package that is installed and new enough, and skip targets that a package lacks.
@@ -102,10 +102,10 @@ class Patches:
         """
         wanted = tuple(targets)
         self._recorders.append(recorder)
-        self._uses_ground = any(target in _GROUND for target in wanted)
-        if self._uses_ground:
+        self._uses_shared = any(target in _SHARED_TARGETS for target in wanted)
+        if self._uses_shared:
             SHARED_PATCHES.acquire()
-        self.apply_table(tuple(target for target in wanted if target not in _GROUND), recorder)
+        self.apply_table(tuple(target for target in wanted if target not in _SHARED_TARGETS), recorder)
 
     def apply_table(self, wanted: tuple[PatchTarget, ...], recorder: Recorder | None) -> None:
         """Patch exactly the targets in ``wanted``, shared patches included, in every supported package."""
@@ -148,8 +148,8 @@ class Patches:
         while self._applied:
             self._applied.pop().undo()
         self.packages.clear()
-        if self._uses_ground:
-            self._uses_ground = False
+        if self._uses_shared:
+            self._uses_shared = False
             SHARED_PATCHES.release()
 
 
@@ -174,7 +174,7 @@ class SharedPatches:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self._patches.apply_table(_GROUND, None)
+                self._patches.apply_table(_SHARED_TARGETS, None)
 
     def release(self) -> None:
         """Remove one user; the last one undoes the patches."""

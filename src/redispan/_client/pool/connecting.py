@@ -44,7 +44,7 @@ def _again(series: _Series, get: Callable[[], Any]) -> Any:
         return series.run(get)
 
     def sleep(seconds: float) -> None:
-        retry_policy.tell_operation(seconds)
+        retry_policy.note_pause(seconds)
         time.sleep(seconds)
 
     with series.contexts:
@@ -66,7 +66,7 @@ async def _again_async(series: _Series, get: Callable[[], Awaitable[Any]]) -> An
         return series.succeeded(connection)
 
     async def sleep(seconds: float) -> None:
-        retry_policy.tell_operation(seconds)
+        retry_policy.note_pause(seconds)
         await asyncio.sleep(seconds)
 
     with series.contexts:

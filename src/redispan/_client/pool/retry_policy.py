@@ -171,7 +171,7 @@ def deadline_of(connection: Any) -> float | None:
     return deadline_s(state.settings.pool_deadline_s)
 
 
-def tell_operation(pause_s: float) -> None:
+def note_pause(pause_s: float) -> None:
     """The operation in progress pauses before an attempt more."""
     operation = observing.waiting()
     if operation is not None:

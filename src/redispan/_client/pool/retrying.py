@@ -178,7 +178,7 @@ class Recovery:
                 raise
 
         async def sleep(seconds: float) -> None:
-            retry_policy.tell_operation(seconds)
+            retry_policy.note_pause(seconds)
             await asyncio.sleep(seconds)
 
         with contexts:
@@ -214,7 +214,7 @@ class Recovery:
 
 
 def _sleep(seconds: float) -> None:
-    retry_policy.tell_operation(seconds)
+    retry_policy.note_pause(seconds)
     time.sleep(seconds)
 
 

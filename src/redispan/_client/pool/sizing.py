@@ -50,7 +50,7 @@ def after_wait(state: PoolState, pool: Any, waited_s: float, clock: Callable[[],
         if wanted <= limit:
             return 0
         _resize(state, pool, limit, wanted, now)
-    _tell(state, pool, limit, wanted, waited_s, "callers waited for a connection")
+    _notify(state, pool, limit, wanted, waited_s, "callers waited for a connection")
     return wanted - int(limit)
 
 
@@ -76,7 +76,7 @@ def after_look(state: PoolState, pool: Any, used: int, clock: Callable[[], float
             return
         state.quiet_since_s = now
         _resize(state, pool, limit, wanted, now)
-    _tell(state, pool, limit, wanted, 0.0, "less than half was used for minutes")
+    _notify(state, pool, limit, wanted, 0.0, "less than half was used for minutes")
 
 
 def _limit(state: PoolState, pool: Any) -> TunedLimit | None:
@@ -94,6 +94,6 @@ def _resize(state: PoolState, pool: Any, limit: TunedLimit, wanted: int, now: fl
         state.surplus = 1
 
 
-def _tell(state: PoolState, pool: Any, limit: int, wanted: int, waited_s: float, reason: str) -> None:
+def _notify(state: PoolState, pool: Any, limit: int, wanted: int, waited_s: float, reason: str) -> None:
     # Without the lock: who listens may take its time.
-    state.tell("resized", pool, waited_s, f"from {int(limit)} to {wanted}: {reason}", limit=wanted)
+    state.notify("resized", pool, waited_s, f"from {int(limit)} to {wanted}: {reason}", limit=wanted)

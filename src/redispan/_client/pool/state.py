@@ -109,7 +109,7 @@ class PoolState:
             if in_vain:
                 self.timeouts += 1
 
-    def tell(self, kind: str, pool: Any, waited_s: float, reason: str, *, limit: int | None = None) -> None:
+    def notify(self, kind: str, pool: Any, waited_s: float, reason: str, *, limit: int | None = None) -> None:
         """Something happened to the pool, under its limit of now or the one given."""
         SLOT.runtime.self_metrics.add("pool_events", kind)
         limit = getattr(pool, "max_connections", None) if limit is None else limit

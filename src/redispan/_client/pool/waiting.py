@@ -270,7 +270,7 @@ def _exceed(state: PoolState, pool: Any, get: Callable[[], Any], waited_s: float
         return get()
     except Exception as failure:
         if is_exhaustion(failure):
-            state.tell("exhausted", pool, waited_s, "no connection came free in time")
+            state.notify("exhausted", pool, waited_s, "no connection came free in time")
         raise
     finally:
         exceeding.reset(token)
@@ -282,7 +282,7 @@ async def _exceed_async(state: PoolState, pool: Any, get: Callable[[], Awaitable
         return await get()
     except Exception as failure:
         if is_exhaustion(failure):
-            state.tell("exhausted", pool, waited_s, "no connection came free in time")
+            state.notify("exhausted", pool, waited_s, "no connection came free in time")
         raise
     finally:
         exceeding.reset(token)

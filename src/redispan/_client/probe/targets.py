@@ -19,7 +19,7 @@ LIMIT = 64
 Place = tuple[str, "int | None"]
 
 
-class Way(NamedTuple):
+class ServerRoute(NamedTuple):
     """How to reach a server: the class and arguments of the program's own connections to it.
 
     Attributes:
@@ -41,7 +41,7 @@ _moving: dict[int, Callable[[], Any]] = {}
 """Cluster clients and Sentinel pools, by ``id``."""
 
 
-def note(pool: Any, endpoint: Endpoint) -> None:
+def remember_pool(pool: Any, endpoint: Endpoint) -> None:
     """Remember a pool that a client uses.
 
     Args:
@@ -49,7 +49,7 @@ def note(pool: Any, endpoint: Endpoint) -> None:
         endpoint: The endpoint of the pool. If it is late, Sentinel decides which server the pool uses.
     """
     if endpoint.late:
-        note_moving(pool)
+        remember_moving(pool)
         return
     if endpoint.address is None:
         return
@@ -60,7 +60,7 @@ def note(pool: Any, endpoint: Endpoint) -> None:
     _keep(_pools, place, pool)
 
 
-def note_moving(thing: Any) -> None:
+def remember_moving(thing: Any) -> None:
     """Remember a cluster client or a Sentinel pool that the program uses."""
     for key, known in tuple(_moving.items()):
         if known() is None:
@@ -78,22 +78,24 @@ def _keep(table: dict[Any, Callable[[], Any]], key: Any, thing: Any) -> None:
 
 def all_places() -> list[Place]:
     """Return the servers of all living pools, and the current servers of clusters and Sentinels; at most ``LIMIT``."""
-    return list(_ways())
+    return list(_routes())
 
 
-def _ways() -> dict[Place, Way]:
-    ways: dict[Place, Way] = {}
+def _routes() -> dict[Place, ServerRoute]:
+    routes: dict[Place, ServerRoute] = {}
     for place, known in tuple(_pools.items()):
         pool = known()
         if pool is not None:
-            ways[place] = Way(pool, getattr(pool, "connection_class", None), pool.connection_kwargs)
+            routes[place] = ServerRoute(pool, getattr(pool, "connection_class", None), pool.connection_kwargs)
     for known in tuple(_moving.values()):
         thing = known()
         if thing is None:
             continue
         for host, port, connection_class, kwargs in connection_pools.servers_behind(thing):
-            ways.setdefault((host, port), Way(thing, connection_class, {**kwargs, "host": host, "port": port}))
-    return dict(tuple(ways.items())[:LIMIT])
+            routes.setdefault(
+                (host, port), ServerRoute(thing, connection_class, {**kwargs, "host": host, "port": port})
+            )
+    return dict(tuple(routes.items())[:LIMIT])
 
 
 def new_connection(place: Place) -> Any | None:
@@ -101,14 +103,16 @@ def new_connection(place: Place) -> Any | None:
 
     It gets the address, credentials and TLS arguments of the program's connections, and timeouts of 2 s.
     """
-    way = _ways().get(place)
-    if way is None:
+    route = _routes().get(place)
+    if route is None:
         return None
-    module: Any = clients.load(connection_pools.package_of(way.owner), "connection")
-    kind = _sync_class(module, way.connection_class)
+    module: Any = clients.load(connection_pools.package_of(route.owner), "connection")
+    kind = _sync_class(module, route.connection_class)
     accepted = connection_pools.accepted_keys(kind)
     kwargs = {
-        key: value for key, value in way.kwargs.items() if (key in _KEPT or key.startswith("ssl_")) and key in accepted
+        key: value
+        for key, value in route.kwargs.items()
+        if (key in _KEPT or key.startswith("ssl_")) and key in accepted
     }
     short = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S, "health_check_interval": 0}
     return kind(**kwargs, **{key: value for key, value in short.items() if key in accepted})

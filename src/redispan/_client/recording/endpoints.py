@@ -39,7 +39,7 @@ def of_client(client: Any) -> Endpoint:
         return found
     except AttributeError:
         endpoint = intern(*clients.place_of_pool(pool), cached=clients.has_client_side_cache(pool))
-        targets.note(pool, endpoint)
+        targets.remember_pool(pool, endpoint)
         return _remember(pool, endpoint)
 
 
@@ -61,7 +61,7 @@ def _of_cluster_behind(client: Any) -> Endpoint:
     endpoint = intern(address, port, "0", late=True, cached=clients.cluster_has_client_side_cache(cluster))
     if address is None:
         return endpoint
-    targets.note_moving(cluster)
+    targets.remember_moving(cluster)
     return _remember(cluster, endpoint)
 
 

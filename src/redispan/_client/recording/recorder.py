@@ -117,9 +117,9 @@ class Recorder:
                 operation.moving = True
         except Exception as fault:
             _faulted(fault)
-        self._tell_started(operation)
+        self._notify_started(operation)
 
-    def _tell_started(self, operation: Operation) -> None:
+    def _notify_started(self, operation: Operation) -> None:
         for started in self._observers.started:
             try:
                 started(operation)
@@ -173,7 +173,7 @@ class Recorder:
             operation.batch = Batch(kind, commands, census)
             operation.pipelined = True
             operation.token = current.set(operation)
-            self._tell_started(operation)
+            self._notify_started(operation)
             operation.start_ns = perf_counter_ns()
             return operation
         except BaseException as fault:
