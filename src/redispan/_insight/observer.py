@@ -64,7 +64,7 @@ class InsightObserver:
         self.floor_ns = min([self.floor_ns, *(value for value in thresholds_ns if value > 0)])
 
     def tick_soon(self) -> None:
-        """Tick at the next operation. A forked child needs this to start what a process starts at its first operation."""
+        """Tick at the next operation: a forked child has yet to start what a process starts at its first operation."""
         self._next_tick_ns = 0
 
     def finished(self, operation: Operation) -> None:
