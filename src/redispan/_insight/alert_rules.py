@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from redispan._core.records import ERROR_RATE, MEMORY_USAGE, POOL_USAGE
 
 CLEAR_SHARE = 0.8
-"""An alert clears at this share of its threshold: at an error rate of 4 %, if it fires above 5 %."""
+"""An alert clears at this share of its threshold: an alert that fires above an error rate of 5 % clears at 4 %."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from redispan._insight.window import Entry
 
 SLICE_S = 10.0
 LONGEST_SLICE_S = 300.0
-"""A slice waits up to so many seconds for ``MINIMUM`` operations. After that it closes without a figure."""
+"""A slice waits up to so many seconds for ``MINIMUM`` operations. After that it closes, even without a figure."""
 MINIMUM = 20
-"""How many operations a slice needs for a figure."""
+"""How many operations a slice needs for a latency or an error rate."""
 LOOKED_AT = 128
 """The most operations of one endpoint that one call takes in.
 

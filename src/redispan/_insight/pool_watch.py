@@ -45,7 +45,7 @@ class PoolWatch:
         return pools
 
     def now_and_then(self, now_ns: int) -> list[PoolStats]:
-        """Read all pools, or return an empty list if reading them now would take more than 1 % of the thread's time."""
+        """Read all pools, or return an empty list if reading them now would take more than 1 % of the time."""
         if now_ns < self._due_ns:
             return []
         began_ns = thread_time_ns()

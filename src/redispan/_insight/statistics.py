@@ -39,7 +39,7 @@ class EndpointWindows:
         label: ``host:port/db``, as messages and reports show it.
         endpoint: The endpoint whose first operation opened the windows.
         answers: The operations that the server answers at once. Latency figures come from these.
-        blocking: The blocking commands, which ask the server to delay its answer. They count in no latency figure.
+        blocking: The blocking commands, which ask the server to delay its answer. Their latency is reported separately.
         last_error_ns: When an operation last failed. Without a recent failure redispan need not count errors.
     """
 

@@ -34,7 +34,7 @@ class MonitoredRun:
         self._lock = threading.RLock()
 
     def add(self, entry: Entry, label: str, *, single: bool) -> None:
-        """Take one operation in."""
+        """Add one operation to the run. ``single`` says that it is not a batch."""
         _, duration_ns, command, _, _ = entry
         self.window.add(entry)
         with self._lock:
@@ -61,7 +61,7 @@ class Segment:
         return self.run.done
 
     def add(self, entry: Entry, label: str, *, single: bool) -> None:
-        """Take one operation in."""
+        """Add one operation to the run. ``single`` says that it is not a batch."""
         self.run.add(entry, label, single=single)
 
 
