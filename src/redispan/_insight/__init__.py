@@ -1,4 +1,5 @@
-"""What it means: windows, alert rules, health, advice. Records in, records out, with the clock injected.
+"""Analyse finished operations: windows, alert rules, health and advice.
 
-Must not be here: I/O, threads, redis-py, OpenTelemetry. Standard library only.
+The code takes records and returns records, and its callers inject the clock. It does no I/O, starts no threads, and
+uses neither redis-py nor OpenTelemetry: outside redispan it imports only the standard library.
 """

@@ -1,4 +1,4 @@
-"""The rules of alerts that last, as data: when they fire, when they clear, how much they must have seen."""
+"""The rules of lasting alerts, as data: when an alert fires, when it clears, and how many samples it needs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from redispan._core.records import ERROR_RATE, MEMORY_USAGE, POOL_USAGE
 
 CLEAR_SHARE = 0.8
-"""An alert clears at this share of its threshold: 4 % for an error rate that fires above 5 %."""
+"""An alert clears at this share of its threshold: an alert that fires above an error rate of 5 % clears at 4 %."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One kind of alert.
+    """The rule of one lasting alert.
 
     Attributes:
         name: The alert's name.
         what: The figure, in words.
-        threshold: It fires above this.
-        clear_at: It clears at this or below.
-        clear_after_s: The figure must have stayed there for so long.
-        minimum: So many samples must be behind the figure before it may fire.
+        threshold: The alert fires above this value.
+        clear_at: The alert clears at this value or below.
+        clear_after_s: How long the figure must stay at ``clear_at`` or below before the alert clears, in seconds.
+        minimum: How many samples the figure must rest on before the alert may fire.
         severity: ``warning`` or ``error``.
     """
 
@@ -41,14 +41,14 @@ def rules(
     minimum_operations: int,
     clear_after_s: float,
 ) -> dict[str, Rule]:
-    """The rules in effect by name; a threshold of 0 leaves its rule out.
+    """Return the rules in effect, by name. A threshold of 0 leaves its rule out.
 
     Args:
-        error_rate: Share of operations that fail.
-        memory_usage: Share of the server's memory limit.
-        pool_usage: Share of a pool's connections.
-        minimum_operations: Operations behind an error rate.
-        clear_after_s: For how long the figure must be good again.
+        error_rate: Threshold for the share of operations that fail, 0 to 1.
+        memory_usage: Threshold for the used share of the server's memory limit, 0 to 1.
+        pool_usage: Threshold for the busy share of a pool's connections, 0 to 1.
+        minimum_operations: How many operations an error rate must rest on.
+        clear_after_s: How long a figure must stay good before its alert clears, in seconds.
     """
     given = (
         (ERROR_RATE, "error rate", error_rate, minimum_operations, "error"),

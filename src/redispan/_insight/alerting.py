@@ -1,4 +1,7 @@
-"""Alerts that last: they fire once, hold, and clear once, however the figure trembles around its threshold."""
+"""The engine of lasting alerts.
+
+A lasting alert fires once, holds, and clears once, even while its figure fluctuates around the threshold.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,22 @@ from redispan._insight.alert_rules import Rule
 
 SUBJECTS_LIMIT = 500
 FORGET_AFTER_S = 300.0
-"""Without any sample for so long, what fires is cleared: nothing supports it any more."""
+"""A firing alert clears after so many seconds without a sample, because no data supports it any more."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A figure that a rule judges.
+    """One figure for a rule to judge.
 
     Attributes:
         rule: Name of the rule.
-        subject: What it is about: an endpoint or a pool.
-        value: The figure; None if there is nothing to compute it from.
-        samples: How much is behind it.
+        subject: The endpoint or the pool that the figure describes.
+        value: The figure, or None without data to compute it from.
+        samples: How many samples the figure rests on.
         address: Host of the server.
         port: Port of the server.
         db: Index of the database.
-        evidence: Further figures, by attribute name.
+        evidence: Further figures, by OpenTelemetry attribute name.
     """
 
     rule: str
@@ -40,7 +43,7 @@ class Reading:
 
 
 class Trigger:
-    """Fire, hold, clear: the state of one rule for one subject."""
+    """The state of one rule for one subject: whether its alert fires."""
 
     __slots__ = ("_good_since_s", "_rule", "_seen_s", "firing")
 
@@ -51,7 +54,7 @@ class Trigger:
         self._seen_s: float | None = None
 
     def observe(self, value: float | None, samples: int, now_s: float) -> str | None:
-        """Take a figure in; ``fired`` or ``cleared`` if that changed the state."""
+        """Judge one value, and return ``fired`` or ``cleared`` if the state changed, else None."""
         if value is not None:
             self._seen_s = now_s
         if not self.firing:
@@ -79,27 +82,38 @@ class Trigger:
 
 
 class AlertEngine:
-    """Holds a trigger per rule and subject, and tells what changed."""
+    """The triggers of all rules and subjects. The engine emits an alert for every change of state."""
 
     def __init__(self, rules: Mapping[str, Rule], emit: Callable[[Alert], None]) -> None:
-        """Start with nothing firing.
+        """Create an engine with no alert firing.
 
         Args:
             rules: The rules in effect, by name.
-            emit: Given every alert that fires or clears.
+            emit: Emits an alert. The engine calls it for every alert that fires or clears.
         """
         self.rules = rules
         self._emit = emit
         self.reset()
 
     def reset(self) -> None:
-        """Forget all states."""
+        """Forget the state of every trigger."""
         self._lock = threading.RLock()
         self._triggers: dict[tuple[str, str], Trigger] = {}
         self._last: dict[tuple[str, str], Reading] = {}
 
     def evaluate(self, readings: Iterable[Reading], now_s: float, now_unix_ns: int) -> list[Alert]:
-        """Judge the figures of this moment; a subject that is firing and not among them counts as unheard of."""
+        """Judge the current readings, and emit an alert for every change of state.
+
+        A firing subject without a reading counts as one without data, so that its alert can clear.
+
+        Args:
+            readings: The current figures.
+            now_s: The time on a monotonic clock, in seconds.
+            now_unix_ns: The time of day, in nanoseconds since 1970.
+
+        Returns:
+            The emitted alerts.
+        """
         changed: list[Alert] = []
         with self._lock:
             heard = set()

@@ -1,7 +1,8 @@
-"""The alert ``anomaly``: what an endpoint and its commands do, held against what was learned of them.
+"""The alert ``anomaly``: it compares what an endpoint and its commands do now with their learned baselines.
 
-Looked at about once a second, in slices of ten seconds or more: the 95th percentile of the latency and the error rate
-of each endpoint and of the commands that it is busy with, and each endpoint's throughput.
+About once a second redispan takes in new operations, and it groups them into slices of ten seconds or more. The figures
+are the 95th percentile of the latency and the error rate, for each endpoint and for its busy commands, and the
+throughput of each endpoint.
 """
 
 from __future__ import annotations
@@ -20,26 +21,29 @@ from redispan._insight.window import Entry
 
 SLICE_S = 10.0
 LONGEST_SLICE_S = 300.0
-"""A slice waits so long for enough operations; then nothing is known of it."""
+"""A slice waits up to so many seconds for ``MINIMUM`` operations. After that it closes, even without a figure."""
 MINIMUM = 20
-"""Operations that a slice must have."""
+"""How many operations a slice needs for a latency or an error rate."""
 LOOKED_AT = 128
-"""Most operations taken of one endpoint at one look: enough for a slice, and no pause for whoever is looking."""
+"""The most operations of one endpoint that one call takes in.
+
+They are enough for a slice, and few enough not to delay the operation at whose end the call runs.
+"""
 ENDPOINTS_LOOKED_AT = 8
-"""Endpoints looked at in one go, in turn: who looks is on the way back from an operation of its own."""
+"""The most endpoints that one call takes in, in rotation: it runs at the end of one of the program's operations."""
 COMMANDS_WATCHED = 8
-"""Commands of one endpoint that are watched: those that first had enough operations,"""
+"""The most commands watched per endpoint: the first ones that had enough operations in a slice."""
 COMMANDS_IN_ALL = 64
-"""and of all endpoints together."""
+"""The most commands watched for all endpoints together."""
 _COMMANDS_COLLECTED = 32
 
 WITHDRAWN = "withdrawn"
 
-_random = Random()  # noqa: S311 - a sample, no secret; of our own, because the program may have seeded the common one
+_random = Random()  # noqa: S311 - for sampling only; separate, because the program may have seeded the shared one
 
 
 Learned = Mapping[tuple[str, "str | None", str], Mapping[str, Any]]
-"""What was learned, by endpoint, command and figure."""
+"""The histories that an earlier process learned, by endpoint, command and figure."""
 
 
 class _Samples:
@@ -57,21 +61,21 @@ class _Samples:
         return len(self.durations_ns) + self.errors
 
     def add(self, entry: Entry) -> None:
-        """Take one operation in. How long a failed one took is no measure of latency."""
+        """Add one operation. The duration of a failed operation does not count as latency."""
         if entry[3] is None:
             self.durations_ns.append(entry[1])
         else:
             self.errors += 1
 
     def figures(self) -> Iterator[tuple[Kind, float | None, int]]:
-        """Kind, figure and operations behind it; no figure where there are too few."""
+        """Yield each kind with its figure, None from too few operations, and the number of operations behind it."""
         enough = len(self.durations_ns) >= MINIMUM
         yield LATENCY, quantile(sorted(self.durations_ns), 0.95) / 1e9 if enough else None, len(self.durations_ns)
         yield ERRORS, self.errors / self.count if self.count >= MINIMUM else None, self.count
 
 
 class _Subject:
-    """What is learned of one endpoint, or of one command there."""
+    """The baselines of one endpoint, or of one command of an endpoint."""
 
     def __init__(self, label: str, endpoint: Endpoint, command: str | None, kinds: Iterable[Kind], deviations: float):
         self.label = label
@@ -80,7 +84,7 @@ class _Subject:
         self.baselines = {kind.name: Baseline(kind, deviations) for kind in kinds}
 
     def take_over(self, learned: Learned) -> None:
-        """Begin with what an earlier process learned of the same."""
+        """Start from what an earlier process learned about this subject."""
         for figure, baseline in self.baselines.items():
             data = learned.get((self.label, self.command, figure))
             if data is not None:
@@ -88,11 +92,22 @@ class _Subject:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The subject's name in messages."""
         return f"{self.label} {self.command}" if self.command else self.label
 
     def judge(self, kind: Kind, value: float | None, samples: int, now_s: float, *, may_fire: bool) -> str | None:
-        """Judge the figure of one slice, None if there is none; the result is how the state changed."""
+        """Judge the figure of one slice.
+
+        Args:
+            kind: The kind of figure.
+            value: The figure, or None without enough operations.
+            samples: Operations behind the figure.
+            now_s: The time on a monotonic clock, in seconds.
+            may_fire: Whether the alert may fire.
+
+        Returns:
+            The change of state: ``fired``, ``cleared``, ``accepted`` or ``withdrawn``; None without a change.
+        """
         baseline = self.baselines[kind.name]
         if value is not None:
             return baseline.observe(value, samples, now_s, may_fire=may_fire)
@@ -101,18 +116,18 @@ class _Subject:
         return WITHDRAWN if was_firing else None
 
     def forget(self, kind: Kind) -> None:
-        """Start to learn a figure anew."""
+        """Forget the baseline of one kind of figure, and start to learn it again."""
         if kind.name in self.baselines:
             self.baselines[kind.name].forget()
 
     def odd(self, kind: Kind) -> bool:
-        """The last slice was unusual; what was learned says so, whether it fires yet or not."""
+        """Return whether the last slice was unusual by its baseline, even if the alert does not fire yet."""
         baseline = self.baselines[kind.name]
         return baseline.firing or (baseline.ready and baseline.side(baseline.measured, baseline.samples) != 0)
 
 
 class _Watch:
-    """One endpoint: the slice in progress and its subjects."""
+    """The slice in progress of one endpoint, and the endpoint's subjects."""
 
     def __init__(self, windows: EndpointWindows, deviations: float, now_s: float) -> None:
         self.whole = _Subject(windows.label, windows.endpoint, None, (LATENCY, ERRORS, THROUGHPUT), deviations)
@@ -123,12 +138,12 @@ class _Watch:
         self.seen: int | None = None
 
     def look(self, windows: EndpointWindows) -> None:
-        """Take in what is new."""
+        """Take in the operations since the last call."""
         total, fresh = windows.answers.since(self.seen or 0)
-        # What happened before the first look took nobody knows how long.
+        # The time span of the operations before the first call is unknown, so they do not count towards the throughput.
         self.count += total - self.seen if self.seen is not None else 0
         self.seen = total
-        # At random: every second operation of a program that does GET, SET, GET, SET would be one command only.
+        # The sample is random: of a program that alternates GET and SET, every second operation is the same command.
         for entry in fresh if len(fresh) <= LOOKED_AT else _random.choices(fresh, k=LOOKED_AT):
             self.samples.add(entry)
             samples = self.by_command.get(entry[2])
@@ -139,7 +154,7 @@ class _Watch:
             samples.add(entry)
 
     def over(self, now_s: float) -> bool:
-        """Whether the slice is over."""
+        """Return whether the slice is over."""
         return _over(self.samples, now_s)
 
 
@@ -149,7 +164,7 @@ def _over(samples: _Samples, now_s: float) -> bool:
 
 
 class Anomalies:
-    """The watch over all endpoints."""
+    """The anomaly detection of all endpoints."""
 
     def __init__(
         self,
@@ -159,13 +174,14 @@ class Anomalies:
         throughput: bool = False,
         error_rate: float = 0.0,
     ) -> None:
-        """Know nothing yet.
+        """Create a detection without any baselines.
 
         Args:
-            emit: Given every alert that fires or clears.
+            emit: Emits an alert. It is called for every alert that fires or clears.
             deviations: How many of its usual deviations a figure may be off; 0 turns the alert off.
-            throughput: Whether an unusual throughput fires as well.
-            error_rate: Above it another alert fires, which says enough; 0 if there is none.
+            throughput: Whether an unusual throughput fires the alert, too.
+            error_rate: The threshold of the alert on the error rate. Above it that alert replaces this one. 0 if it
+                is off.
         """
         self._emit = emit
         self._deviations = deviations
@@ -174,14 +190,23 @@ class Anomalies:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget all baselines and slices."""
         self._lock = threading.RLock()
         self._watches: dict[str, _Watch] = {}
         self._turn = 0
         self._taken_over: Learned = {}
 
     def follow(self, endpoints: Sequence[EndpointWindows], now_s: float, now_unix_ns: int) -> list[Alert]:
-        """Take in what is new, and judge the slices that are over."""
+        """Take in new operations, judge the slices that are over, and emit an alert for every change of state.
+
+        Args:
+            endpoints: The windows of all endpoints.
+            now_s: The time on a monotonic clock, in seconds.
+            now_unix_ns: The time of day, in nanoseconds since 1970.
+
+        Returns:
+            The emitted alerts.
+        """
         if self._deviations <= 0:
             return []
         changed: list[Alert] = []
@@ -213,14 +238,14 @@ class Anomalies:
         else:
             whole.baselines[THROUGHPUT.name].learn(per_s, watch.count)
         for kind, value, samples in figures:
-            state = whole.judge(kind, value, samples, now_s, may_fire=not self._was_explained(kind, value))
+            state = whole.judge(kind, value, samples, now_s, may_fire=not self._is_explained(kind, value))
             if state is not None:
                 changed.append(_alert(whole, kind, state, now_unix_ns))
             if state == ACCEPTED:
                 for subject in watch.commands.values():
                     subject.forget(kind)
         watch.samples, watch.count = _Samples(now_s), 0
-        for command in watch.commands:  # those of which nothing is heard as well
+        for command in watch.commands:  # a command without any operation also gets a slice
             watch.by_command.setdefault(command, _Samples(now_s))
         for command, samples_of in list(watch.by_command.items()):
             if _over(samples_of, now_s):
@@ -239,14 +264,14 @@ class Anomalies:
             subject.take_over(self._taken_over)
             watch.commands[command] = subject
         for kind, value, samples in slice_.figures():
-            # When all of an endpoint is slow, one alert says so: not one for every command as well.
-            told = self._was_explained(kind, value) or watch.whole.odd(kind)
-            state = subject.judge(kind, value, samples, now_s, may_fire=not told)
+            # When a whole endpoint is unusual, the alert for the endpoint replaces those for its commands.
+            explained = self._is_explained(kind, value) or watch.whole.odd(kind)
+            state = subject.judge(kind, value, samples, now_s, may_fire=not explained)
             if state is not None:
                 changed.append(_alert(subject, kind, state, now_unix_ns))
 
-    def _was_explained(self, kind: Kind, value: float | None) -> bool:
-        """Whether the alert on the error rate tells it already."""
+    def _is_explained(self, kind: Kind, value: float | None) -> bool:
+        """Return whether the alert on the error rate already covers this figure."""
         return kind is ERRORS and value is not None and 0 < self._error_rate < value
 
     def _room(self, watch: _Watch) -> bool:
@@ -254,7 +279,7 @@ class Anomalies:
         return len(watch.commands) < COMMANDS_WATCHED and in_all < COMMANDS_IN_ALL
 
     def take_over(self, learned: Iterable[Mapping[str, Any]]) -> None:
-        """Begin with what ``as_data`` of an earlier process gave."""
+        """Start from the baselines that ``as_data`` returned in an earlier process."""
         found = {(one["endpoint"], one["command"], one["figure"]): one["history"] for one in learned}
         with self._lock:
             self._taken_over = found
@@ -262,7 +287,7 @@ class Anomalies:
                 subject.take_over(found)
 
     def as_data(self) -> list[dict[str, Any]]:
-        """What was learned well enough to be of use to another process."""
+        """Return the baselines that are ready to judge by, as plain data for a later process."""
         with self._lock:
             return [
                 {
@@ -280,7 +305,7 @@ class Anomalies:
         return [one for watch in self._watches.values() for one in (watch.whole, *watch.commands.values())]
 
     def snapshot(self) -> list[dict[str, Any]]:
-        """What was learned, as plain data."""
+        """Return every baseline as plain data for reports."""
         with self._lock:
             return [
                 {
@@ -319,7 +344,7 @@ def _alert(subject: _Subject, kind: Kind, state: str, now_unix_ns: int) -> Alert
         name=ANOMALY,
         state=FIRED if state == FIRED else CLEARED,
         message=f"{subject.name}: {kind.what} {words[state]}",
-        # Each figure of a subject fires and clears by itself.
+        # Each figure of a subject fires and clears separately.
         endpoint=f"{subject.name} {kind.name}",
         value=baseline.measured,
         threshold=limit,
@@ -341,7 +366,7 @@ def _alert(subject: _Subject, kind: Kind, state: str, now_unix_ns: int) -> Alert
 
 
 def shown(value: float, unit: str) -> str:
-    """A figure for people."""
+    """Format a figure with its unit for a message."""
     if unit == "s":
         return f"{value * 1000:.3g} ms"
     return f"{value:.2%}" if unit == "1" else f"{value:.3g} operations/s"

@@ -1,7 +1,7 @@
-"""What is usual: one figure's baseline, learned slice by slice, and when the figure has left it for good.
+"""The baseline of one figure: what is usual, learned slice by slice, and when the figure has left it.
 
-No model of how the figures are spread: what counts is the median, how far values usually lie from it, and what was seen
-before. Nothing is learned while the alert fires, or a lasting outage would become what is usual.
+A baseline assumes no distribution of the figures. It uses their median, how far values usually lie from it, and the
+values seen before. A baseline learns nothing while its alert fires: otherwise a lasting outage would become usual.
 """
 
 from __future__ import annotations
@@ -15,25 +15,28 @@ from typing import Any
 from redispan._core.records import CLEARED, FIRED
 
 WARM_UP_SLICES = 30
-"""So much must have been learned before anything is judged: five minutes, if every slice has enough operations."""
+"""A baseline judges nothing before it has learned so many slices: five minutes, if each has enough operations."""
 IN_A_ROW = 3
-"""So many slices in a row must be unusual before it fires, and usual before it clears."""
+"""The alert fires after so many unusual slices in a row, and clears after so many usual ones."""
 CLEAR_SHARE = 0.8
-"""Usual again: back at this share of the way from what is expected to the limit."""
+"""A firing figure is usual again at this share of the way from the expected value to the limit."""
 NEW_NORMAL_S = 3600.0
-"""What has been unusual for so long is what is usual from now on; it is learned anew."""
+"""After so many seconds of firing the change counts as the new normal: the baseline starts to learn again."""
 GRACE_SLICES = 6
-"""What was learned by an earlier process is used after so many slices: whoever starts is slow at first."""
+"""A baseline from an earlier process fires nothing in so many first slices, because a starting process is slow."""
 _RECENT = _OLDER = 120
 _OLDER_EVERY = 10
-"""Twenty minutes slice by slice, and one slice in ten of the three hours before."""
+"""How much a history keeps: every slice of the last twenty minutes, and one in ten of the three hours before.
+
+The times assume slices of ten seconds.
+"""
 _SEEN_BEFORE = 0.99
-"""Of what was learned so much must lie on the usual side of a slice: whatever happens now and then is usual."""
-_MAD_TO_DEVIATION = 1.4826
+"""An unusual slice lies beyond this share of the learned ones, because what happens now and then is usual."""
+_MAD_TO_DEVIATION = 1.4826  # the factor from the median absolute deviation to the standard deviation of normal data
 _LEAST_SPREAD = 0.05
 
 ACCEPTED = "accepted"
-"""A lasting change was taken as the new normal."""
+"""The change of state of a baseline that accepts a lasting change as the new normal."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,10 @@ class Kind:
         name: ``latency``, ``error_rate`` or ``throughput``.
         what: The figure, in words.
         unit: Its unit: ``s``, ``1`` or ``{operation}/s``.
-        factor: To be unusual it must be so many times what is expected,
-        least: and differ from it by so much at least.
-        share: It is a share of the slice's operations, with the chance that few operations leave to it.
-        falls: A low figure is unusual as well.
+        factor: An unusual figure is at least so many times the expected value.
+        least: An unusual figure differs from the expected value by at least so much.
+        share: Whether the figure is a share of the slice's operations, which varies more with few operations.
+        falls: Whether a low figure is unusual, too.
     """
 
     name: str
@@ -66,7 +69,7 @@ KINDS = {kind.name: kind for kind in (LATENCY, ERRORS, THROUGHPUT)}
 
 
 class History:
-    """The slices learned, most of the old ones left out."""
+    """The learned slices: all recent ones, and one in ten of the older ones."""
 
     __slots__ = ("_left_out", "_older", "_recent", "learned")
 
@@ -77,7 +80,7 @@ class History:
         self.learned = 0
 
     def add(self, value: float) -> None:
-        """Learn one slice."""
+        """Add the figure of one slice."""
         self.learned += 1
         self._recent.append(value)
         if len(self._recent) <= _RECENT:
@@ -91,7 +94,7 @@ class History:
                 self._older.pop(0)
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data, to be learned from by another process."""
+        """Return the history as plain data, for a later process."""
         return {
             "learned": self.learned,
             "recent": [float(f"{value:.4g}") for value in self._recent],
@@ -99,10 +102,13 @@ class History:
         }
 
     def take_over(self, data: Mapping[str, Any]) -> None:
-        """Begin with what another process learned.
+        """Replace this history by one that another process learned.
+
+        Args:
+            data: What ``as_data`` returned in the other process.
 
         Raises:
-            ValueError, TypeError, KeyError: It is no such data.
+            ValueError, TypeError, KeyError: ``data`` is not the data of a history.
         """
         recent, older = (array("d", data[part][-most:]) for part, most in (("recent", _RECENT), ("older", _OLDER)))
         learned = int(data["learned"])
@@ -111,19 +117,19 @@ class History:
         self._recent, self._older, self.learned = recent, older, learned
 
     def ordered(self) -> list[float]:
-        """What was learned, lowest first."""
+        """Return the learned values, lowest first."""
         return sorted([*self._older, *self._recent])
 
 
 class Baseline:
-    """One figure of one subject: what is expected of it, and whether it fires.
+    """The baseline of one figure of one subject, and whether its alert fires.
 
     Attributes:
         kind: The kind of figure.
-        firing: It is unusual, lastingly.
-        expected: The median of what was learned.
-        measured: The last slice.
-        samples: Operations behind that.
+        firing: Whether the alert fires.
+        expected: The median of the learned values.
+        measured: The figure of the last slice.
+        samples: The operations behind ``measured``.
     """
 
     __slots__ = (
@@ -132,11 +138,11 @@ class Baseline:
     )  # fmt: skip
 
     def __init__(self, kind: Kind, deviations: float) -> None:
-        """Know nothing yet.
+        """Create an empty baseline.
 
         Args:
             kind: The kind of figure.
-            deviations: How many of its usual deviations it may be off.
+            deviations: How many of its usual deviations the figure may be off.
         """
         self.kind = kind
         self._deviations = deviations
@@ -145,7 +151,7 @@ class Baseline:
         self.forget()
 
     def forget(self) -> None:
-        """Start to learn anew."""
+        """Forget everything learned, and start to learn again."""
         self.firing = False
         self._history = History()
         self._odd: list[float] = []
@@ -156,16 +162,16 @@ class Baseline:
 
     @property
     def learned(self) -> int:
-        """Slices learned so far."""
+        """The number of slices learned so far."""
         return self._history.learned
 
     @property
     def ready(self) -> bool:
-        """Enough was learned to judge by."""
+        """Whether the baseline has learned enough slices to judge by."""
         return self._history.learned >= WARM_UP_SLICES
 
     def learn(self, value: float, samples: int) -> None:
-        """Learn one slice, whatever it is."""
+        """Learn one slice, without judging it."""
         self.measured, self.samples = value, samples
         self._learn(value)
 
@@ -175,11 +181,12 @@ class Baseline:
         Args:
             value: The slice's figure.
             samples: Operations behind it.
-            now_s: The time, on a monotonic clock.
-            may_fire: False while another alert tells the same: what is unusual is then only not learned.
+            now_s: The time on a monotonic clock, in seconds.
+            may_fire: False while another alert covers this figure. An unusual slice is then neither learned nor
+                counted towards firing.
 
         Returns:
-            ``fired``, ``cleared`` or ``accepted`` if that changed the state.
+            ``fired``, ``cleared`` or ``accepted`` if the state changed, else None.
         """
         self.measured, self.samples = value, samples
         if self.firing:
@@ -192,7 +199,7 @@ class Baseline:
             self._odd.clear()
             return None
         if side != self._odd_side:
-            # Too short to be told: it belongs to what happens now and then.
+            # Too few unusual slices for an alert: the baseline learns them as something that happens now and then.
             self._learn(*self._odd)
             self._odd.clear()
             self._odd_side = side
@@ -217,11 +224,14 @@ class Baseline:
         return None
 
     def as_data(self) -> dict[str, Any]:
-        """What was learned, as plain data."""
+        """Return the learned history as plain data."""
         return self._history.as_data()
 
     def take_over(self, data: Mapping[str, Any]) -> None:
-        """Begin with what another process learned, unless this one knows enough itself; nonsense is left alone."""
+        """Start from what another process learned.
+
+        Nothing changes if this baseline is ready by itself, if it has learned more, or if ``data`` is invalid.
+        """
         if self.ready:
             return
         history = History()
@@ -234,18 +244,18 @@ class Baseline:
             self._judge_anew()
 
     def withdraw(self) -> None:
-        """Nothing is measured any more that could support the alert."""
+        """Stop firing, because no measurement supports the alert any more."""
         self.firing = False
         self._odd.clear()
         self._odd_side = 0
 
     def side(self, value: float, samples: int, share: float = 1.0) -> int:
-        """1 if ``value`` is unusually high, -1 if it is unusually low, else 0.
+        """Return 1 if ``value`` is unusually high, -1 if it is unusually low, else 0.
 
         Args:
             value: The figure.
             samples: Operations behind it.
-            share: At which share of the way to the limit that begins.
+            share: The share of the way from the expected value to the limit at which a value becomes unusual.
         """
         if value > self.expected + share * (self.limit(samples) - self.expected):
             return 1
@@ -255,7 +265,7 @@ class Baseline:
         return 0
 
     def limit(self, samples: int) -> float:
-        """The highest figure that is still usual."""
+        """Return the highest figure that is still usual."""
         kind = self.kind
         limit = max(
             self.expected + self._deviations * self.spread(samples),
@@ -266,7 +276,7 @@ class Baseline:
         return min(limit, 1.0) if kind.share else limit
 
     def low_limit(self) -> float | None:
-        """The lowest figure that is still usual, None if none is too low."""
+        """Return the lowest figure that is still usual, or None if no figure is too low."""
         kind = self.kind
         if not kind.falls:
             return None
@@ -278,7 +288,7 @@ class Baseline:
         )
 
     def spread(self, samples: int) -> float:
-        """How far off the figure usually is: the robust counterpart of a standard deviation."""
+        """Return how far the figure usually lies from the expected value: a robust standard deviation."""
         spread = max(self._spread, _LEAST_SPREAD * self.expected)
         if self.kind.share and samples:
             likely = min(max(self.expected, 1 / samples), 0.5)
@@ -286,7 +296,7 @@ class Baseline:
         return spread
 
     def deviation(self) -> float:
-        """By how many usual deviations the last slice is off."""
+        """Return by how many usual deviations the last slice differs from the expected value."""
         spread = max(self.spread(self.samples), self.kind.least * _LEAST_SPREAD)
         return (self.measured - self.expected) / spread
 

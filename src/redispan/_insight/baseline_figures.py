@@ -1,4 +1,4 @@
-"""Baselines for reports: one row per figure, whatever the number of processes that learned it."""
+"""The baselines of reports: one row per figure, merged from all processes that learned it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Learned = Mapping[str, Any]
 
 
 def baselines_of(learned: Iterable[Learned]) -> tuple[BaselineFigures, ...]:
-    """The rows: what fires first, then endpoint by endpoint."""
+    """Return at most ``SHOWN`` rows: first those that fire, then the others, each ordered by endpoint and command."""
     together: dict[tuple[str, str, str], list[Learned]] = {}
     for one in learned:
         together.setdefault((one["endpoint"], one["command"] or "", one["figure"]), []).append(one)
@@ -33,7 +33,7 @@ def _row(group: Sequence[Learned]) -> BaselineFigures:
         weights = [1.0] * len(group)
         whole = 1.0
     else:
-        # Of a process that had no operation in its last slice little can be said, but not nothing.
+        # A process without an operation in its last slice counts little, but its baseline still counts.
         weights = [max(1.0, one["samples"]) for one in group]
         whole = sum(weights)
 

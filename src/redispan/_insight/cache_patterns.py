@@ -1,4 +1,4 @@
-"""How a program uses Redis as a cache: reads and writes, hits and misses, bytes, and keys set to stay for ever."""
+"""How a program uses Redis as a cache: reads and writes, hits and misses, bytes, and keys without a time to live."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _READS_ONE = frozenset({"GET", "HGET", "GETEX", "LINDEX", "ZSCORE", "JSON.GET", 
 _READS_MANY = frozenset({"MGET", "HMGET", "JSON.MGET", "ZMSCORE"})
 _READS_COLLECTION = frozenset({"HGETALL", "SMEMBERS", "LRANGE", "ZRANGE", "HVALS", "HKEYS", "XRANGE"})
 _COLLECTIONS = frozenset({list, tuple, set, frozenset, dict})
-"""Only of these the size is asked: one of the program's own classes, made by a response callback, may not have any."""
+"""The only types whose length is read: a class of the program, from a response callback, may have no length."""
 _WITH_TTL = frozenset({"SETEX", "PSETEX", "GETEX"})
 _SETS = frozenset({"SET", "SETNX", "MSET", "GETSET", "MSETNX"})
 _TTL_WORDS = frozenset({"EX", "PX", "EXAT", "PXAT", "KEEPTTL"})
@@ -28,19 +28,19 @@ _KEYS_MEASURED = 10
 
 @dataclass
 class Usage:
-    """Figures of one family of commands, or of one pattern of keys: estimates, once operations are sampled.
+    """The usage figures of one command family or key pattern. They are estimates, once operations are sampled.
 
     Attributes:
         reads: Commands that read.
         writes: Commands that write.
         others: Commands that do neither.
-        hits: Values that were there.
-        misses: Values that were not.
-        bytes_read: Size of what was read.
-        bytes_written: Size of what was written.
+        hits: Lookups that found a value.
+        misses: Lookups that found no value.
+        bytes_read: Size of the values read.
+        bytes_written: Size of the values written.
         lasting_sets: SETs without a time to live.
-        expiring_sets: SETs with one, and EXPIREs.
-        early_misses: Misses among the first operations of a process, which warming would have avoided.
+        expiring_sets: SETs with a time to live, and EXPIREs.
+        early_misses: Misses among the first operations of a process, which cache warming would have avoided.
     """
 
     reads: float = 0.0
@@ -55,13 +55,13 @@ class Usage:
     early_misses: float = 0.0
 
     def absorb(self, other: Usage) -> None:
-        """Add the other's figures to these."""
+        """Add the figures of ``other`` to these."""
         for field in _FIELDS:
             setattr(self, field, getattr(self, field) + getattr(other, field))
 
     @property
     def hit_ratio(self) -> float | None:
-        """Share of values that were there; None if nothing was looked up."""
+        """The share of lookups that found a value, or None without lookups."""
         asked = self.hits + self.misses
         return self.hits / asked if asked else None
 
@@ -70,33 +70,33 @@ _FIELDS = tuple(field.name for field in fields(Usage))
 
 
 class CachePatterns:
-    """Usage by command family and, where keys may be shown, by pattern of keys."""
+    """The usage by command family and, where keys may be shown, by key pattern."""
 
     def __init__(self, *, patterns: bool) -> None:
-        """Start empty.
+        """Create empty tables.
 
         Args:
-            patterns: Whether patterns of keys may be learned at all.
+            patterns: Whether redispan may learn key patterns.
         """
         self.patterns = patterns
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget all figures."""
         self._lock = threading.RLock()
         self.sampled = 0
         self.families: dict[str, Usage] = {}
         self.table: PatternTable[Usage] = PatternTable(Usage)
 
     def add(self, info: CommandInfo, args: Sequence[Any], response: Any, weight: float, *, early: bool) -> None:
-        """Take one command in.
+        """Add one command.
 
         Args:
             info: The command.
-            args: Its arguments, name first; nothing of them is kept but the pattern of its first keys.
+            args: Its arguments, name first. Only the pattern of the first keys is kept.
             response: Its result; an exception for a failed command of a batch.
-            weight: For how many commands it stands.
-            early: It is one of the first operations of the process.
+            weight: How many commands this sampled one represents.
+            early: Whether it is one of the first operations of the process.
         """
         usage = usage_of(info, args, response, weight, early=early)
         keys = list(key_arguments(info, args))[:_KEYS_MEASURED] if self.patterns and not info.secret else []
@@ -109,7 +109,7 @@ class CachePatterns:
                 figures.absorb(usage)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return all figures as plain data."""
         with self._lock:
             patterns = {"".join(pattern): asdict(usage) for pattern, usage in self.table.figures.items()}
             families = {family: asdict(usage) for family, usage in self.families.items()}
@@ -122,7 +122,7 @@ class CachePatterns:
 
 
 def usage_of(info: CommandInfo, args: Sequence[Any], response: Any, weight: float, *, early: bool) -> Usage:
-    """What one command adds."""
+    """Return the figures that one command adds. The arguments are those of ``CachePatterns.add``."""
     usage = Usage()
     if info.access == "read":
         usage.reads = weight
@@ -149,7 +149,7 @@ def usage_of(info: CommandInfo, args: Sequence[Any], response: Any, weight: floa
 
 
 def hits_and_misses(name: str, response: Any) -> tuple[int, int]:
-    """How many of the values asked for were there, and how many were not."""
+    """Count the lookups of one response that found a value, and those that did not."""
     if name in _READS_ONE:
         return (0, 1) if response is None else (1, 0)
     if name in _READS_MANY and type(response) in (list, tuple):
@@ -161,7 +161,7 @@ def hits_and_misses(name: str, response: Any) -> tuple[int, int]:
 
 
 def size_of(value: Any) -> int:
-    """About how many bytes a value takes on the wire; only the first items of a collection are looked at."""
+    """Estimate how many bytes a value takes on the wire, from the first items if it is a collection."""
     if isinstance(value, (bytes, str)):
         return _length(value)
     if isinstance(value, memoryview):

@@ -1,6 +1,6 @@
-"""Which operations are looked at closely: all of the first ones, then one in ``STRIDE``, at random distances.
+"""The sampling of operations for the cache report: all of the first ones, then one in ``STRIDE`` at random distances.
 
-Random, because programs repeat themselves: every 64th operation of a loop of 64 is always the same one.
+The distances are random, because programs repeat themselves: every 64th operation of a loop of 64 is the same one.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ _BATCH_LOOKED_AT = 50
 
 
 class CacheSampler:
-    """Feeds ``CachePatterns``."""
+    """A sampler that feeds ``CachePatterns``."""
 
     def __init__(self, patterns: CachePatterns, random: Random | None = None) -> None:
-        """Wire a sampler.
+        """Create a sampler.
 
         Args:
-            patterns: Where the figures go.
-            random: Source of the distances.
+            patterns: Receives the sampled commands.
+            random: Random number generator for the distances; by default a new one.
         """
         self.patterns = patterns
-        self._random = random or Random()  # noqa: S311 - nothing secret about it
+        self._random = random or Random()  # noqa: S311 - for sampling only
         self.reset()
 
     def reset(self) -> None:
-        """Start over with looking at everything."""
+        """Start over: sample every operation again until ``FIRST`` is reached."""
         self._first_left = FIRST
 
     def sample(self, operation: Operation) -> int:
-        """Look at an operation.
+        """Sample an operation.
 
         Returns:
-            After how many operations to look again.
+            The number of operations until the next one to sample.
         """
         early = self._first_left > 0
         if early:

@@ -1,4 +1,4 @@
-"""The facts that health and findings judge: figures computed once from a snapshot."""
+"""The figures that reports, health and advice share, each computed once from a snapshot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from redispan._insight.report_figures import (
 from redispan._insight.window import COUNT, ERRORS, MAX_NS, SUM_NS, UNDER_TARGET, add_totals
 
 RECENT_NS = 300_000_000_000
-"""Health speaks of the last five minutes: an outage that is over doesn't stay in the score."""
+"""Health covers the last five minutes, so that an outage that is over does not stay in the score."""
 LAST_LOOKED_AT = 5
 UNREACHABLE_FOR_NS = 60_000_000_000
 _UNREACHABLE = ("ConnectionError", "TimeoutError", "ConnectionRefusedError", "OSError")
@@ -35,22 +35,22 @@ END, DURATION, COMMAND, ERROR, WAIT = range(5)
 
 @dataclass(frozen=True)
 class Facts:
-    """Figures of one snapshot, each computed on first use.
+    """The figures of one snapshot, each computed on first use.
 
     Attributes:
-        snapshot: The snapshot.
+        snapshot: The snapshot of one process, or of several merged ones.
     """
 
     snapshot: Mapping[str, Any]
 
     @lazily
     def now_ns(self) -> int:
-        """When the snapshot was taken."""
+        """The time of the snapshot, in nanoseconds since 1970."""
         return int(self.snapshot["taken_unix_ns"])
 
     @lazily
     def thresholds(self) -> Mapping[str, float]:
-        """The thresholds in effect."""
+        """The thresholds in effect by name, with defaults for those that the snapshot lacks."""
         return {
             "slow_log_ms": 10.0,
             "slow_alert_ms": 50.0,
@@ -62,19 +62,19 @@ class Facts:
 
     @lazily
     def everything(self) -> Window:
-        """The newest operations of all endpoints together, blocking commands apart: one window."""
+        """One window of the newest operations of all endpoints, without blocking commands."""
         size = int(self.snapshot["window_size"])
         found = [entry for endpoint in self.snapshot["endpoints"].values() for entry in endpoint["answers"]["window"]]
         return sorted(found, key=lambda entry: int(entry[END]))[-size:]
 
     @lazily
     def window(self) -> Latency:
-        """The figures of that window."""
+        """The latency figures of the window of all endpoints."""
         return self._latency(self.everything)
 
     @lazily
     def recent(self) -> Latency:
-        """The figures of the last minutes."""
+        """The latency figures of the last five minutes of that window."""
         return self._latency([entry for entry in self.everything if self.now_ns - entry[END] <= RECENT_NS])
 
     def _latency(self, window: Window, per_s: float | None = None) -> Latency:
@@ -91,7 +91,7 @@ class Facts:
 
     @lazily
     def table(self) -> dict[str, list[int]]:
-        """Totals by command over all endpoints, names in upper case."""
+        """The totals by command over all endpoints, with command names in upper case."""
         return self._table("answers")
 
     def _table(self, kind: str) -> dict[str, list[int]]:
@@ -103,17 +103,17 @@ class Facts:
 
     @lazily
     def totals(self) -> Totals:
-        """All operations since the start."""
+        """The totals of all operations since the start."""
         return totals_of(self.table.values())
 
     @lazily
     def commands(self) -> tuple[CommandFigures, ...]:
-        """By command, those first that took most time."""
+        """The figures by command, ordered by total time, the largest first."""
         return self._commands(self.table, self.everything)
 
     @lazily
     def blocking(self) -> tuple[CommandFigures, ...]:
-        """Blocking commands."""
+        """The figures by blocking command, ordered by total time, the largest first."""
         windows = [entry for found in self.snapshot["endpoints"].values() for entry in found["blocking"]["window"]]
         return self._commands(self._table("blocking"), windows)
 
@@ -122,7 +122,8 @@ class Facts:
         for entry in window:
             by_command.setdefault(str(entry[COMMAND]).upper(), []).append(entry)
         total_ns = sum(figures[SUM_NS] for figures in table.values()) or 1
-        # Of a busy window that spans milliseconds every command has its share; alone it would look slow.
+        # Each command gets its share of the rate of the whole window: the window may span only milliseconds, and a rate
+        # computed from the operations of one command alone would be too low.
         per_s_of_one = self._per_s(window) / (len(window) or 1)
         found = []
         for command, figures in table.items():
@@ -133,7 +134,7 @@ class Facts:
 
     @lazily
     def endpoints(self) -> tuple[EndpointFigures, ...]:
-        """By endpoint."""
+        """The figures of every endpoint that had an operation, ordered by name."""
         return tuple(
             EndpointFigures(
                 endpoint=label,
@@ -149,7 +150,7 @@ class Facts:
 
     @lazily
     def error_types(self) -> Mapping[str, int]:
-        """Failures by type since the start."""
+        """The number of failures by error type since the start, the most frequent first."""
         found: Counter[str] = Counter()
         for endpoint in self.snapshot["endpoints"].values():
             found.update(endpoint["answers"]["error_types"])
@@ -158,12 +159,12 @@ class Facts:
 
     @lazily
     def pools(self) -> tuple[PoolFigures, ...]:
-        """Connection pools."""
+        """The figures of every connection pool."""
         return tuple(pool_figures(pool) for pool in self.snapshot["pools"])
 
     @lazily
     def servers(self) -> tuple[ServerFigures, ...]:
-        """Servers."""
+        """The figures of every probed server, ordered by name."""
         points = self.snapshot.get("memory", {})
         return tuple(
             _server(found, points.get(name, ()), answered=not found["reachable"] and self._answered_since(found))
@@ -171,9 +172,10 @@ class Facts:
         )
 
     def _answered_since(self, server: Mapping[str, Any]) -> bool:
-        """Whether the server answered the program after the probe had read it, or tried to.
+        """Return whether the server answered the program after the last time the probe read it, or tried to.
 
-        The probe comes by every few seconds: a server that is back must not be called gone until its next visit.
+        The probe runs only every few seconds. Without this check a server that is back would count as unreachable
+        until the next probe.
         """
         return any(
             entry[END] > server["at_unix_ns"] and not _is_no_answer(entry[ERROR])
@@ -185,22 +187,22 @@ class Facts:
 
     @lazily
     def works(self) -> tuple[WorkFigures, ...]:
-        """Named pieces of work."""
+        """The figures of every monitored run name, ordered by name."""
         return tuple(work_figures(name, found) for name, found in sorted(self.snapshot["works"].items()))
 
     @lazily
     def families(self) -> tuple[UsageFigures, ...]:
-        """Usage by family of commands."""
+        """The usage by command family, the most used first."""
         return _usages(self.snapshot["cache"]["families"])
 
     @lazily
     def patterns(self) -> tuple[UsageFigures, ...]:
-        """Usage by pattern of keys."""
+        """The usage by key pattern, the most used first."""
         return _usages(self.snapshot["cache"]["patterns"])
 
     @lazily
     def usage(self) -> UsageFigures:
-        """Usage of all families together."""
+        """The usage of all command families together."""
         summed: Counter[str] = Counter()
         for family in self.snapshot["cache"]["families"].values():
             summed.update(family)
@@ -208,7 +210,7 @@ class Facts:
 
 
 def totals_of(tables: Iterable[list[int]]) -> Totals:
-    """The totals of some commands together."""
+    """Add up the totals of several commands."""
     rows = list(tables)
     operations = sum(row[COUNT] for row in rows)
     if not operations:
@@ -223,10 +225,14 @@ def totals_of(tables: Iterable[list[int]]) -> Totals:
 
 
 def is_unreachable(window: Window, now_ns: int) -> bool:
-    """Whether the last operations all failed to reach the server, a moment ago.
+    """Return whether the last operations all failed to reach the server within the last minute.
 
-    Older failures don't count: a readiness probe that takes a process out of service would otherwise keep it out,
-    since no operation could ever prove that the server is back.
+    Older failures do not count. Otherwise a readiness probe that takes a process out of service would keep it out,
+    because no operation could prove that the server is back.
+
+    Args:
+        window: The operations of one endpoint, in any order.
+        now_ns: The time of the snapshot, in nanoseconds since 1970.
     """
     last = sorted(window, key=lambda entry: int(entry[END]))[-LAST_LOOKED_AT:]
     return (
@@ -241,7 +247,7 @@ def _is_no_answer(error: str | None) -> bool:
 
 
 def iso(unix_ns: int) -> str:
-    """A moment as ISO 8601 text in UTC."""
+    """Format a time as ISO 8601 text in UTC, to the millisecond."""
     return datetime.fromtimestamp(unix_ns / 1e9, timezone.utc).isoformat(timespec="milliseconds")
 
 
@@ -263,7 +269,7 @@ def _server(found: Mapping[str, Any], points: Sequence[Sequence[float]], *, answ
 
 
 def work_figures(name: str, found: Mapping[str, Any]) -> WorkFigures:
-    """The figures of one named piece of work."""
+    """Compute the figures of all monitored runs of one name."""
     totals = totals_of(found["totals"].values())
     runs = found["runs"]
     redis_ns = sum(row[SUM_NS] for row in found["totals"].values())

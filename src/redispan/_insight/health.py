@@ -1,4 +1,4 @@
-"""The health score: 100 less what is wrong, each with its reason. Worse figures never give a better score."""
+"""The health score: 100 minus the points of each reason. Worse figures never give a better score."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ HEALTHY_FROM = 80.0
 UNHEALTHY_BELOW = 50.0
 UNREACHABLE_POINTS = 60.0
 _MINIMUM = 5
-"""Fewer recent operations say nothing about rates."""
+"""How many recent operations a rate must rest on to cost points."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """The judgement.
+    """The health of Redis for this program.
 
     Attributes:
         status: ``healthy``, ``degraded`` or ``unhealthy``.
         score: 0 to 100.
-        reasons: What costs points, the dearest first.
-        checks: Figures held against their thresholds.
+        reasons: What costs points, the most expensive first.
+        checks: Figures compared with their thresholds.
     """
 
     status: str
@@ -36,7 +36,7 @@ class Health:
 
 
 def judge(facts: Facts) -> Health:
-    """The health that the facts speak of."""
+    """Compute score, status, reasons and checks from the facts."""
     reasons = sorted((one for one in _reasons(facts) if one.points > 0), key=lambda one: one.points, reverse=True)
     score = round(max(0.0, 100.0 - sum(reason.points for reason in reasons)), 1)
     unreachable = any(endpoint.unreachable for endpoint in facts.endpoints)
@@ -49,24 +49,24 @@ def judge(facts: Facts) -> Health:
 
 
 def error_points(rate: float) -> float:
-    """5 % of errors cost 15 points; from 17 % on they cost 50."""
+    """Return the points that an error rate costs: 5 % cost 15 points, 17 % and more cost 50."""
     return min(50.0, 300.0 * rate)
 
 
 def target_points(over_target: float) -> float:
-    """One operation in a hundred beyond 100 ms costs 2.5 points; from one in ten on they cost 25."""
+    """Return the points for operations of 100 ms or more: a share of 1 % costs 2.5 points, 10 % and more cost 25."""
     return min(25.0, 250.0 * over_target)
 
 
 def tail_points(p99_ms: float, slow_ms: float) -> float:
-    """A p99 of twice the slow threshold costs 5 points; from eight times on it costs 15."""
+    """Return the points that a p99 costs: twice the slow threshold costs 5 points, eight times and more cost 15."""
     if slow_ms <= 0 or p99_ms <= slow_ms:
         return 0.0
     return min(15.0, 5.0 * math.log2(p99_ms / slow_ms))
 
 
 def fullness_points(share: float) -> float:
-    """Up to 70 % full costs nothing, completely full costs 20 points."""
+    """Return the points that a full pool or memory costs: none up to a share of 70 %, 20 points at 100 %."""
     return 20.0 * min(1.0, max(0.0, (share - 0.7) / 0.3))
 
 
@@ -77,7 +77,7 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     for server in facts.servers:
         if not server.reachable and not any(reason.unreachable for reason in facts.endpoints):
             yield Reason(f"{server.endpoint} doesn't answer the probe", UNREACHABLE_POINTS)
-    # The fullest speaks for all: twenty masters, or twenty pools, at 75 % are no worse than one.
+    # Only the fullest server and the fullest pool cost points: twenty masters, or pools, at 75 % are no worse than one.
     full = max(facts.servers, key=lambda server: server.memory_usage or 0.0, default=None)
     if full is not None and full.memory_usage is not None:
         yield Reason(f"{full.endpoint} uses {full.memory_usage:.0%} of its memory", fullness_points(full.memory_usage))
@@ -121,5 +121,5 @@ def _checks(facts: Facts) -> Iterator[Check]:
 
 
 def _check(name: str, value: float | None, threshold: float, unit: str) -> Check:
-    # A threshold of 0 is one that was turned off.
+    # A threshold of 0 means that the check is turned off.
     return Check(name, value is None or threshold <= 0 or value <= threshold, value, threshold, unit)

@@ -1,7 +1,7 @@
-"""Patterns of keys, such as ``user:{id}:cart``: what changes from key to key is folded, what it learned is bounded.
+"""Key patterns such as ``user:{id}:cart``: a placeholder replaces what varies from key to key, in bounded memory.
 
-Numbers, UUIDs, hashes and dates are folded by their look. Words are kept until one place shows too many different
-ones, which then is a place for names, not for words: ``session:{name}``.
+Numbers, UUIDs, hashes and dates become placeholders because of their format. Words stay until one position shows too
+many different ones. That position then holds names rather than words, as in ``session:{name}``.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ Pattern = tuple[str, ...]
 
 
 class Mergeable(Protocol):
-    """Figures of one pattern, which join another's when patterns are folded into one."""
+    """The figures of one pattern. They are added to another pattern's when the two patterns become one."""
 
     def absorb(self, other: Any) -> None:
-        """Add the other's figures to these."""
+        """Add the figures of ``other`` to these."""
 
 
 Figures = TypeVar("Figures", bound=Mergeable)
 
 
 def text_of(key: object) -> str:
-    """A key as bounded text; empty if it is none."""
+    """Return a key as text of bounded length; empty if ``key`` is not of a type that keys have."""
     found = plain(key)
     if isinstance(found, (bytes, bytearray, memoryview)):
         return bytes(found[:_KEY_LENGTH]).decode("utf-8", "replace")
@@ -54,7 +54,7 @@ def text_of(key: object) -> str:
 
 
 def fold(key: str) -> Pattern:
-    """The segments and separators of a key, with everything folded that looks like data."""
+    """Return the segments and separators of a key, with a placeholder for every segment that looks like data."""
     parts = _SEPARATORS.split(key)
     if len(parts) > 2 * _SEGMENTS_LIMIT:
         parts = [*parts[: 2 * _SEGMENTS_LIMIT], "{rest}"]
@@ -66,7 +66,7 @@ def _fold_segment(segment: str) -> str:
         return segment
     if segment in ("", "{rest}"):
         return segment
-    # A cluster's hash tag says that it is one; its braces are ours to write.
+    # A hash tag of a cluster loses its braces, because braces mark the placeholders of a pattern.
     if segment.startswith("{") and segment.endswith("}"):
         return _fold_segment(segment[1:-1])
     for shape, name in _SHAPES:
@@ -79,13 +79,13 @@ def _fold_segment(segment: str) -> str:
 
 
 class PatternTable(Generic[Figures]):
-    """Figures by pattern: at most ``PATTERNS_LIMIT`` patterns and a bucket for the rest."""
+    """The figures by pattern, for at most ``PATTERNS_LIMIT`` patterns. All further patterns share one entry."""
 
     def __init__(self, new: Callable[[], Figures]) -> None:
-        """Start empty.
+        """Create an empty table.
 
         Args:
-            new: Makes the figures of a new pattern.
+            new: Creates the figures of a new pattern.
         """
         self._new = new
         self.figures: dict[Pattern, Figures] = {}
@@ -93,7 +93,7 @@ class PatternTable(Generic[Figures]):
         self._folded: set[Pattern] = set()
 
     def of(self, key: object) -> Figures:
-        """The figures of the pattern that ``key`` belongs to."""
+        """Return the figures of the pattern that ``key`` belongs to. A new pattern gets new figures."""
         pattern = self._learn(fold(text_of(key)))
         found = self.figures.get(pattern)
         if found is None:
@@ -103,12 +103,12 @@ class PatternTable(Generic[Figures]):
         return found
 
     def _learn(self, pattern: Pattern) -> Pattern:
-        """Replace words by ``{name}`` where too many different ones were seen, noticing what is new."""
+        """Record the words of a pattern, and put ``{name}`` in positions that have had too many different words."""
         prefix: Pattern = ()
         for at, segment in enumerate(pattern):
             if at % 2 == 0 and segment and not segment.startswith("{"):
                 if prefix in self._folded:
-                    segment = "{name}"  # noqa: PLW2901 - from here on it stands for all words of its place
+                    segment = "{name}"  # noqa: PLW2901 - it now replaces all words of its position
                 elif self._is_one_too_many(prefix, segment):
                     self._fold_place(prefix)
                     segment = "{name}"  # noqa: PLW2901
@@ -122,7 +122,7 @@ class PatternTable(Generic[Figures]):
                 return True
             words = self._words[prefix] = set()
         words.add(word)
-        # The first place holds the kinds of things a program keeps: it may have more words.
+        # The first position names the kinds of things that a program stores, so it may have more words.
         return len(words) > (WORDS_PER_PLACE if prefix else 4 * WORDS_PER_PLACE)
 
     def _fold_place(self, prefix: Pattern) -> None:

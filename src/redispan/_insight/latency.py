@@ -1,4 +1,4 @@
-"""Latency figures of a list of operations: exact, because they are computed from the operations themselves."""
+"""The latency figures of a list of operations. They are exact, because they come from the operations themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 TARGET_MS = 100.0
-"""The response time that every operation is to stay under (requirement R4)."""
+"""The response time that every operation should stay under (requirement R4)."""
 
 QUANTILES = (("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99), ("p999_ms", 0.999))
 
@@ -18,20 +18,20 @@ class Latency:
     """How long operations took, as their callers saw it.
 
     Attributes:
-        operations: How many there are.
-        errors: How many of them failed; flow control and failures healed by a retry are none.
-        error_rate: Share that failed, 0 to 1.
-        operations_per_s: How many there were a second.
-        min_ms: The fastest.
-        mean_ms: The average.
-        max_ms: The slowest.
-        p50_ms: Half of them took no longer.
-        p95_ms: 95 % took no longer.
-        p99_ms: 99 % took no longer.
-        p999_ms: 99.9 % took no longer.
-        under_target: Share that succeeded in less than 100 ms, 0 to 1: what fails at once is not quick.
-        over_target: Share that took 100 ms or more, failed or not, 0 to 1.
-        pool_wait_share: Share of all time that went into waiting for a connection of the pool, 0 to 1.
+        operations: Number of operations.
+        errors: Number of failed operations, without flow control and failures that a retry healed.
+        error_rate: Share of operations that failed, 0 to 1.
+        operations_per_s: Operations per second.
+        min_ms: Duration of the fastest operation.
+        mean_ms: Average duration.
+        max_ms: Duration of the slowest operation.
+        p50_ms: The median: half of the operations took no longer.
+        p95_ms: 95th percentile: 95 % of the operations took no longer.
+        p99_ms: 99th percentile: 99 % of the operations took no longer.
+        p999_ms: 99.9th percentile: 99.9 % of the operations took no longer.
+        under_target: Share of operations that succeeded in less than 100 ms, 0 to 1. A fast failure does not count.
+        over_target: Share of operations that took 100 ms or more, failed or not, 0 to 1.
+        pool_wait_share: Share of the total time spent waiting for a connection of the pool, 0 to 1.
     """
 
     operations: int = 0
@@ -51,24 +51,24 @@ class Latency:
 
 
 NOTHING = Latency()
-"""The figures of no operation at all."""
+"""The figures without any operation."""
 
 
 def quantile(ordered: Sequence[int], share: float) -> int:
-    """The smallest value that at least ``share`` of the ``ordered`` values don't exceed."""
-    # 0.95 * 20 is 19.000000000000004 in floats, which a bare ceil would take for 20.
+    """Return the smallest of the ``ordered`` values that at least ``share`` of them do not exceed."""
+    # 0.95 * 20 is 19.000000000000004 in floats, and ceil alone would make that 20.
     rank = math.ceil(round(share * len(ordered), 9))
     return ordered[min(max(rank, 1), len(ordered)) - 1]
 
 
 def latency_of(durations_ns: Sequence[int], failed_ns: Sequence[int], per_s: float, pool_wait_ns: int = 0) -> Latency:
-    """Compute the figures.
+    """Compute the latency figures of some operations.
 
     Args:
         durations_ns: One duration per operation, in any order.
-        failed_ns: The durations of those among them that failed.
-        per_s: Their rate.
-        pool_wait_ns: Time that all of them together waited for a connection.
+        failed_ns: The durations of the failed ones among these operations.
+        per_s: Operations per second.
+        pool_wait_ns: The total time that the operations waited for a connection.
     """
     count = len(durations_ns)
     if not count:
@@ -93,13 +93,13 @@ def latency_of(durations_ns: Sequence[int], failed_ns: Sequence[int], per_s: flo
 
 
 def rate_per_s(ends_ns: Sequence[int], now_ns: int, *, full: bool) -> float:
-    """Operations a second, from the oldest to now, so that the figure falls while nothing happens.
+    """Compute operations per second, from the oldest operation to now, so that the rate falls while none happen.
 
     Args:
-        ends_ns: When the operations ended, in any order.
-        now_ns: The present on the same clock.
-        full: The window holds as many as it may. One that doesn't has seen everything since the start, and its first
-            instants would otherwise look like thousands of operations a second.
+        ends_ns: The end times of the operations, in any order.
+        now_ns: The current time on the same clock.
+        full: Whether the window is full. A window that is not full has every operation since the start. Its time span
+            counts as at least one second, because a shorter one would give thousands of operations per second.
     """
     if not ends_ns:
         return 0.0

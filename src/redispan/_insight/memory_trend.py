@@ -1,7 +1,7 @@
-"""Where a server's memory is heading: its pace over the last two hours, if it has one.
+"""The trend of a server's memory: how fast it has grown over the last two hours, if it has grown steadily.
 
-What is used goes up and down, with evictions, expiries and a save now and then. Only if it grows whatever two moments
-are compared, more or less, is that a pace to go by.
+Memory use goes up and down with evictions, expiries and occasional saves. It counts as growing only if nearly every
+pair of readings shows growth.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ EVERY_S = 180
 """Forty points, three minutes apart: two hours."""
 SERVERS_LIMIT = 64
 LEAST_POINTS = 8
-"""Below it, 24 minutes, nothing is said."""
+"""A trend needs at least so many points: 24 minutes."""
 _GROWING = 0.9
-"""So many of the pairs of points must be growth."""
+"""At least this share of the pairs of points must show growth."""
 
 Point = Sequence[float]
-"""Seconds since 1970, bytes."""
+"""The time in seconds since 1970, and the used memory in bytes."""
 
 
 class MemoryTrends:
-    """The memory of servers over time."""
+    """The used memory of servers over time."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget all points."""
         self._lock = threading.RLock()
         self._points: dict[str, list[tuple[float, float]]] = {}
 
     def follow(self, readings: Iterable[ServerReading]) -> None:
-        """Keep a point now and then; the same reading again changes nothing."""
+        """Add a point for each reading that is ``EVERY_S`` newer than the last point. Others add nothing."""
         with self._lock:
             for reading in readings:
                 if reading.used_memory_bytes is None:
@@ -57,13 +57,13 @@ class MemoryTrends:
                     del points[:-POINTS]
 
     def snapshot(self) -> dict[str, Any]:
-        """The points by server, as plain data."""
+        """Return the points by server, as plain data."""
         with self._lock:
             return {endpoint: [list(point) for point in points] for endpoint, points in self._points.items()}
 
 
 def growth_bytes_per_s(points: Sequence[Point]) -> float | None:
-    """The median of the paces between any two points; None if they are too few, or don't agree that it grows."""
+    """Return the median growth rate between any two points; None with too few points, or without steady growth."""
     if len(points) < LEAST_POINTS:
         return None
     paces = [
@@ -77,7 +77,7 @@ def growth_bytes_per_s(points: Sequence[Point]) -> float | None:
 
 
 def full_in_h(used_bytes: int | None, limit_bytes: int | None, per_s: float | None) -> float | None:
-    """Hours until the limit at this pace; None without a pace or a limit."""
+    """Return the hours until memory reaches its limit at this growth rate; None without a rate or a limit."""
     if used_bytes is None or not limit_bytes or not per_s:
         return None
     return max(0.0, (limit_bytes - used_bytes) / per_s / 3600)

@@ -1,6 +1,6 @@
-"""The observer of insight: every finished operation into the window, the slow ones to the detector.
+"""The observer that records every finished operation in a window, and passes slow operations to the detector.
 
-The hottest code of this package. It takes no lock, calls next to nothing and keeps nothing of the operation.
+This is the hottest code of the package. It takes no lock, makes almost no calls and keeps no operation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NEVER_NS = 1 << 62
 
 
 class InsightObserver:
-    """Runs first at the end of an operation, so that the others find ``operation.slow`` set."""
+    """The observer that runs first at the end of an operation, so that the others find ``operation.slow`` set."""
 
     started = None  # nothing to do at the start
 
@@ -35,16 +35,16 @@ class InsightObserver:
         works: MonitoredRuns,
         sampler: CacheSampler | None = None,
     ) -> None:
-        """Wire the observer.
+        """Create an observer.
 
         Args:
-            statistics: The windows.
+            statistics: Holds the windows.
             detector: Judges the slow operations.
-            error_type: The label of a failure, None if it is none (flow control).
-            tick: Called about once a second, with the time.
+            error_type: Returns the label of a failure, or None for an exception of flow control, which is no failure.
+            tick: Called about once a second, with the time in nanoseconds of ``perf_counter_ns``.
             first_span: Called at the first operation that has a recording span.
-            works: The named pieces of work in progress.
-            sampler: Looks closer at some operations, for the cache report.
+            works: The monitored runs.
+            sampler: Samples operations for the cache report, if given.
         """
         self._statistics = statistics
         self._detector = detector
@@ -55,20 +55,20 @@ class InsightObserver:
         self._sampler = sampler
         self._next_tick_ns = 0
         self.countdown = 0
-        """Operations until the next one is looked at closely."""
+        """Operations until the next sampled one."""
         self.floor_ns = NEVER_NS
         self.lower_floor(detector.log_ns, detector.alert_ns)
 
     def lower_floor(self, *thresholds_ns: int) -> None:
-        """Judge operations from the lowest of these durations on; 0 stands for no threshold."""
+        """Judge operations from the lowest of these durations on, in nanoseconds. 0 means no threshold."""
         self.floor_ns = min([self.floor_ns, *(value for value in thresholds_ns if value > 0)])
 
     def tick_soon(self) -> None:
-        """Tick at the next operation: what a process starts at its first one is missing in a forked child."""
+        """Tick at the next operation: a forked child has yet to start what a process starts at its first operation."""
         self._next_tick_ns = 0
 
     def finished(self, operation: Operation) -> None:
-        """Take the operation in."""
+        """Record a finished operation."""
         kind = None
         if operation.remarkable:
             if operation.cache_hit:
@@ -95,12 +95,16 @@ class InsightObserver:
         if self.countdown <= 0:
             self.countdown = self._look_closer(operation)
         if end_ns >= self._next_tick_ns:
-            # Two threads may both find it due: the second tick finds nothing to do.
+            # Two threads may both find the tick due. The second tick then has nothing to do.
             self._next_tick_ns = end_ns + TICK_NS
             self._tick(perf_counter_ns())
 
     def _look_closer(self, operation: Operation) -> int:
-        """What is done for few operations only; the result is how many to let pass before the next."""
+        """Sample the operation, and report the first recording span.
+
+        Returns:
+            The number of operations until the next call.
+        """
         if self._first_span is not None and operation.span is not None:
             first_span, self._first_span = self._first_span, None
             first_span()

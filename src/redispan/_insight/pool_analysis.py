@@ -1,4 +1,4 @@
-"""Pools: how full, how well used, and how large they should be."""
+"""The figures of connection pools: how full they are, how well they are used, and how large they should be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SMALLEST = 4
 
 
 def pool_figures(pool: Mapping[str, Any]) -> PoolFigures:
-    """The figures of one pool of a snapshot."""
+    """Compute the figures of one pool of a snapshot."""
     limit, busy, uses, waits = pool["limit"], pool["busy"], pool["uses"], pool["waits"]
     peak = max(pool["peak"], busy)
     return PoolFigures(
@@ -40,15 +40,15 @@ def pool_figures(pool: Mapping[str, Any]) -> PoolFigures:
 
 
 def advised_limit(peak: int, pending: int, *, starved: bool) -> int | None:
-    """The limit that a load asks for.
+    """Return the limit that a pool needs for its load, or None if no connection was ever busy.
 
-    By Little's law the connections that are busy at once are the rate of operations times their duration, which is
-    what ``peak`` counted: no model is better than having counted. Callers still waiting would be busy too.
+    By Little's law the number of busy connections is the rate of operations times their duration. ``peak`` is that
+    number as counted, so no model is needed. Callers that still wait would be busy, too.
 
     Args:
-        peak: Most connections seen busy at once.
-        pending: Callers waiting now.
-        starved: Callers went without a connection, or one beyond the limit had to be opened.
+        peak: The most connections seen busy at once.
+        pending: The callers that wait now.
+        starved: Whether a caller got no connection, or the pool had to open one beyond its limit.
     """
     if not peak:
         return None

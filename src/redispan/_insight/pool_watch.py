@@ -1,4 +1,4 @@
-"""What is kept of the pools between two looks at them: the most connections that were in use at once."""
+"""The readings of the pools of this process, and the peak of busy connections that redispan keeps between them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from redispan._insight import readings
 
 _PEAKS_LIMIT = 500
 POOLS_SHOWN = 200
-"""Of more, a report has those that are fullest."""
+"""The most pools in a report. If there are more, it has the fullest ones."""
 
 _PAUSE_FOR_A_LOOK = 100
-"""A look is followed by a pause so many times as long: a thousand pools must not cost more than a hundredth."""
+"""The pause after a reading is so many times as long as the reading, so that a thousand pools cost at most 1 %."""
 
 
 class PoolWatch:
-    """The pools of this process, and their peaks."""
+    """The pools of this process, and their peaks of busy connections."""
 
     def __init__(self, read: Callable[[], Iterable[PoolStats]]) -> None:
-        """Watch pools.
+        """Create a watch without peaks.
 
         Args:
-            read: Tells how the pools are now.
+            read: Returns the current state of every pool.
         """
         self._read = read
         self.reset()
 
     def reset(self) -> None:
-        """Forget every figure."""
+        """Forget the peaks."""
         self._due_ns = 0
         self._peaks: dict[str, int] = {}
 
     def now(self) -> list[PoolStats]:
-        """All pools as they are."""
+        """Read all pools, and update their peaks."""
         pools = list(self._read())
         for pool in pools:
             if pool.name in self._peaks or len(self._peaks) < _PEAKS_LIMIT:
@@ -45,7 +45,7 @@ class PoolWatch:
         return pools
 
     def now_and_then(self, now_ns: int) -> list[PoolStats]:
-        """All pools, or none if looking at them would take more than a hundredth of the time."""
+        """Read all pools, or return an empty list if reading them now would take more than 1 % of the time."""
         if now_ns < self._due_ns:
             return []
         began_ns = thread_time_ns()
@@ -54,7 +54,7 @@ class PoolWatch:
         return pools
 
     def snapshot(self, pid: int) -> list[dict[str, Any]]:
-        """The fullest pools as plain data, said to be those of process ``pid``."""
+        """Return the fullest pools as plain data, labelled with the process id ``pid``."""
         return [
             {**asdict(pool), "pid": pid, "busy": readings.busy(pool), "peak": self._peaks.get(pool.name, 0)}
             for pool in nlargest(POOLS_SHOWN, self.now(), key=_urgency)

@@ -1,4 +1,4 @@
-"""The figures that alert rules judge, read from windows, pools and servers."""
+"""The readings that alert rules judge, computed from windows, pools and servers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from redispan._insight.statistics import EndpointWindows, Statistics
 from redispan._insight.window import Entry
 
 RECENT_S = 60.0
-"""An error rate speaks of the last minute,"""
+"""An error rate covers the last 60 seconds."""
 STRETCHED_S = 300.0
-"""or of up to five minutes where little happens, so that a quiet program is judged too."""
+"""With few operations an error rate covers up to five minutes, so that redispan also judges a quiet program."""
 
 
 def error_rates(statistics: Statistics, now_ns: int, minimum: int) -> Iterator[Reading]:
-    """The recent error rate of every endpoint."""
+    """Yield the recent error rate of every endpoint."""
     for windows in statistics.all():
         yield error_rate(windows, now_ns, minimum)
 
 
 def error_rate(windows: EndpointWindows, now_ns: int, minimum: int) -> Reading:
-    """The recent error rate of one endpoint, its blocking commands included."""
+    """Compute the recent error rate of one endpoint, including its blocking commands.
+
+    Args:
+        windows: The operations of the endpoint.
+        now_ns: The time on the clock of the operations.
+        minimum: How many operations the rate should rest on.
+    """
     if windows.last_error_ns is None or now_ns - windows.last_error_ns > STRETCHED_S * 1e9:
         return _faultless(windows, now_ns)
     entries = windows.answers.recent()
@@ -46,7 +52,7 @@ def error_rate(windows: EndpointWindows, now_ns: int, minimum: int) -> Reading:
 
 
 def _faultless(windows: EndpointWindows, now_ns: int) -> Reading:
-    """Without a recent error there is nothing to count, only whether there was anything at all."""
+    """Return the reading of an endpoint without a recent error: 0, or None without a recent operation."""
     newest_ns = max(kind.newest_ns() or 0 for kind in (windows.answers, windows.blocking))
     heard = now_ns - newest_ns <= STRETCHED_S * 1e9
     endpoint = windows.endpoint
@@ -62,7 +68,7 @@ def _faultless(windows: EndpointWindows, now_ns: int) -> Reading:
 
 
 def recent_errors(entries: list[Entry], now_ns: int, minimum: int) -> tuple[int, int]:
-    """How many recent operations there were, and how many of them failed."""
+    """Count the recent operations, and those of them that failed."""
     samples = errors = 0
     for end_ns, _, _, error, _ in reversed(entries):
         age_s = (now_ns - end_ns) / 1e9
@@ -74,7 +80,7 @@ def recent_errors(entries: list[Entry], now_ns: int, minimum: int) -> tuple[int,
 
 
 def pool_usages(pools: Iterable[PoolStats]) -> Iterator[Reading]:
-    """How full every pool is; one without a limit can't be full."""
+    """Yield the busy share of every pool. A pool without a limit cannot be full and has no reading."""
     for pool in pools:
         if pool.limit:
             evidence = {
@@ -86,12 +92,12 @@ def pool_usages(pools: Iterable[PoolStats]) -> Iterator[Reading]:
 
 
 def busy(pool: PoolStats) -> int:
-    """Connections at work: one that sits in a subscription or a blocking read is meant to be lent out for ever."""
+    """Count the busy connections, without those in subscriptions and blocking reads, which stay lent out by design."""
     return max(0, pool.used - pool.parked)
 
 
 def memory_usages(servers: Iterable[ServerReading]) -> Iterator[Reading]:
-    """How full every server's memory is."""
+    """Yield the used share of the memory of every reachable server, if its limit is known."""
     for server in servers:
         share = server.memory_share if server.reachable else None
         if share is not None:

@@ -1,4 +1,4 @@
-"""The figures that reports are made of: pools, servers, commands, findings, each a record of its own."""
+"""The records inside reports: one class each for pools, servers, commands, advice and other figures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from redispan._insight.latency import Latency
 
 @dataclass(frozen=True)
 class Reason:
-    """Why the health score isn't 100.
+    """A reason why the health score is below 100.
 
     Attributes:
-        what: One sentence.
-        points: How many points it costs.
+        what: The reason, in one sentence.
+        points: Number of points that it costs.
     """
 
     what: str
@@ -23,14 +23,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Check:
-    """One figure held against its threshold.
+    """One figure compared with its threshold.
 
     Attributes:
-        name: What is checked.
-        ok: Whether it is within the threshold.
-        value: The figure; None if there is none.
+        name: Name of the check.
+        ok: Whether the figure is within the threshold.
+        value: The figure, or None without data.
         threshold: The threshold.
-        unit: Unit of both.
+        unit: Unit of the figure and the threshold.
     """
 
     name: str
@@ -42,15 +42,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to change, with the evidence for it.
+    """A piece of advice: something to change, with the evidence for it.
 
     Attributes:
-        name: Stable name of the kind of finding.
-        weight: 1 (worth knowing) to 3 (act).
-        what: What was found, one sentence.
+        name: Stable name of the kind of advice.
+        weight: Importance, from 1 (worth knowing) to 3 (act).
+        what: What redispan found, in one sentence.
         evidence: The figures behind it, in words.
-        change: The exact setting, command or change of code.
-        figures: The same figures by name.
+        change: The exact setting, command or code change.
+        figures: The figures of the evidence by name.
     """
 
     name: str
@@ -63,14 +63,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Totals:
-    """Figures since the processes started: exact.
+    """Exact figures since the processes started.
 
     Attributes:
-        operations: How many.
-        errors: How many failed.
-        mean_ms: Their average duration.
-        max_ms: The longest.
-        under_target: Share that succeeded in less than 100 ms.
+        operations: Number of operations.
+        errors: Number of failed operations.
+        mean_ms: Average duration.
+        max_ms: Longest duration.
+        under_target: Share of operations that succeeded in less than 100 ms, 0 to 1.
     """
 
     operations: int = 0
@@ -82,13 +82,13 @@ class Totals:
 
 @dataclass(frozen=True)
 class CommandFigures:
-    """One command: in the window, and since the start.
+    """The figures of one command, in the window and since the start.
 
     Attributes:
-        command: Its name.
-        window: Its operations in the window.
-        totals: All of its operations.
-        time_share: Its share of the time that all operations took since the start.
+        command: Name of the command.
+        window: Figures of its operations in the window.
+        totals: Figures of all its operations since the start.
+        time_share: Its share of the total time of all operations since the start, 0 to 1.
     """
 
     command: str
@@ -99,15 +99,15 @@ class CommandFigures:
 
 @dataclass(frozen=True)
 class EndpointFigures:
-    """One endpoint: a server, cluster node or UNIX socket, and a database.
+    """The figures of one endpoint: a server, cluster node or UNIX socket, and a database.
 
     Attributes:
         endpoint: ``host:port/db``.
-        window: Its last operations.
-        totals: All of its operations.
-        error_types: Failures by type since the start.
-        unreachable: Its last operations all failed to reach it.
-        blocking: Its blocking commands since the start, which are in none of the other figures.
+        window: Figures of its last operations.
+        totals: Figures of all its operations since the start.
+        error_types: Number of failures by error type since the start.
+        unreachable: Whether its last operations all failed to reach it.
+        blocking: Figures of its blocking commands since the start. Window, totals and error types exclude them.
     """
 
     endpoint: str
@@ -120,28 +120,28 @@ class EndpointFigures:
 
 @dataclass(frozen=True)
 class PoolFigures:
-    """One connection pool of one process.
+    """The figures of one connection pool of one process.
 
     Attributes:
-        pool: Its name.
-        pid: The process that has it.
+        pool: Name of the pool.
+        pid: Id of the process that owns the pool.
         kind: ``pool``, ``blocking`` or ``cluster_node``.
-        used: Connections lent out, those of subscriptions and blocking reads included.
-        busy: Without those.
-        idle: Connections open and free.
-        limit: Most connections; None for no limit.
+        used: Connections in use, including those in subscriptions and blocking reads.
+        busy: Connections in use, without those in subscriptions and blocking reads.
+        idle: Open connections that are free.
+        limit: The most connections that the pool may open, or None without a limit.
         utilisation: ``busy`` as a share of the limit.
-        peak_utilisation: The highest seen, once a second.
-        pending: Callers waiting now.
-        waits: Waits since the start.
-        mean_wait_ms: The average wait.
+        peak_utilisation: Highest utilisation seen, read about once a second.
+        pending: Callers that wait for a connection now.
+        waits: Number of waits for a connection since the start.
+        mean_wait_ms: Average time of a wait.
         timeouts: Waits that ended without a connection.
         exhausted: Calls that found no connection at once.
-        created: Connections opened.
-        uses: Connections lent out since the start.
-        reuse: Share of uses that found a connection open: the pool's efficiency.
-        advised_limit: The limit that its load asks for; None if nothing is known of it.
-        tuned: Whether redispan tunes it.
+        created: Connections opened since the start.
+        uses: How often a connection was lent out since the start.
+        reuse: Share of uses that reused an open connection, which is the pool's efficiency.
+        advised_limit: The limit that redispan advises for the load, or None without data.
+        tuned: Whether redispan tunes the pool.
     """
 
     pool: str
@@ -167,18 +167,18 @@ class PoolFigures:
 
 @dataclass(frozen=True)
 class ServerFigures:
-    """One server, as the probe read it.
+    """The figures of one server, as the probe read them.
 
     Attributes:
         endpoint: ``host:port``.
-        reachable: It answered the probe, or the program since.
-        at: When it was read (ISO 8601).
+        reachable: Whether the server answered the probe, or has answered the program since.
+        at: Time of the reading (ISO 8601).
         used_memory_bytes: Memory in use.
-        memory_limit_bytes: Its limit, else its host's memory.
-        memory_usage: The one as a share of the other.
-        memory_growth_bytes_per_h: Its pace over the last two hours, if it has been growing steadily.
-        memory_full_in_h: When it reaches the limit at this pace.
-        figures: Anything else that was read.
+        memory_limit_bytes: Memory limit of the server, or the memory of its host if it has no limit.
+        memory_usage: Used memory as a share of the limit.
+        memory_growth_bytes_per_h: Growth of memory per hour over the last two hours, or None without steady growth.
+        memory_full_in_h: Hours until memory reaches the limit at this growth rate.
+        figures: Further figures that the probe read.
     """
 
     endpoint: str
@@ -194,20 +194,20 @@ class ServerFigures:
 
 @dataclass(frozen=True)
 class WorkFigures:
-    """All runs of one named piece of work.
+    """The figures of all monitored runs of one name.
 
     Attributes:
-        name: Its name.
-        runs: How often it ran.
-        failed_runs: How often it ended with an exception.
-        mean_ms: Its average duration.
-        max_ms: Its longest.
-        redis_share: Share of its time that went into Redis; above 1 where operations ran side by side.
-        operations_per_run: Redis operations of one run.
-        totals: Its operations.
-        commands: Operations by command.
-        error_types: Failures by type.
-        slowest: Its slowest operations: duration in ms, command, endpoint.
+        name: Name of the runs.
+        runs: Number of runs.
+        failed_runs: Number of runs that ended with an exception.
+        mean_ms: Average duration of a run.
+        max_ms: Duration of the longest run.
+        redis_share: Share of the runs' time spent in Redis operations. It exceeds 1 if operations ran concurrently.
+        operations_per_run: Average number of Redis operations of a run.
+        totals: Figures of all operations of the runs.
+        commands: Number of operations by command.
+        error_types: Number of failures by error type.
+        slowest: The slowest operations of the runs, each with its duration in ms, command and endpoint.
     """
 
     name: str
@@ -225,20 +225,20 @@ class WorkFigures:
 
 @dataclass(frozen=True)
 class UsageFigures:
-    """How one command family or key pattern is used: estimates, once operations are sampled.
+    """The usage of one command family or key pattern. The figures are estimates, once operations are sampled.
 
     Attributes:
-        name: The family or the pattern.
+        name: Name of the command family, or the key pattern.
         reads: Commands that read.
         writes: Commands that write.
-        hits: Values that were there.
-        misses: Values that were not.
-        hit_ratio: Share that was there.
+        hits: Lookups that found a value.
+        misses: Lookups that found no value.
+        hit_ratio: Share of lookups that found a value.
         bytes_read: Bytes read.
         bytes_written: Bytes written.
         lasting_sets: SETs without a time to live.
-        expiring_sets: SETs with one, and EXPIREs.
-        early_misses: Misses among a process's first operations.
+        expiring_sets: SETs with a time to live, and EXPIREs.
+        early_misses: Misses among the first operations of a process.
     """
 
     name: str
@@ -256,20 +256,20 @@ class UsageFigures:
 
 @dataclass(frozen=True)
 class BaselineFigures:
-    """What was learned to be usual of one figure, and how it is now; each process learns by itself.
+    """The learned baseline of one figure, and its current value. Each process learns its own baselines.
 
     Attributes:
         endpoint: ``host:port/db``.
-        command: The command; None for all of the endpoint's operations together.
+        command: The command, or None for all operations of the endpoint together.
         figure: ``latency`` (95th percentile of a slice of ten seconds or more), ``error_rate`` or ``throughput``.
         unit: Unit of the figures: ``s``, ``1`` or ``{operation}/s``.
-        expected: What is usual.
-        limit: Above it is unusual.
-        measured: The last slice.
-        slices: How many slices were learned, by the process that learned most.
-        ready: Enough was learned to judge by.
-        firing: The alert ``anomaly`` fires for it.
-        processes: How many processes it is of: throughputs are their sum, other figures their average.
+        expected: The usual value.
+        limit: A value above it is unusual.
+        measured: The value of the last slice.
+        slices: Number of learned slices, from the process that learned most.
+        ready: Whether the baseline has learned enough slices to judge by.
+        firing: Whether the alert ``anomaly`` fires for this figure.
+        processes: Number of processes behind the figures. Throughputs are their sum, other figures their average.
     """
 
     endpoint: str

@@ -1,4 +1,4 @@
-"""The records that reports are made of. ``schema_version`` grows as docs/statistics.md says."""
+"""The records of the four reports. docs/statistics.md says when ``SCHEMA_VERSION`` changes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from redispan._insight.report_figures import (
 )
 
 SCHEMA_VERSION = "2.0"
-"""2.0: ``under_target`` is the share that succeeded in less than 100 ms; up to 1.2 what failed at once counted, too."""
+"""Since 2.0 ``under_target`` is the share that succeeded in less than 100 ms. Up to 1.2 fast failures counted, too."""
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What every report says first.
+    """The fields that every report starts with.
 
     Attributes:
         schema_version: Version of the report's schema.
-        generated_at: When (ISO 8601).
+        generated_at: Time of the report (ISO 8601).
         scope: ``process`` or ``host``.
-        processes: The processes it covers.
-        missing: The processes that did not answer in time.
+        processes: Ids of the processes that the report covers.
+        missing: Ids of the processes that did not answer in time.
     """
 
     schema_version: str
@@ -46,23 +46,23 @@ class Report:
     missing: tuple[int, ...]
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return the report as plain data for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class HealthReport(Report):
-    """Whether Redis is well, for this program.
+    """The health of Redis, as this program sees it.
 
     Attributes:
         status: ``healthy``, ``degraded`` or ``unhealthy``.
-        score: 0 to 100.
+        score: Health score, 0 to 100.
         reasons: What costs points.
-        checks: Figures held against their thresholds.
-        recent: The operations of the last minutes.
-        pools: Connection pools.
-        servers: Servers, as far as they are probed.
-        alerts: What fires now, as sentences.
+        checks: Figures compared with their thresholds.
+        recent: Figures of the operations of the last five minutes.
+        pools: Figures of the connection pools.
+        servers: Figures of the probed servers.
+        alerts: Messages of the alerts that fire now.
     """
 
     status: str = HEALTHY
@@ -77,29 +77,29 @@ class HealthReport(Report):
 
 @dataclass(frozen=True)
 class PerformanceReport(Report):
-    """Everything: how fast, how often, how well, and what to change.
+    """The comprehensive report: statistics, health, alerts and advice.
 
     Attributes:
-        window_size: Operations of a window.
-        since: When the oldest process started (ISO 8601).
-        status: As in the health report.
-        score: As in the health report.
-        reasons: As in the health report.
-        window: The last operations of all endpoints together.
-        totals: All operations since the start.
-        endpoints: By endpoint.
-        commands: By command, those first that take most time.
-        blocking: Blocking commands, which are in none of the other figures.
-        error_types: Failures by type since the start.
-        baselines: What was learned to be usual, as far as it was learned yet.
-        slow: The slowest of the slow operations seen last.
-        alert_counts: Alerts since the start by name.
-        alerts_firing: What fires now.
-        alert_history: The last alerts.
-        pools: Connection pools.
-        servers: Servers, as far as they are probed.
-        works: Named pieces of work.
-        recommendations: What to change, the most urgent first.
+        window_size: Number of operations that a window holds.
+        since: Start time of the oldest process (ISO 8601).
+        status: Status as in the health report.
+        score: Score as in the health report.
+        reasons: Reasons as in the health report.
+        window: Figures of the last operations of all endpoints together.
+        totals: Figures of all operations since the start.
+        endpoints: Figures by endpoint.
+        commands: Figures by command, ordered by total time, the largest first.
+        blocking: Figures of the blocking commands. The window, the totals and the other commands exclude them.
+        error_types: Number of failures by error type since the start.
+        baselines: Baselines learned so far.
+        slow: The slowest of the latest slow operations.
+        alert_counts: Number of alerts by name since the start.
+        alerts_firing: Alerts that fire now.
+        alert_history: The latest alerts.
+        pools: Figures of the connection pools.
+        servers: Figures of the probed servers.
+        works: Figures of the monitored runs by name.
+        recommendations: Advice on what to change, the most important first.
     """
 
     window_size: int = 0
@@ -126,11 +126,11 @@ class PerformanceReport(Report):
 
 @dataclass(frozen=True)
 class PoolReport(Report):
-    """Connection pools: how full, how well used, how large they should be.
+    """The report on connection pools: how full they are, how well they are used, and how large they should be.
 
     Attributes:
-        pools: Every pool of every process.
-        recommendations: What to change about them.
+        pools: Figures of every pool of every process.
+        recommendations: Advice on what to change about the pools.
     """
 
     pools: tuple[PoolFigures, ...] = ()
@@ -139,17 +139,17 @@ class PoolReport(Report):
 
 @dataclass(frozen=True)
 class CacheReport(Report):
-    """How Redis is used as a cache.
+    """The report on how a program uses Redis as a cache.
 
     Attributes:
-        commands: Operations by command since the start: exact.
+        commands: Exact number of operations by command since the start.
         read_share: Share of reads among reads and writes.
-        hit_ratio: Share of values that were there.
-        sampled: Commands looked at closely; the figures below are estimated from them.
-        families: By family of commands.
-        patterns: By pattern of keys; empty unless keys may be shown.
-        patterns_shown: Whether they may.
-        recommendations: What to change.
+        hit_ratio: Share of lookups that found a value.
+        sampled: Number of sampled commands. Read share, hit ratio, families and patterns are estimated from them.
+        families: Usage by command family.
+        patterns: Usage by key pattern, empty unless keys may be shown.
+        patterns_shown: Whether keys may be shown.
+        recommendations: Advice on what to change.
     """
 
     commands: Mapping[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The four reports, made from a snapshot of one process or of several merged."""
+"""The four reports, each built from the snapshot of one process or from the merged snapshot of several."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Snapshot = Mapping[str, Any]
 
 
 def performance(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int] = ()) -> PerformanceReport:
-    """The comprehensive report."""
+    """Build the performance report, the comprehensive one."""
     facts = Facts(snapshot)
     health = judge(facts)
     alerts = snapshot["alerts"]
@@ -48,7 +48,7 @@ def performance(snapshot: Snapshot, *, scope: str = "process", missing: Sequence
 
 
 def health(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int] = ()) -> HealthReport:
-    """The health check."""
+    """Build the health report."""
     facts = Facts(snapshot)
     judged = judge(facts)
     return HealthReport(
@@ -65,13 +65,13 @@ def health(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int]
 
 
 def pools(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int] = ()) -> PoolReport:
-    """The pool report."""
+    """Build the report on connection pools."""
     facts = Facts(snapshot)
     return PoolReport(**_head(facts, scope, missing), pools=facts.pools, recommendations=find(facts, "pool"))
 
 
 def cache(snapshot: Snapshot, *, scope: str = "process", missing: Sequence[int] = ()) -> CacheReport:
-    """The cache report."""
+    """Build the report on cache patterns."""
     facts = Facts(snapshot)
     usage = facts.usage
     both = usage.reads + usage.writes

@@ -1,4 +1,4 @@
-"""JSON schemas of the reports, read off their records so that the two can't differ."""
+"""The JSON schemas of the reports. They are generated from the report records, so the two cannot differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 
 
 def schema_of(record: type) -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of a report."""
+    """Return the JSON schema (draft 2020-12) of a report."""
     definitions: dict[str, Any] = {}
     body = _object(record, definitions)
     return {
@@ -68,7 +68,10 @@ def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _descriptions(record: type) -> dict[str, dict[str, str]]:
-    """The ``Attributes`` of docstrings, of the classes inherited from too."""
+    """Read field descriptions from the ``Attributes`` sections of the docstrings of a record and its base classes.
+
+    Only the first line of an attribute counts.
+    """
     found: dict[str, dict[str, str]] = {}
     for kind in reversed(record.__mro__):
         lines = (kind.__doc__ or "").partition("Attributes:")[2].splitlines()

@@ -1,7 +1,7 @@
-"""The last ten minutes in slices of five seconds: how many operations, how many failed, how long they took.
+"""The last ten minutes in slices of five seconds: the number of operations and of failures, and the durations.
 
-Read off the windows about once a second: counts are exact, durations are those of at most a window's operations per
-reading, kept in steps of 19 %, so that slices of several processes can be added up.
+redispan reads the windows about once a second. Counts are exact. Durations come from at most one window of operations
+per reading. They are counted in steps of 19 %, so that slices of several processes add up.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ KEPT = 120
 _SLICE_NS = SLICE_S * 1_000_000_000
 _STEPS_PER_DOUBLING = 4
 _UPPER_NS = [1000 * 2 ** (step / _STEPS_PER_DOUBLING) for step in range(160)]
-"""Twelve days is the longest."""
+"""The upper bounds of the steps. The last one is twelve days."""
 
 Slice = dict[str, Any]
-"""``count``, ``errors``, ``max_ns`` and ``steps``: how many durations of which size."""
+"""``count``, ``errors``, ``max_ns`` and ``steps``, which has the number of durations by step."""
 
 
 def step_of(duration_ns: int) -> int:
-    """The number of the step that a duration falls into."""
+    """Return the index of the step that a duration falls into."""
     return bisect_left(_UPPER_NS, duration_ns)
 
 
 def upper_ms(step: int) -> float:
-    """The longest duration of a step."""
+    """Return the upper bound of a step in milliseconds."""
     return float(2 ** (step / _STEPS_PER_DOUBLING)) / 1000
 
 
@@ -42,23 +42,23 @@ class Slices:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: in a forked child, and in tests."""
+        """Forget all slices: in a forked child, and in tests."""
         self._lock = threading.RLock()
         self._seen: dict[str, tuple[int, int]] = {}
         self._slices: dict[int, Slice] = {}
 
     def seen(self, label: str) -> int:
-        """How many operations of an endpoint were taken in."""
+        """Return how many operations of an endpoint the slices already count."""
         return self._seen.get(label, (0, 0))[0]
 
     def follow(self, label: str, entries: Sequence[Entry], totals: Totals, to_unix_ns: int) -> None:
-        """Take in what is new of an endpoint.
+        """Add the new operations of an endpoint.
 
         Args:
             label: The endpoint.
-            entries: Its window, or as much of it as came after what was ``seen`` a moment ago.
-            totals: Its totals of the same instant.
-            to_unix_ns: What makes times of day of its times.
+            entries: Its window, or at least the part that is newer than the operations that ``seen`` counts.
+            totals: Its totals at the same instant.
+            to_unix_ns: The offset from the times of the entries to nanoseconds since 1970.
         """
         count = sum(row[COUNT] for row in totals.values())
         errors = sum(row[ERRORS] for row in totals.values())
@@ -86,14 +86,14 @@ class Slices:
                 found["max_ns"] = max(found["max_ns"], *durations_ns)
                 for step, times in Counter(map(step_of, durations_ns)).items():
                     found["steps"][str(step)] = found["steps"].get(str(step), 0) + times
-            # What fell out of the window before it was read is counted without its time.
+            # Operations that left the window before this reading count, but without a duration.
             found["count"] += fresh - len(new)
             found["errors"] += errors - seen_errors - known_errors
 
     def snapshot(self, now_unix_ns: int) -> dict[str, Slice]:
-        """All slices, ready to travel."""
+        """Return the last ``KEPT`` slices by start in seconds since 1970, as plain data for another process."""
         with self._lock:
-            # A clock that was set back leaves slices of the future, which would pass for the newest until it is there.
+            # After the clock was set back, slices of the future would count as the newest ones until that time comes.
             for late in [start for start in self._slices if start > now_unix_ns / 1e9 + SLICE_S]:
                 del self._slices[late]
             for old in sorted(self._slices)[:-KEPT]:
@@ -105,7 +105,7 @@ class Slices:
 
 
 def merge(several: Iterable[Mapping[str, Slice]]) -> dict[int, Slice]:
-    """The slices of several processes added up."""
+    """Add up the slices of several processes, and return the last ``KEPT``."""
     merged: dict[int, Slice] = {}
     for slices in several:
         for start, found in slices.items():
@@ -119,7 +119,7 @@ def merge(several: Iterable[Mapping[str, Slice]]) -> dict[int, Slice]:
 
 
 def quantile_ms(found: Slice, share: float) -> float | None:
-    """The duration that ``share`` of a slice's operations did not exceed, to the step."""
+    """Return the duration that ``share`` of a slice's operations did not exceed, in milliseconds, to the step."""
     steps: dict[str, int] = found["steps"]
     longest_ms = float(found["max_ns"]) / 1e6
     total = sum(steps.values())

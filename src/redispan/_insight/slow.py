@@ -1,4 +1,4 @@
-"""Slow operations: which are, where their time went, and how often that is said."""
+"""The detection of slow operations: which ones are slow, where their time went, and how often redispan reports them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from redispan._core.records import SlowOperation
 from redispan._core.slow_alerts import detect
 
 KEPT = 100
-"""Slow operations kept for reports."""
+"""How many slow operations are kept for reports."""
 
 
 class SpanSide(Protocol):
-    """What detection needs to know of spans, from the package that knows them."""
+    """What the detection needs from spans. The telemetry package implements it."""
 
     def alert_ns(self, operation: Operation, own_ns: int) -> int:
-        """The threshold for this operation: a processor of the program's own overrides ours."""
+        """Return the threshold for this operation, in nanoseconds.
+
+        It is ``own_ns``, unless the program added a slow-span processor itself: then its threshold applies.
+        """
 
     def judge(self, operation: Operation) -> tuple[str, str]:
-        """Remember that this operation's span was judged here; its trace and span id as text, empty without."""
+        """Mark the operation's span as judged. Return its trace id and span id as text, empty outside a trace."""
 
     def place(self, operation: Operation) -> Any:
-        """Where it happened, small enough to be kept, for who tells it later."""
+        """Return the trace context for a deferred alert, small enough to be kept until then."""
 
 
 class SlowDetector:
-    """Judges the operations that took longer than ``floor_ns``."""
+    """The detector of slow operations. The observer passes it the operations of at least ``floor_ns``."""
 
     def __init__(
         self,
@@ -47,16 +50,16 @@ class SlowDetector:
         clock_s: Callable[[], float] = monotonic,
         wall_ns: Callable[[], int] = time_ns,
     ) -> None:
-        """Wire a detector.
+        """Create a detector.
 
         Args:
-            log_ms: Operations from here on are logged; 0: none.
-            alert_ms: Operations from here on are slow; 0: none.
-            book: Counts detections and says which are told.
-            spans: The other side of detection.
-            emit: Given the alerts to be told; those told later with the place that ``spans`` says.
-            log: Given the operations to be logged, and how many like it were not.
-            log_interval_s: Operations of one kind are logged at most this often.
+            log_ms: Operations that take at least so long are logged; 0 logs none.
+            alert_ms: Operations that take at least so long are slow; 0 means none.
+            book: The alert history. It counts detections and decides which alerts are emitted.
+            spans: What the detection needs from spans.
+            emit: Emits an alert. A deferred alert comes with the context that ``spans.place`` returned.
+            log: Logs an operation. Its second argument is how many operations of the same kind were held back.
+            log_interval_s: At most one operation of a kind is logged per interval.
             clock_s: A monotonic clock.
             wall_ns: The time of day.
         """
@@ -71,7 +74,7 @@ class SlowDetector:
         self.recent: deque[SlowOperation] = deque(maxlen=KEPT)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget the slow operations and the state of the log's rate limit."""
         self.recent.clear()
         self._log_limit.reset()
 

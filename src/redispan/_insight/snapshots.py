@@ -1,4 +1,4 @@
-"""Merging the snapshots of several processes into one of the same shape: exact for counts and for windows."""
+"""The snapshot format, and merging the snapshots of several processes into one: exact for counts and windows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Data = dict[str, Any]
 
 
 def empty(window_size: int = 1000) -> Data:
-    """The snapshot of no process."""
+    """Return an empty snapshot, that of no process."""
     return {
         "version": 1,
         "taken_unix_ns": 0,
@@ -36,10 +36,10 @@ def empty(window_size: int = 1000) -> Data:
 
 
 def merge(snapshots: Sequence[Data]) -> Data:
-    """One snapshot of all processes; the order of ``snapshots`` makes no difference.
+    """Merge the snapshots of several processes into one. Their order makes no difference.
 
-    A window of all is the newest operations of all, as many as one window shows: every process holds its own newest,
-    so none of them is missing.
+    A merged window has the newest operations of all processes, as many as one window holds. It is complete, because
+    every process keeps its own newest operations.
     """
     merged = empty()
     if not snapshots:
@@ -54,7 +54,7 @@ def merge(snapshots: Sequence[Data]) -> Data:
         (one for found in snapshots for one in found["pools"]), key=lambda pool: (pool["name"], pool["pid"])
     )
     merged["slow"] = _newest((one for found in snapshots for one in found["slow"]), SLOW_KEPT)
-    # A sibling of an older version has learned nothing.
+    # A sibling process with an older version of redispan sends no baselines.
     learned = [one for found in snapshots for one in found.get("baselines", ())]
     merged["baselines"] = sorted(learned, key=lambda one: json.dumps(one, sort_keys=True))
     for found in snapshots:
@@ -69,7 +69,7 @@ def merge(snapshots: Sequence[Data]) -> Data:
             if known is None or server["at_unix_ns"] > known["at_unix_ns"]:
                 merged["servers"][name] = server
         for name, points in found.get("memory", {}).items():
-            # All saw the same readings; who has been looking longest knows most.
+            # All processes follow the same readings, so the longest list of points is the most complete one.
             merged["memory"][name] = max(merged["memory"].get(name, []), points, key=lambda seen: (len(seen), seen))
     for endpoint in merged["endpoints"].values():
         for kind in ("answers", "blocking"):
@@ -79,7 +79,7 @@ def merge(snapshots: Sequence[Data]) -> Data:
 
 
 def _order(entry: Sequence[Any]) -> tuple[Any, ...]:
-    """A total order, so that which of two simultaneous operations leaves the window is no accident."""
+    """Return a sort key that is a total order: which of two simultaneous operations leaves the window is then fixed."""
     return tuple("" if value is None else value for value in entry)
 
 

@@ -1,4 +1,4 @@
-"""The rolling statistics of this process: one pair of windows per endpoint, answers and blocking commands apart."""
+"""The rolling statistics of this process: two windows per endpoint, one of them for blocking commands only."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ _ALIASES_LIMIT = 2000
 WINDOW_SIZE = 1000
 
 _NOTHING = sys.maxsize
-"""More operations than there ever are."""
+"""A count that no window reaches: reading a window from there on returns no operation."""
 
 
 class Follower(Protocol):
-    """Someone who keeps up with what is new."""
+    """A consumer of the new operations of every endpoint, such as ``Slices``."""
 
     def seen(self, label: str) -> int:
-        """How many operations of an endpoint it knows."""
+        """Return how many operations of an endpoint the follower already has."""
 
     def follow(self, label: str, entries: list[Entry], totals: Totals, to_unix_ns: int) -> None:
-        """What there is by now: at least all entries that it didn't know, as far as the window holds them."""
+        """Receive the current state of an endpoint.
+
+        ``entries`` has at least all operations that are new to the follower, as far as the window still holds them.
+        """
 
 
 class EndpointWindows:
     """The operations of one endpoint.
 
     Attributes:
-        label: ``host:port/db``, for people.
-        endpoint: The endpoint that it was opened for.
-        answers: Operations that the server answers at once: what latency means.
-        blocking: Commands that ask the server to hold its answer: they are no measure of anything but themselves.
-        last_error_ns: When an operation failed last: without it nobody has to count errors every second.
+        label: ``host:port/db``, as messages and reports show it.
+        endpoint: The endpoint whose first operation opened the windows.
+        answers: The operations that the server answers at once. Latency figures come from these.
+        blocking: The blocking commands, which ask the server to delay its answer. Their latency is reported separately.
+        last_error_ns: When an operation last failed. Without a recent failure redispan need not count errors.
     """
 
     __slots__ = ("answers", "blocking", "endpoint", "label", "last_error_ns")
@@ -51,7 +54,7 @@ class EndpointWindows:
 
 
 class Statistics:
-    """Windows by endpoint, at most ``ENDPOINTS_LIMIT`` of them; the rest shares one."""
+    """The windows by endpoint, for at most ``ENDPOINTS_LIMIT`` endpoints. All further endpoints share one entry."""
 
     def __init__(
         self,
@@ -59,12 +62,12 @@ class Statistics:
         clock_ns: Callable[[], int] = perf_counter_ns,
         wall_ns: Callable[[], int] = time_ns,
     ) -> None:
-        """Start from nothing.
+        """Create statistics without any windows.
 
         Args:
             size: Operations per window.
-            clock_ns: The clock of the operations' times.
-            wall_ns: The time of day, for what leaves the process.
+            clock_ns: The clock that the operations' times come from.
+            wall_ns: The time of day, for data that leaves the process.
         """
         self.size = size
         self.clock_ns = clock_ns
@@ -72,15 +75,15 @@ class Statistics:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: in a forked child, which would report its parent's operations, and in tests."""
+        """Forget all operations: in a forked child, which would otherwise report those of its parent, and in tests."""
         self._lock = threading.RLock()
         self._labels: dict[str, EndpointWindows] = {}
         self.started_unix_ns = self.wall_ns()
         self.by_endpoint: dict[Endpoint, EndpointWindows] = {}
-        """Read by the observer; ``open`` adds to it."""
+        """The windows by endpoint. The observer reads it, and ``open`` adds to it."""
 
     def resize(self, size: int) -> None:
-        """Show another number of operations from now on."""
+        """Change the number of operations per window."""
         with self._lock:
             self.size = size
             for windows in self._labels.values():
@@ -88,7 +91,7 @@ class Statistics:
                 windows.blocking.resize(size)
 
     def open(self, endpoint: Endpoint) -> EndpointWindows:
-        """The windows of ``endpoint``, whose first operation this is."""
+        """Return the windows of ``endpoint``, and create them if they do not exist."""
         label = endpoint.label
         with self._lock:
             windows = self._labels.get(label)
@@ -103,16 +106,16 @@ class Statistics:
         return windows
 
     def all(self) -> list[EndpointWindows]:
-        """The windows of every endpoint."""
+        """Return the windows of every endpoint."""
         with self._lock:
             return list(self._labels.values())
 
     def snapshot(self, follower: Follower | None = None, *, windows: bool = True) -> dict[str, Any]:
-        """Everything as plain data with times of day, ready to be sent to another process and merged there.
+        """Return all figures as plain data with times of day, for another process to merge.
 
         Args:
-            follower: Told of each endpoint's answers.
-            windows: Whether to show the windows: that is most of the work.
+            follower: Receives the new operations of each endpoint, without blocking commands.
+            windows: Whether to include the operations of the windows, which is most of the work.
         """
         to_unix_ns = self.wall_ns() - self.clock_ns()
         found: dict[str, Any] = {}

@@ -1,8 +1,8 @@
 """The rolling window of one endpoint: its last operations as they were, and exact totals since the start.
 
-Adding is one ``deque.append`` by the caller, which is atomic: no lock is taken on the path of an operation. Whoever
-finds a few dozen of them waiting moves them on: counted into the totals, and into columns of plain numbers, which take
-a quarter of the memory of as many tuples and nothing of the garbage collector's time.
+The caller adds an operation by one ``deque.append``, which is atomic, so an operation takes no lock. The thread that
+finds more than ``FOLD_EVERY`` waiting entries folds them: it counts them into the totals and appends them to columns of
+plain numbers. The columns take a quarter of the memory of as many tuples, and no time of the garbage collector.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 Entry = tuple[int, int, str, "str | None", int]
-"""When it ended (ns), how long it took (ns), command, error type or None, time waited for a connection (ns)."""
+"""End time (ns), duration (ns), command, error type or None, and time spent waiting for a connection (ns)."""
 
 FOLD_EVERY = 64
-"""Operations that may wait for being moved on: often enough to be no pause, rare enough to be cheap."""
+"""The most entries that wait to be folded: few enough for a short pause, and enough to make folding cheap."""
 
 COMMANDS_LIMIT = 400
 ERROR_TYPES_LIMIT = 50
 OTHER = "_OTHER"
 
 COUNT, ERRORS, SUM_NS, MAX_NS, UNDER_TARGET, WAIT_NS = range(6)
-"""Places in the list of totals of one command."""
+"""The indexes of the figures in the list of totals of one command."""
 
 _TARGET_NS = 100_000_000
 
@@ -37,15 +37,15 @@ class Window:
     __slots__ = ("_columns", "_error_types", "_folded", "_lock", "_settling", "_total", "entries", "size")
 
     def __init__(self, size: int) -> None:
-        """Open an empty window.
+        """Create an empty window.
 
         Args:
-            size: How many operations it shows.
+            size: How many operations it holds.
         """
         self.size = size
         self.entries: deque[Entry] = deque()
-        """Those that wait for being moved on."""
-        # A destructor or a signal handler that calls Redis may run in the middle of what is done under it.
+        """The entries that wait to be folded."""
+        # The lock is reentrant, because a destructor or a signal handler that calls Redis may run while it is held.
         self._lock = threading.RLock()
         self._settling = False
         self._columns = _Columns()
@@ -54,13 +54,13 @@ class Window:
         self._error_types: dict[str, int] = {}
 
     def add(self, entry: Entry) -> None:
-        """Append and fold: what the observer does inline."""
+        """Append an entry, and fold if enough are waiting. The observer does the same inline."""
         self.entries.append(entry)
         if len(self.entries) > FOLD_EVERY:
             self.fold()
 
     def fold(self) -> None:
-        """Move on what waits, unless somebody is at it: an operation waits for no lock."""
+        """Fold the waiting entries, unless another thread holds the lock: an operation never waits for it."""
         if self._lock.acquire(blocking=False):
             try:
                 self._settle()
@@ -69,11 +69,11 @@ class Window:
 
     def _settle(self) -> None:
         if self._settling:
-            return  # called from within itself
+            return  # a destructor or a signal handler called it from within itself
         self._settling = True
         try:
             popleft = self.entries.popleft
-            # Nobody else pops, so what was counted is there.
+            # Only this method removes entries, and under the lock, so at least as many are there as were counted.
             arrived = [popleft() for _ in range(len(self.entries))]
             if arrived:
                 self._total += len(arrived)
@@ -83,33 +83,38 @@ class Window:
             self._settling = False
 
     def resize(self, size: int) -> None:
-        """Show another number of operations from now on."""
+        """Change the number of operations that the window holds."""
         with self._lock:
             self.size = size
             self._settle()
             self._columns.shorten(size)
 
     def newest_ns(self) -> int | None:
-        """When the last operation ended; None before the first."""
+        """Return the end time of the newest operation, or None without one."""
         newest = self.since(-1, at_most=1)[1]
         return newest[0][0] if newest else None
 
     def recent(self) -> list[Entry]:
-        """The operations of the window, oldest first."""
+        """Return the operations of the window, oldest first."""
         return self.since(-1)[1]
 
     def since(self, seen: int, at_most: int | None = None) -> tuple[int, list[Entry]]:
-        """How many operations there have been, and those after the first ``seen``, as far as they are still held."""
+        """Return the number of operations so far, and those after the first ``seen`` that the window still holds.
+
+        Args:
+            seen: How many of the first operations to leave out.
+            at_most: The most operations to return, the newest ones.
+        """
         with self._lock:
             self._settle()
             fresh = self._total - seen
             return self._total, self._last(fresh if at_most is None else min(fresh, at_most))
 
     def read(self, seen: int = 0) -> tuple[list[Entry], Totals, dict[str, int]]:
-        """The window, the totals by command and the error types: all of one instant, so that they agree.
+        """Return the window, the totals by command and the error types, all of the same instant so that they agree.
 
         Args:
-            seen: Leave out the first so many operations: who comes back for what is new need not have all copied.
+            seen: How many of the first operations to leave out, so that a repeated reader copies only new ones.
         """
         with self._lock:
             self._settle()
@@ -117,12 +122,12 @@ class Window:
             return self._last(self._total - seen), totals, dict(self._error_types)
 
     def _last(self, count: int) -> list[Entry]:
-        # Called from within ``_settle``, the columns may be of different lengths.
+        # During ``_settle`` the columns may have different lengths.
         return [] if self._settling else self._columns.last(count)
 
 
 class _Columns:
-    """Entries, oldest first, one column for each of their fields."""
+    """The entries of a window, oldest first, in one column per field."""
 
     __slots__ = ("commands", "durations_ns", "ends_ns", "errors", "waits_ns")
 
@@ -134,7 +139,7 @@ class _Columns:
         self.waits_ns = array("q")
 
     def take(self, entries: Sequence[Entry], size: int) -> None:
-        """Append ``entries``, and let go of what is older than the last ``size``."""
+        """Append ``entries``, and drop all but the last ``size``."""
         ends_ns, durations_ns, commands, errors, waits_ns = zip(*entries, strict=True)
         self.ends_ns.extend(ends_ns)
         self.durations_ns.extend(durations_ns)
@@ -144,14 +149,14 @@ class _Columns:
         self.shorten(size)
 
     def shorten(self, size: int) -> None:
-        """Let go of what is older than the last ``size``."""
+        """Drop all entries but the last ``size``."""
         leaving = len(self.ends_ns) - size
         if leaving > 0:
             for column in (self.ends_ns, self.durations_ns, self.commands, self.errors, self.waits_ns):
                 del column[:leaving]
 
     def last(self, count: int) -> list[Entry]:
-        """The last ``count`` entries, or as many as there are."""
+        """Return the last ``count`` entries, or fewer if there are fewer."""
         if count <= 0:
             return []
         columns = (self.ends_ns, self.durations_ns, self.commands, self.errors, self.waits_ns)
@@ -161,7 +166,7 @@ class _Columns:
 def count_into(totals: Totals, error_types: dict[str, int], entries: Iterable[Entry]) -> None:
     """Add ``entries`` to totals by command and to counts by error type, both of bounded size.
 
-    Every operation pays its part of this: grouped first, the sums run at the speed of C.
+    The entries are grouped by command first, so that the sums run in C. Every operation bears a part of this cost.
     """
     grouped: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -184,7 +189,7 @@ def count_into(totals: Totals, error_types: dict[str, int], entries: Iterable[En
         if healthy == count and longest_ns < _TARGET_NS:
             figures[UNDER_TARGET] += count
             continue
-        # What fails at once is not quick.
+        # An operation that fails fast does not meet the target.
         figures[UNDER_TARGET] += sum(
             error is None and duration_ns < _TARGET_NS for duration_ns, error in zip(durations_ns, errors, strict=True)
         )
@@ -201,7 +206,7 @@ def _count_errors(error_types: dict[str, int], errors: Iterable[str | None]) -> 
 
 
 def add_totals(into: Totals, other: dict[str, Any]) -> None:
-    """Add one table of totals to another, as merging processes does."""
+    """Add the totals of ``other`` to those of ``into``, as in a merge of several processes."""
     for command, figures in other.items():
         known = into.setdefault(command, [0, 0, 0, 0, 0, 0])
         for place, figure in enumerate(figures):

@@ -1,4 +1,4 @@
-"""Named pieces of work: what Redis did while one of them ran, for ``redispan.monitor``."""
+"""Monitored runs: the operations that belong to a run of a named piece of work, for ``redispan.monitor``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ OTHER = "_OTHER"
 RUNS_KEPT = 200
 SLOWEST_KEPT = 10
 REPEATS_THAT_TELL = 10
-"""So many single calls of one command in a row are one pipeline or MGET that somebody didn't write."""
+"""From so many single calls of one command in a row redispan advises one pipeline or MGET instead."""
 
 
 class MonitoredRun:
-    """One piece of work while it runs. Operations are added from any thread or task that it started."""
+    """A monitored run in progress. It gets operations from every thread and task that runs in a copy of its context."""
 
     def __init__(self, name: str, size: int, outer: ActiveRun | None) -> None:
         self.name = name
@@ -34,7 +34,7 @@ class MonitoredRun:
         self._lock = threading.RLock()
 
     def add(self, entry: Entry, label: str, *, single: bool) -> None:
-        """Take one operation in."""
+        """Add one operation to the run. ``single`` says that it is not a batch."""
         _, duration_ns, command, _, _ = entry
         self.window.add(entry)
         with self._lock:
@@ -49,7 +49,7 @@ class MonitoredRun:
 
 
 class Segment:
-    """A part of a run that goes on in pieces, each inside whatever work is around it by then."""
+    """One segment of a run that pauses and resumes. It is nested in the run that is current when it starts."""
 
     def __init__(self, run: MonitoredRun, outer: ActiveRun | None) -> None:
         self.run = run
@@ -57,11 +57,11 @@ class Segment:
 
     @property
     def done(self) -> bool:
-        """The run is over."""
+        """Whether the run is over."""
         return self.run.done
 
     def add(self, entry: Entry, label: str, *, single: bool) -> None:
-        """Take one operation in."""
+        """Add one operation to the run. ``single`` says that it is not a batch."""
         self.run.add(entry, label, single=single)
 
 
@@ -70,7 +70,7 @@ ActiveRun = MonitoredRun | Segment
 
 @dataclass
 class RunTotals:
-    """All runs of one name together."""
+    """The totals of all runs of one name."""
 
     runs: int = 0
     failed_runs: int = 0
@@ -85,7 +85,13 @@ class RunTotals:
         self.slowest: list[tuple[int, str, str]] = []
 
     def absorb(self, run: MonitoredRun, duration_ns: int, *, failed: bool) -> None:
-        """Add a run that ended."""
+        """Add a finished run.
+
+        Args:
+            run: The run.
+            duration_ns: How long it took.
+            failed: Whether it ended with an exception.
+        """
         self.runs += 1
         self.failed_runs += failed
         self.total_ns += duration_ns
@@ -99,7 +105,7 @@ class RunTotals:
         self.longest_repeat = max(self.longest_repeat, run.longest_repeat)
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the totals as plain data."""
         return {
             "runs": self.runs,
             "failed_runs": self.failed_runs,
@@ -114,14 +120,14 @@ class RunTotals:
 
 
 class MonitoredRuns:
-    """The named pieces of work of this process.
+    """The monitored runs of this process.
 
     Attributes:
-        running: How many run now: while there is none, an operation pays one comparison.
+        running: How many runs are active. While it is 0, an operation costs only one comparison.
     """
 
     def __init__(self, size: int = 1000) -> None:
-        """Start with none.
+        """Create a collection without runs.
 
         Args:
             size: Operations kept per run.
@@ -131,55 +137,55 @@ class MonitoredRuns:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget all runs."""
         self._lock = threading.RLock()
         self.running = 0
         self._works: dict[str, RunTotals] = {}
 
     def begin(self, name: str) -> tuple[MonitoredRun, Token[ActiveRun | None]]:
-        """A run of ``name`` starts in this context, and is the current one until it ends."""
+        """Start a run of ``name`` in this context, and make it the current one until ``end``."""
         run = MonitoredRun(name, self._size, self._current.get())
         with self._lock:
             self.running += 1
         return run, self._current.set(run)
 
     def end(self, run: MonitoredRun, token: Token[ActiveRun | None], duration_ns: int, *, failed: bool) -> None:
-        """The run is over."""
+        """End a run that ``begin`` started. ``duration_ns`` is how long it took."""
         self.pause(token)
         self.finish(run, duration_ns, failed=failed)
 
     def start(self, name: str) -> MonitoredRun:
-        """A run of ``name`` that goes on in pieces: ``resume`` and ``pause`` it, and ``finish`` it at the end."""
+        """Create a run of ``name`` in segments: ``resume`` starts one, ``pause`` ends it, ``finish`` ends the run."""
         return MonitoredRun(name, self._size, None)
 
     def resume(self, run: MonitoredRun) -> Token[ActiveRun | None]:
-        """From here on ``run`` is the current one of this context."""
+        """Start a segment: make ``run`` the current run of this context."""
         outer = around = self._current.get()
         while around is not None and run is not (around.run if isinstance(around, Segment) else around):
             around = around.outer
         with self._lock:
             self.running += 1
-        # Inside of itself already, as in a task that it started, it must not see every operation twice.
+        # A run that is already around this context, as in a task that it started, must not count an operation twice.
         return self._current.set(Segment(run, outer) if around is None else outer)
 
     def pause(self, token: Token[ActiveRun | None]) -> None:
-        """What was current before it is so again."""
+        """End a segment: make the run current again that was current before it."""
         try:
             self._current.reset(token)
         except ValueError:
-            pass  # ended in another context than it began in: there is nothing to restore
+            pass  # it ended in another context than it began in, so there is nothing to restore
         with self._lock:
             self.running = max(0, self.running - 1)
 
     def finish(self, run: MonitoredRun, duration_ns: int, *, failed: bool) -> None:
-        """The run is over, after so much time."""
+        """End ``run`` and add it to the totals of its name. ``duration_ns`` is how long it took."""
         run.done = True
         with self._lock:
             name = run.name if run.name in self._works or len(self._works) < NAMES_LIMIT else OTHER
             self._works.setdefault(name, RunTotals()).absorb(run, duration_ns, failed=failed)
 
     def add(self, operation: Operation, error: str | None) -> None:
-        """Add an operation to the runs that it belongs to."""
+        """Add an operation to the current run of this context, and to the runs around it."""
         run = self._current.get()
         if run is None or operation.blocking:
             return
@@ -197,6 +203,6 @@ class MonitoredRuns:
             run = run.outer
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return the totals of all names as plain data."""
         with self._lock:
             return {name: work.as_data() for name, work in self._works.items()}

@@ -1,8 +1,8 @@
-"""Findings: what a program should change, each kind in a file of its own.
+"""Advice: what a program should change. Each module holds one kind of advice.
 
-A finding is a module with one function ``look(facts)`` that yields ``Finding`` records: what was found, the figures
-behind it, and the exact setting, command or change of code. To add one, write the file, name it in ``_LOOKS`` and
-test it.
+A module has a function ``look(facts)`` that yields ``Finding`` records. Each record says what was found, the figures
+behind it, and the exact setting, command or change of code. To add a kind of advice, write its module, add its function
+to ``_LOOKS``, and test it.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ _LOOKS: dict[str, tuple[Look, ...]] = {
 
 
 def find(facts: Facts, *kinds: str) -> tuple[Finding, ...]:
-    """The findings of some kinds (of all, if none is named), the weightiest first."""
+    """Return the advice of the named groups, or of all groups if none is named, the most important first.
+
+    Args:
+        facts: The figures to judge.
+        kinds: Groups of advice: ``pool``, ``cache`` or ``other``.
+    """
     looks = [look for kind in (kinds or _LOOKS) for look in _LOOKS[kind]]
     return tuple(sorted((found for look in looks for found in look(facts)), key=lambda finding: -finding.weight))

@@ -1,4 +1,4 @@
-"""Many of a program's first reads miss: the cache could be warmed."""
+"""Advice to warm the cache, because many of a process's first reads miss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHARE = 0.5
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """Misses among the first operations are a large part of all misses."""
+    """Advise if at least half of all misses, and at least 100, are among the first operations of a process."""
     usage = facts.usage
     if usage.early_misses < MISSES or usage.early_misses < SHARE * usage.misses or not usage.hits:
         return

@@ -1,4 +1,4 @@
-"""Connections are opened again and again instead of being reused."""
+"""Advice to reuse connections, because a program keeps opening new ones."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from redispan._insight.report_figures import Finding
 USES = 100
 REUSE = 0.9
 POOLS = 30
-"""So many pools of one place are clients made per request. A Celery worker has a dozen, one or two per channel."""
+"""So many pools to one server and database mean one client per request.
+
+A Celery worker has a dozen, one or two per channel.
+"""
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """A pool opens a connection for more than one use in ten."""
+    """Advise if a pool opens a connection for more than one use in ten, or if many pools share one address."""
     for pool in facts.pools:
         if pool.uses < USES or pool.reuse is None or pool.reuse >= REUSE or pool.created <= (pool.limit or 50):
             continue
@@ -26,7 +29,7 @@ def look(facts: Facts) -> Iterator[Finding]:
             "keep one client for the life of the process, and set the server's `timeout` to 0 or above the idle time",
             {"created": pool.created, "uses": pool.uses, "reuse": pool.reuse},
         )
-    # Many small pools of one place are clients made per request: none of them is reused long enough to show above.
+    # Many small pools to one address mean one client per request. None of them has enough uses for the check above.
     by_place: dict[tuple[int, str], int] = {}
     for pool in facts.pools:
         key = (pool.pid, pool.pool.partition("#")[0])

@@ -1,4 +1,4 @@
-"""Operations fail: what the most frequent kind of failure asks for."""
+"""Advice on failing operations, by their most frequent error type."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHANGES = {
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """The recent error rate is above its threshold."""
+    """Advise if the recent error rate is above its threshold."""
     recent = facts.recent
     limit = facts.thresholds["error_rate"] or 0.05
     if recent.operations < MINIMUM or recent.error_rate <= limit:

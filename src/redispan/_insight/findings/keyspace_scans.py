@@ -1,4 +1,4 @@
-"""KEYS walks the whole keyspace while every other client waits."""
+"""Advice against commands that block the server, such as KEYS, which walks the keyspace while all clients wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INSTEAD = {
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """A command that holds up the whole server is used."""
+    """Advise if the program uses a command that blocks the whole server."""
     for figures in facts.commands:
         change = _INSTEAD.get(figures.command)
         if change is None:

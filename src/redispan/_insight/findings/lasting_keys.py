@@ -1,4 +1,4 @@
-"""Keys are set to stay for ever: a cache without times to live grows until something gives."""
+"""Advice to set times to live, because a cache without them grows until the server runs out of memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHARE = 0.5
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """Most SETs have no time to live, in a program that reads what it sets."""
+    """Advise if at least half of the SETs have no time to live, in a program that also reads."""
     usage = facts.usage
     sets = usage.lasting_sets + usage.expiring_sets
     if sets < SETS or usage.lasting_sets < SHARE * sets or not usage.hits + usage.misses:

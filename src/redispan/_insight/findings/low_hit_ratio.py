@@ -1,4 +1,4 @@
-"""Reads miss more often than they hit: the cache costs more than it saves."""
+"""Advice on a cache that misses more often than it hits, and so costs more than it saves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RATIO = 0.5
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """The hit ratio is below one half, over all or for one pattern of keys."""
+    """Advise if the hit ratio is below one half, overall or for a key pattern."""
     poor = [usage for usage in facts.patterns if _is_poor(usage)]
     if not poor and _is_poor(facts.usage):
         poor = [facts.usage]

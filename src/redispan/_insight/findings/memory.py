@@ -1,4 +1,4 @@
-"""The memory of servers is nearly full, or will be before long. One finding names several servers at once."""
+"""Advice on servers whose memory is nearly full, or soon will be. One record covers all such servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERY_SOON_H = 3.0
 
 
 def look_at_usage(facts: Facts) -> Iterator[Finding]:
-    """Memory usage is above its threshold: one finding for all servers, that names the fullest."""
+    """Advise if memory usage is above its threshold. One record covers all servers and names the fullest ones."""
     limit = facts.thresholds["memory_usage"] or 0.8
     used = [(server.memory_usage, server) for server in facts.servers if server.memory_usage is not None]
     full = sorted((one for one in used if one[0] > limit), key=lambda one: (-one[0], one[1].endpoint))
@@ -46,9 +46,10 @@ def look_at_usage(facts: Facts) -> Iterator[Finding]:
 
 
 def look_at_growth(facts: Facts) -> Iterator[Finding]:
-    """At the pace of the last hours the limit is less than a day away; once it is near, another finding says so.
+    """Advise if a server reaches its memory limit within a day, at its growth rate of the last two hours.
 
-    One finding for all servers, that names those that are full first.
+    Servers above the threshold of memory usage are left out, because ``look_at_usage`` covers them. One record covers
+    all servers and names those that are full first.
     """
     near = facts.thresholds["memory_usage"] or 0.8
     growing = [
@@ -86,7 +87,7 @@ def _in(hours: float) -> str:
 
 
 def _few_of(phrases: Sequence[str]) -> str:
-    """Name the first three phrases, and count the rest: a cluster of a hundred nodes is one line, not a hundred."""
+    """Join the first three phrases and count the rest, so that a cluster of a hundred nodes fits on one line."""
     rest = len(phrases) - _NAMED
     shown = ", ".join(phrases[:_NAMED])
     return f"{shown} and {rest} more" if rest > 0 else shown

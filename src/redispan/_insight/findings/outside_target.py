@@ -1,4 +1,4 @@
-"""Too many operations take 100 ms or more."""
+"""Advice on operations that miss the target of 100 ms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHARE = 0.01
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """More than one in a hundred recent operations missed the target."""
+    """Advise if more than one in a hundred recent operations took 100 ms or more."""
     recent = facts.recent
     if recent.operations < MINIMUM or recent.over_target is None or recent.over_target <= SHARE:
         return

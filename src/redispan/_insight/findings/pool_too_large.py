@@ -1,4 +1,4 @@
-"""A pool may open far more connections than it ever needed."""
+"""Advice to lower the limit of a pool that allows far more connections than it ever needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGE = 100
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """A limit of a hundred or more, of which less than a tenth was ever busy."""
+    """Advise if a pool has a limit of 100 or more, and at most a tenth of its connections was ever busy."""
     for pool in facts.pools:
         peak = pool.peak_utilisation
         if pool.limit is None or pool.limit < LARGE or pool.uses < USES or peak is None or peak > 0.1:

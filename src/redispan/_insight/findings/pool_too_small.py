@@ -1,4 +1,4 @@
-"""A pool is too small for its load."""
+"""Advice to raise the limit of a pool that is too small for its load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redispan._insight.report_figures import Finding
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """Callers went without a connection, or nearly all of them were lent out."""
+    """Advise if callers of a pool wait or find no free connection, or if nearly all its connections were busy."""
     limit = facts.thresholds["pool_usage"] or 0.9
     for pool in facts.pools:
         peak = pool.peak_utilisation or 0.0

@@ -1,4 +1,4 @@
-"""Time goes into waiting for a connection rather than into Redis."""
+"""Advice on operations that spend much of their time waiting for a connection of the pool."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHARE = 0.2
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """A fifth of the window's time or more was spent waiting for the pool."""
+    """Advise if at least a fifth of the time of the window's operations went into waiting for the pool."""
     window = facts.window
     share = window.pool_wait_share or 0.0
     if window.operations < MINIMUM or share < SHARE:

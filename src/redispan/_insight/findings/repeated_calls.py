@@ -1,4 +1,4 @@
-"""One command again and again in one piece of work: a pipeline or MGET that nobody wrote."""
+"""Advice to combine calls, where a monitored run sends the same command many times in a row."""
 
 from __future__ import annotations
 
@@ -26,13 +26,18 @@ _TOGETHER = {
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """A monitored piece of work sent the same command many times in a row."""
+    """Advise for every run name whose runs sent the same command many times in a row."""
     for name, work in sorted(facts.snapshot["works"].items()):
         yield from look_at(name, work)
 
 
 def look_at(name: str, work: Mapping[str, Any]) -> Iterator[Finding]:
-    """One piece of work."""
+    """Advise for one run name.
+
+    Args:
+        name: The name of the monitored runs.
+        work: Their totals, as in a snapshot.
+    """
     times, command = work["longest_repeat"]
     if times < REPEATS_THAT_TELL:
         return

@@ -1,4 +1,4 @@
-"""Script texts are sent every time instead of once."""
+"""Advice to send the hash of a script instead of its text with every call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MINIMUM = 100
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """EVAL is used often."""
+    """Advise if the program has called EVAL or EVAL_RO at least 100 times."""
     for figures in facts.commands:
         if figures.command in ("EVAL", "EVAL_RO") and figures.totals.operations >= MINIMUM:
             yield Finding(

@@ -1,4 +1,4 @@
-"""A few operations of a command take far longer than most."""
+"""Advice on commands of which a few operations take far longer than most."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIMES = 20.0
 
 
 def look(facts: Facts) -> Iterator[Finding]:
-    """p99 is a slow operation, and twenty times the median."""
+    """Advise if the p99 of a command reaches the threshold of the slow log, and 20 times the median."""
     slow_ms = facts.thresholds["slow_log_ms"] or 10.0
     for figures in facts.commands[:20]:
         window = figures.window
