@@ -75,7 +75,7 @@ class BaselineFile:
             self._write(self._path)
 
     def at_exit(self) -> None:
-        """Write what was learned since the last write, unless this process was too short-lived."""
+        """Write what was learned since the last write, unless this process lived for less than a minute."""
         if self._path is not None and self._clock_s() - self._began_s >= WORTH_WRITING_S:
             self._write(self._path)
 

@@ -80,10 +80,10 @@ def open_folder(path: Path) -> Path:
 
 
 def require_private(folder: Path) -> None:
-    """Check that nobody but this user can read or write ``folder`` or has created it.
+    """Check that no other user can read or write ``folder``, or has created it.
 
     Raises:
-        UnsafeFolderError: Another user can or has.
+        UnsafeFolderError: ``folder`` is no such folder, or no folder at all.
     """
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):

@@ -1,4 +1,4 @@
-"""Runs the command line for ``python -m redispan.cli``, as the console script ``redispan`` does."""
+"""Run the command line for ``python -m redispan.cli``, as the console script ``redispan`` does."""
 
 import sys
 

@@ -96,7 +96,7 @@ def run_program(url: str, inbox: Inbox, environ: Mapping[str, str]) -> Outcome:
         environ: The environment of the caller.
     """
     with tempfile.TemporaryDirectory(prefix="redispan-demo-") as folder:
-        done = subprocess.run(  # noqa: S603 - our own program, without a shell
+        done = subprocess.run(  # noqa: S603 - redispan's own program, without a shell
             [*_instrument_command(), sys.executable, "-m", PROGRAM, url],
             # An empty folder, because -m would import a redis.py from the user's current folder.
             cwd=folder,

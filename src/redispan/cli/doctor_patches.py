@@ -84,7 +84,7 @@ def _describe(section: Section, instrumentor: Any) -> None:
 
 
 def _wrapper(owner: Any, method: str) -> str:
-    """Return the module of the wrapper that a method has now, as far as the wrapper tells it."""
+    """Return the module of the wrapper that a method has now, as far as the wrapper shows it."""
     found = vars(owner).get(method)
     inner = getattr(found, "_self_wrapper", found)  # a wrapper of wrapt has the attributes of what it wraps
     return str(getattr(inner, "__module__", None) or "somebody")

@@ -17,7 +17,7 @@ _MAKERS: Mapping[str, Callable[[str], Report]] = {
 
 
 class ReportSources:
-    """The reports, made anew for each request."""
+    """The reports, made for each request from the current figures."""
 
     def report(self, name: str, scope: str) -> Mapping[str, Any]:
         """Return the report ``name``, or the page's data, as plain data."""

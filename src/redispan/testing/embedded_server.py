@@ -252,7 +252,7 @@ class EmbeddedServer:
         return self._probe_tls.wrap_socket(connection, server_hostname="localhost")
 
     def _kill(self) -> None:
-        # The watchdog ends first: it kills by process id, and after the server, another process may get that id.
+        # The watchdog ends first: it kills by process id, which another process may have once the server is gone.
         watchdog, self._watchdog = self._watchdog, None
         if watchdog is not None:
             watchdog.kill()
