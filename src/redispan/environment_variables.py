@@ -1,7 +1,7 @@
 """The environment variables of redispan, declared so that ``opentelemetry-instrument`` offers them as flags.
 
-The command line imports this module before the program starts, and an exception here would keep the program from
-starting at all: it imports nothing but redispan's own settings and cannot raise.
+``opentelemetry-instrument`` imports this module before the program starts, and an exception here would keep the program
+from starting. So the module imports only redispan's own settings, and it cannot raise.
 """
 
 try:
@@ -12,5 +12,5 @@ try:
 
     for _field in _dataclasses.fields(_Settings):
         globals()[_table.variable_of(_field.name)] = _table.variable_of(_field.name)
-except Exception:  # noqa: S110 - the program must start whatever is wrong with our installation
+except Exception:  # noqa: S110 - the program must start even if redispan's installation is broken
     pass

@@ -1,7 +1,10 @@
-"""What redispan instruments: the ranges of the extras ``instruments`` and ``instruments-any`` in pyproject.toml."""
+"""The packages that redispan instruments, with their version ranges.
+
+They are the same as in the extras ``instruments`` and ``instruments-any`` of pyproject.toml.
+"""
 
 instruments: tuple[str, ...] = ()
-"""All of these have to be installed."""
+"""Packages that must all be installed."""
 
 instruments_any = ("redis >= 5.0", "valkey >= 6.0")
-"""And any one of these."""
+"""Packages of which any one must be installed."""

@@ -1,9 +1,9 @@
-"""Living beside opentelemetry-instrumentation-redis, which is normally installed too: one span per command.
+"""The take-over from opentelemetry-instrumentation-redis (contrib), so that each command gets one span.
 
-While redispan is active, contrib's instrumentor is un-instrumented and believes to be instrumented already: a later
-``RedisInstrumentor().instrument()`` and its per-client call do nothing. Clients that it had instrumented one by one are
-freed of that, and what else there may be of contrib's wrappers lets calls pass, as inside
-``suppress_instrumentation()``.
+Contrib is normally installed too. While redispan is active, contrib's instrumentor is un-instrumented, and its flag
+says that it is instrumented already. A later ``RedisInstrumentor().instrument()`` does nothing, and neither does its
+per-client call. redispan removes contrib's wrappers from the clients that were instrumented one by one. Any other
+wrappers of contrib let calls pass, as they do inside ``suppress_instrumentation()``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ _CLIENTS = (("", "Redis"), ("cluster", "RedisCluster"), ("asyncio", "Redis"), ("
 _mro_of = type.__dict__["__mro__"].__get__
 
 _replaced: list[tuple[Any, str, Any]] = []
-"""What was put aside: the owner, the attribute, and what the owner itself had there."""
+"""What redispan replaced: the owner, the attribute, and the owner's own value of it or ``_MISSING``."""
 
 
 def base_class() -> type:
-    """Contrib's instrumentor where it can be imported (then ours is a drop-in for it), else the general base."""
+    """Return the base class of redispan's instrumentor.
+
+    That is contrib's instrumentor where it can be imported, so that redispan's is a drop-in replacement for it.
+    Otherwise it is OpenTelemetry's ``BaseInstrumentor``.
+    """
     from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
     contrib = _contrib()
@@ -41,7 +45,7 @@ def _module() -> ModuleType | None:
     try:
         import opentelemetry.instrumentation.redis as module
     except Exception:
-        # Missing, too old, or broken by a redis-py it doesn't know: all the same to us.
+        # Contrib is missing, too old, or broken by a redis-py that it doesn't know. redispan treats all three alike.
         return None
     return module
 
@@ -51,9 +55,9 @@ def _contrib() -> Any | None:
 
 
 def take_over() -> None:
-    """Un-instrument contrib's instrumentor and keep it from instrumenting again; may be called any number of times.
+    """Un-instrument contrib's instrumentor and keep it from instrumenting again. Repeated calls are harmless.
 
-    Nothing happens where redispan can't instrument redis-py: contrib also knows older ones.
+    Nothing happens where redispan can't instrument redis-py, because contrib also supports older versions.
     """
     module, contrib = _module(), _contrib()
     if contrib is None or not clients.is_supported("redis"):
@@ -69,7 +73,7 @@ def take_over() -> None:
 def _put_aside(module: Any, contrib: Any, instance: Any) -> None:
     if instance.is_instrumented_by_opentelemetry:
         instance.uninstrument()
-    # On the instance, not the class: ours inherits from the class.
+    # Set on the instance and not on the class, because redispan's instrumentor inherits from the class.
     _replace(instance, "instrument", _leave_to_redispan)
     _replace(instance, "uninstrument", _leave_to_redispan)
     _replace(instance, "_is_instrumented_by_opentelemetry", True)
@@ -113,26 +117,26 @@ def _makes_a_function() -> object:
 
 
 def _free_clients(contrib_name: str) -> None:
-    """Take contrib's per-client wrappers off: they would keep calls from the class, and so from our patches.
+    """Remove contrib's per-client wrappers, which keep calls from the class and so from redispan's patches.
 
-    Nobody keeps a list of these clients, so the heap is searched, once per take-over.
+    There is no list of these clients, so redispan searches the heap, once per take-over.
     """
     everything = gc.get_objects()
     bases = {getattr(clients.load("redis", module), kind, None) for module, kind in _CLIENTS}
-    # Only what `type` itself knows: a question to a foreign class or object could run the program's code.
+    # Only `type` itself is queried: an attribute of a foreign class or object could run the program's code.
     kinds = {kind for kind in set(map(type, everything)) if not bases.isdisjoint(_mro_of(kind))}
     for client in [found for found in everything if type(found) in kinds] if kinds else ():
         own = getattr(client, "__dict__", {})
         for name in ("execute_command", "pipeline"):
             wrapper = getattr(own.get(name), "_self_wrapper", None)
             if getattr(wrapper, "__module__", None) == contrib_name:
-                # Not unwrap(): it would leave the method that the class had before us on the client.
+                # Not unwrap(), which would put the class's method from before redispan's patches on the client.
                 delattr(client, name)
                 client._is_instrumented_by_opentelemetry = False
 
 
 def give_back() -> None:
-    """Let contrib's instrumentor be what it was before; it isn't instrumented again by us."""
+    """Restore contrib's instrumentor to what it was before. redispan does not instrument it again."""
     while _replaced:
         owner, name, own = _replaced.pop()
         try:

@@ -1,6 +1,6 @@
-"""How the processes of one service on one host find each other and answer each other.
+"""Sharing of reports among the processes of one service on one host.
 
-Here belong the private folder, its locks, sockets and leftovers. What is shared is plain data that others make and
-merge: nothing here knows what it means. Standard library only; where a system lacks UNIX sockets, every process
-stands for itself.
+The private folder with its locks, sockets and exit totals belongs here. The shared data is plain: other packages make
+and merge it, and nothing here knows what it means. Standard library only. Where a system has no UNIX sockets, each
+process reports only on itself.
 """

@@ -1,6 +1,8 @@
-"""What was learned to be usual, kept for the next process: a worker that is replaced, or the program started anew.
+"""The baseline file, which hands learned baselines on to the next process of a service.
 
-One small file per service beside its private folder, because that goes with the last process.
+A worker that replaces another one, or the program when it is started again, reads what earlier processes learned.
+Each service has one small file. It lies beside the service's private folder, because the last process removes that
+folder when it ends.
 """
 
 from __future__ import annotations
@@ -19,17 +21,17 @@ _log = logging.getLogger("redispan")
 
 WRITE_EVERY_S = 300.0
 WORTH_WRITING_S = 60.0
-"""A process that ends sooner has learned next to nothing."""
+"""A process that ends sooner writes nothing, because it has learned too little."""
 OLDEST_S = 86_400.0
-"""What was usual the day before yesterday says little about today."""
+"""Older baselines are dropped. What was usual more than a day ago says little about today."""
 LARGEST_BYTES = 4 << 20
 MOST = 500
-"""Baselines kept: those of processes that do something else stay in the file, too."""
+"""The most baselines in the file. It also keeps the baselines of processes that do other work."""
 _VERSION = 1
 
 
 class BaselineFile(Chore):
-    """Hands on what is usual: reads the file at first, and writes it every five minutes and at the end."""
+    """The member's chore that reads the file once at first, and writes it every five minutes and at exit."""
 
     def __init__(
         self,
@@ -37,12 +39,12 @@ class BaselineFile(Chore):
         take_over: Callable[[Iterable[Any]], None],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Wire the chore.
+        """Set up the chore; nothing is read yet.
 
         Args:
-            learned: What this process has learned.
-            take_over: Given what an earlier one did.
-            clock_s: A monotonic clock.
+            learned: Returns the baselines that this process has learned.
+            take_over: Receives the baselines that earlier processes have learned.
+            clock_s: A monotonic clock, in seconds.
         """
         self._learned = learned
         self._take_over = take_over
@@ -55,7 +57,11 @@ class BaselineFile(Chore):
         self._began_s = self._write_at_s = 0.0
 
     def __call__(self, folder: Path | None) -> None:
-        """Read or write, if it is time to."""
+        """Read the file on the first call, and write it when five minutes have passed.
+
+        Args:
+            folder: The service's private folder; None if there is none, and then nothing happens.
+        """
         if folder is None:
             return
         now_s = self._clock_s()
@@ -70,7 +76,7 @@ class BaselineFile(Chore):
             self._write(self._path)
 
     def at_exit(self) -> None:
-        """Hand on what was learned since it was written last."""
+        """Write what was learned since the last write, unless this process lived for less than a minute."""
         if self._path is not None and self._clock_s() - self._began_s >= WORTH_WRITING_S:
             self._write(self._path)
 
@@ -85,7 +91,7 @@ class BaselineFile(Chore):
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """What the file has; nothing, if it can't be trusted."""
+    """Return the baselines in the file, or an empty list if the file can't be trusted."""
     try:
         require_private(path.parent)
         known = path.stat()
@@ -95,9 +101,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
         learned = found["learned"] if found["version"] == _VERSION else []
         return [one for one in learned if _is_baseline(one)]
     except FileNotFoundError:
-        return []  # nobody has learned anything yet
+        return []  # no process has written the file yet
     except Exception as fault:
-        _log.debug("redispan: no baselines are taken over: %s", type(fault).__name__)
+        _log.debug("redispan: the baseline file could not be read: %s", type(fault).__name__)
         return []
 
 
@@ -117,5 +123,5 @@ def _subject(one: dict[str, Any]) -> tuple[str, str | None, str]:
 
 
 def file_of(folder: Path) -> Path:
-    """The file of the service whose private folder that is."""
+    """Return the path of the baseline file that belongs to the private folder ``folder``."""
     return folder.with_name(f"{folder.name}.usual.json")

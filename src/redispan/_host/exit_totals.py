@@ -1,8 +1,8 @@
-"""What processes leave behind: totals that outlive them, so that the host's totals don't shrink when a worker ends.
+"""Exit totals: what an ended process leaves, so that the host's totals don't shrink when a worker ends.
 
-Each process keeps a small file beside its socket, renewed a second after it did something, and at its end. Files of
-processes that ended are folded into one. Only what was left by the same group of processes counts: a service that was
-started anew starts from zero.
+Each process keeps a small file beside its socket. It writes the file a second after it did something, and when it
+ends. The files of ended processes are folded into one. Only exit totals of the same group of processes count: a
+service that is started again starts from zero.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from redispan._host.role_lock import RoleLock
 
 SUFFIX = ".totals"
 FOLD_FROM = 8
-"""Files of ended processes that are read one by one before they are worth being folded."""
+"""The number of files of ended processes from which they are folded. Fewer are read one by one."""
 _FOLDED = "folded.json"
 _TRIES = 5
 
@@ -27,12 +27,15 @@ Merge = Callable[[Sequence[Data]], Data]
 
 
 def group_of_this_process() -> str:
-    """A name for the processes that were started together: their process group, and when it began."""
+    """Return a name for the processes that were started together: their process group, and when it began.
+
+    Where a system has no process groups, the name is the parent's process id.
+    """
     if not hasattr(os, "getpgrp"):
         return str(os.getppid())
     group = os.getpgrp()
     try:
-        # Its leader's start time, which is the 20th field after the program's name.
+        # The start time of the group's leader is the 20th field after the program's name: see proc(5).
         started = Path(f"/proc/{group}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         started = "0"
@@ -40,29 +43,43 @@ def group_of_this_process() -> str:
 
 
 class ExitTotals:
-    """The leftovers in one folder."""
+    """The exit totals in one private folder."""
 
     def __init__(self, folder: Path, merge: Merge) -> None:
-        """Look at a folder.
+        """Use the exit totals in ``folder``; nothing is read or written yet.
 
         Args:
             folder: The service's private folder.
-            merge: Makes one summary of several.
+            merge: Merges several summaries into one.
         """
         self._folder = folder
         self._merge = merge
         self._lock = RoleLock(folder / "fold.lock")
 
     def write(self, name: str, group: str, summary: Data) -> None:
-        """Write down what shall count of this process when it is gone."""
+        """Write the totals that count for this process after it has ended.
+
+        Args:
+            name: The name of this process among its siblings.
+            group: The result of ``group_of_this_process``.
+            summary: The totals.
+        """
         write_whole(self._folder / f"{name}{SUFFIX}", json.dumps({"group": group, "summary": summary}).encode())
 
     def names(self) -> set[str]:
-        """Everyone who left something."""
+        """Return the names of the processes whose exit totals are in a file of their own."""
         return {path.stem for path in self._folder.glob(f"*{SUFFIX}")}
 
     def read(self, alive: Iterable[str], groups: Iterable[str]) -> list[Data]:
-        """What those left who are not ``alive``, of these groups; each counted once, also while someone folds."""
+        """Return the exit totals of the ended processes, each counted once, even while a sibling folds the files.
+
+        Args:
+            alive: Names of the processes that live; their files are skipped.
+            groups: The groups whose exit totals count.
+
+        Returns:
+            Summaries: one for each folded group, and one for each process that is not folded yet.
+        """
         alive, groups = set(alive), set(groups)
         for _ in range(_TRIES):
             before = self._folded()
@@ -74,11 +91,13 @@ class ExitTotals:
         return found + [one["summary"] for one in loose if one["group"] in groups]
 
     def fold(self, ended: set[str], groups: Iterable[str]) -> None:
-        """Make one of many, and forget groups of which nobody lives; whoever is at it already is left to it.
+        """Fold the files of ended processes into one, and remove those of groups without a living process.
+
+        Nothing is folded below ``FOLD_FROM`` files, or while a sibling holds the fold lock.
 
         Args:
-            ended: Names of processes that ended for sure.
-            groups: Of the processes that live.
+            ended: Names of the processes that have certainly ended.
+            groups: The groups of the living processes.
         """
         groups = set(groups)
         for name in ended:
@@ -98,7 +117,7 @@ class ExitTotals:
                 if one is not None and one["group"] in groups:
                     kept.setdefault(one["group"], []).append(one["summary"])
             merged = {group: self._merge(summaries) for group, summaries in kept.items()}
-            # The names go with it: whoever reads before the files are gone must not count them twice.
+            # The names are written too: a sibling that reads before the files are removed must not count them twice.
             after = {"turn": before["turn"] + 1, "names": sorted(ended), "groups": merged}
             write_whole(self._folder / _FOLDED, json.dumps(after).encode())
             for name in ended:
@@ -107,7 +126,7 @@ class ExitTotals:
             self._lock.forget()
 
     def clear(self) -> None:
-        """Take every file of the folder away: the last process has ended."""
+        """Remove every file of the folder; the last process does this when it ends."""
         for path in self._folder.iterdir():
             path.unlink(missing_ok=True)
 
@@ -118,7 +137,7 @@ class ExitTotals:
         return _loaded(self._folder / _FOLDED) or {"turn": 0, "names": [], "groups": {}}
 
     def forget_lock(self) -> None:
-        """In a forked child: close what was inherited."""
+        """Close the inherited lock file in a forked child."""
         self._lock.forget()
 
 

@@ -1,4 +1,4 @@
-"""The private folder of one user and service, and the name a service goes by in it."""
+"""The private folder of one user and service, and the name by which processes count as one service."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ PRIVATE = 0o700
 
 
 class UnsafeFolderError(OSError):
-    """The folder belongs to somebody else, or is open to others; it isn't used then."""
+    """The path is no folder, belongs to another user, or is open to others; redispan does not use it."""
 
 
 def service_of(environ: Mapping[str, str], argv: list[str] | None = None) -> str:
-    """The name by which processes count as one service: ``service.name``, else the program and its folder.
+    """Return the name by which processes count as one service.
 
     Args:
-        environ: Where OpenTelemetry's variables are looked up.
-        argv: The program's own by default.
+        environ: The environment. ``OTEL_SERVICE_NAME`` comes first, then ``service.name`` in
+            ``OTEL_RESOURCE_ATTRIBUTES``.
+        argv: The program's arguments; ``sys.argv`` by default.
+
+    Returns:
+        ``service.name``, else ``unknown_service:`` with the program and its working folder.
     """
     name = environ.get("OTEL_SERVICE_NAME", "").strip()
     if name:
@@ -42,22 +46,29 @@ def service_of(environ: Mapping[str, str], argv: list[str] | None = None) -> str
 
 
 def users_folder(base: str) -> Path:
-    """Where the private folder of this user is, whether it exists or not."""
+    """Return the path of this user's private folder, whether it exists or not.
+
+    Args:
+        base: The folder above it; the system's folder for temporary files if empty.
+    """
     user = os.geteuid() if hasattr(os, "geteuid") else 0
     return Path(base or tempfile.gettempdir()) / f"redispan-{user}"
 
 
 def folder_of(base: str, service: str) -> Path:
-    """Where the folder of ``service`` is, whether it exists or not."""
-    # A hash: names may be long or hold anything, and the path of a UNIX socket must be short.
+    """Return the path of the folder of ``service``, whether it exists or not."""
+    # A hash, because names may be long and hold any character, and the path of a UNIX socket must be short.
     return users_folder(base) / hashlib.sha256(service.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def open_folder(path: Path) -> Path:
-    """Make ``path`` and its parent private folders of this user, or refuse.
+    """Create ``path`` and its parent as private folders of this user, unless they exist.
+
+    Returns:
+        ``path``.
 
     Raises:
-        UnsafeFolderError: Somebody else made it first, or others may look into it.
+        UnsafeFolderError: Another user created one of them first, or others may look into it.
     """
     for folder in (path.parent, path):
         try:
@@ -69,10 +80,10 @@ def open_folder(path: Path) -> Path:
 
 
 def require_private(folder: Path) -> None:
-    """Refuse a folder that others could read, write or have put there.
+    """Check that no other user can read or write ``folder``, or has created it.
 
     Raises:
-        UnsafeFolderError: It is one.
+        UnsafeFolderError: ``folder`` is no such folder, or no folder at all.
     """
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
@@ -84,8 +95,8 @@ def require_private(folder: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file at once: nobody ever reads half of it."""
-    # A name of this thread's: another one of this process may be at the same file.
+    """Replace a file atomically, so that no reader sees half of it."""
+    # The temporary name holds the thread id, because another thread of this process may write the same file.
     passing = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -94,11 +105,15 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 _LONGEST = 100
+"""The longest path, in bytes, that is used as a socket address as it is. Linux takes 107, macOS 103."""
 
 
 @contextlib.contextmanager
 def short_address(path: Path) -> Iterator[str]:
-    """An address for ``bind`` and ``connect`` that means ``path``, valid inside the block."""
+    """Yield an address of ``path`` for ``bind`` and ``connect``, valid inside the block.
+
+    On Linux, a path that is too long for a socket address is reached through ``/proc/self/fd``.
+    """
     if len(os.fsencode(path)) <= _LONGEST or not sys.platform.startswith("linux"):
         yield str(path)
         return

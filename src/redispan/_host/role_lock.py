@@ -1,4 +1,4 @@
-"""A role that only one process of the host has at a time: who serves the port, who probes a server."""
+"""The lock for a role that one process of the host has at a time: serving the port, or probing a server."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: every process has every role
+except ImportError:  # Windows has no fcntl: every process gets every role
     fcntl = None  # type: ignore[assignment]
 
 
 class RoleLock:
-    """A lock on a file, given up by the system when its holder ends, however it ends.
+    """A lock on a file. The system releases it when its holder ends, however it ends.
 
-    A record lock, because those aren't inherited by forked children: a child of the holder never keeps the role alive.
+    It is a record lock, because forked children don't inherit those: a child of the holder never keeps the role.
     """
 
     def __init__(self, path: Path) -> None:
-        """Name the role.
+        """Name the role; nothing is opened yet.
 
         Args:
-            path: Its file, made when it is first asked for.
+            path: The lock file of the role. The first ``acquire`` creates it.
         """
         self._path = path
         self._descriptor: int | None = None
@@ -33,7 +33,11 @@ class RoleLock:
         return self._descriptor is not None and self._pid == os.getpid()
 
     def acquire(self) -> bool:
-        """Take the role if it is free; True if this process has it now."""
+        """Take the role if it is free.
+
+        Returns:
+            Whether this process has the role now.
+        """
         if self.held:
             return True
         self.forget()
@@ -48,7 +52,7 @@ class RoleLock:
         return True
 
     def forget(self) -> None:
-        """Give the role up; in a forked child, close what was inherited of it, which gives up nothing."""
+        """Give the role up. A forked child closes only its copy of the descriptor, and the parent keeps the role."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Asking all the other processes at once, within one bound."""
+"""Querying the sibling processes, all at once and within one time limit."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _LONGEST = 1 << 26
 
 @dataclass
 class SiblingReplies:
-    """What became of the question.
+    """The replies of the sibling processes.
 
     Attributes:
-        answered: The summaries, by the name of who gave them.
-        silent: Names of those that live and did not answer in time.
-        gone: Names of those that don't live any more.
+        answered: The snapshots, by the names of their processes.
+        silent: Names of the living processes that did not answer in time, or not completely.
+        gone: Names of the processes that have ended.
     """
 
     answered: dict[str, Any] = field(default_factory=dict)
@@ -35,7 +35,12 @@ class SiblingReplies:
 
 
 def query_siblings(sockets: Iterable[Path], within_s: float = WITHIN_S) -> SiblingReplies:
-    """Ask everyone at once; each has ``within_s`` for the whole answer."""
+    """Query all sibling processes at once.
+
+    Args:
+        sockets: The paths of their sockets. The stem of a path is the name of the process.
+        within_s: Seconds that each process has for its whole answer.
+    """
     found = SiblingReplies()
     with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as opened:
         open_count = 0
@@ -61,7 +66,7 @@ def _connect(path: Path, found: SiblingReplies) -> socket.socket | None:
     try:
         with short_address(path) as address:
             connection.connect(address)
-    except BlockingIOError:  # it lives, and more askers wait for it than it takes
+    except BlockingIOError:  # the process lives, and its queue of connections is full
         found.silent.append(path.stem)
     except OSError:
         found.gone.append(path.stem)
@@ -72,7 +77,7 @@ def _connect(path: Path, found: SiblingReplies) -> socket.socket | None:
 
 
 def _read(key: selectors.SelectorKey, found: SiblingReplies) -> bool:
-    """Take the next piece of an answer in; True if there is no more to come."""
+    """Read the next piece of an answer, and return True when there is nothing more to read."""
     name, taken = key.data
     try:
         piece = key.fileobj.recv(_PIECE)  # type: ignore[union-attr]

@@ -1,4 +1,7 @@
-"""One process's end: a UNIX socket in the private folder; whoever connects gets the summary and the connection ends."""
+"""The snapshot server of a process: a UNIX socket in the private folder.
+
+The server sends its process's snapshot to each sibling that connects, and closes the connection.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +22,27 @@ _SENDING_S = 1.0
 
 
 class SnapshotServer:
-    """Answers on a socket of its own, on the thread of whoever calls ``serve``."""
+    """A server on one UNIX socket. It answers on the thread that calls ``serve``."""
 
     def __init__(self, path: Path, answer: Callable[[], bytes]) -> None:
-        """Prepare to answer; nothing is opened yet.
+        """Prepare the server; nothing is opened yet.
 
         Args:
             path: The socket's path.
-            answer: Makes the answer, anew for each asker.
+            answer: Returns the snapshot as bytes. The server calls it once per connection.
         """
         self._path = path
         self._answer = answer
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
-        """Start to listen."""
+        """Start listening.
+
+        Raises:
+            OSError: The socket could not be opened.
+        """
         self.close()
-        # A file of this name can only be what a process of the same id left behind.
+        # A file at this path can only come from an earlier process with the same id.
         self._path.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -48,7 +55,7 @@ class SnapshotServer:
         self._socket = listening
 
     def serve(self, seconds: float) -> None:
-        """Answer whoever comes within ``seconds``."""
+        """Answer the siblings that connect within ``seconds``."""
         deadline = time.monotonic() + seconds
         while True:
             left_s = deadline - time.monotonic()
@@ -70,19 +77,22 @@ class SnapshotServer:
                 asker.settimeout(_SENDING_S)
                 asker.sendall(self._answer())
             except OSError:
-                pass  # it asked and went: nothing is owed
+                pass  # the sibling closed the connection before it had the answer
             except Exception as fault:
-                _log.debug("redispan: no summary for a sibling: %s", type(fault).__name__)
+                _log.debug("redispan: could not make the snapshot for a sibling: %s", type(fault).__name__)
 
     def freshen(self) -> None:
-        """Listen anew if somebody swept the folder, and keep the file too young for sweepers."""
+        """Update the socket file's time stamps, and listen again if the file was removed.
+
+        The new time stamps keep programs that clean up temporary folders from removing the file.
+        """
         try:
             os.utime(self._path)
         except FileNotFoundError:
             self.open()
 
     def close(self) -> None:
-        """Listen no more; the file stays."""
+        """Stop listening; the file stays."""
         listening, self._socket = self._socket, None
         if listening is not None:
             try:
@@ -99,6 +109,6 @@ class SnapshotServer:
             listening.close()
 
     def leave(self) -> None:
-        """Listen no more, and take the file away."""
+        """Stop listening, and remove the file."""
         self.close()
         self._path.unlink(missing_ok=True)

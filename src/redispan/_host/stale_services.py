@@ -1,7 +1,7 @@
-"""Services of which nobody is left: what they left behind goes after a while.
+"""Removal of the files of services whose processes have all ended.
 
-A service that ends in order takes its folder away itself. One that is killed leaves it, and a program without a service
-name is another service in every folder that it runs in.
+A service that ends in order removes its folder itself. A service that is killed leaves it. A program without a service
+name counts as another service in every folder that it runs in.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from redispan._host.role_lock import RoleLock
 _log = logging.getLogger("redispan")
 
 KEPT_S = 86_400.0
-"""A member touches its socket every 20 s: a day of silence is an end."""
+"""Age at which a folder is removed. A member touches its socket every 20 s, so after a day its service has ended."""
 USUAL_KEPT_S = 30 * 86_400.0
-"""What was learned is worth keeping for a service that runs once a month."""
+"""Age at which a baseline file is removed, so that a service that runs once a month finds its own."""
 
 _FOLDER = re.compile(r"[0-9a-f]{16}")
 
 
 def sweep(users: Path, own: Path) -> None:
-    """Remove what nobody has touched for long; never raises.
+    """Remove the folders and baseline files that no process has touched for long. Never raises.
 
     Args:
         users: The private folder of the user.
@@ -39,7 +39,7 @@ def sweep(users: Path, own: Path) -> None:
             elif path != own and _FOLDER.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
                 _sweep_one(path, now_s - KEPT_S)
     except OSError as fault:
-        _log.debug("redispan: what old services left stays: %s", type(fault).__name__)
+        _log.debug("redispan: files of ended services could not be removed: %s", type(fault).__name__)
 
 
 def _sweep_one(folder: Path, oldest_s: float) -> None:
@@ -50,7 +50,7 @@ def _sweep_one(folder: Path, oldest_s: float) -> None:
         if path.suffix == ".lock":
             lock = RoleLock(path)
             if not lock.acquire():
-                return  # whoever has the port needs no socket of ours
+                return  # the process that holds the port may have no socket here
             lock.forget()
     for path in found:
         path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """The command line: ``redispan demo | doctor | report``.
 
-Here belong parsing, asking and printing. What is asked (settings, patches, reports) is answered elsewhere, and no other
-part of redispan imports this package. Each subcommand is one module with ``HELP``, ``add_arguments(parser)`` and
-``run(arguments) -> exit code``, imported only when it is the one called.
+This package parses arguments, gets settings, patches and reports from other packages, and prints them. No other part of
+redispan imports it. Each subcommand is one module with ``HELP``, ``add_arguments(parser)`` and
+``run(arguments) -> exit code``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m redispan.cli`` is the same as ``redispan``."""
+"""Run the command line for ``python -m redispan.cli``, as the console script ``redispan`` does."""
 
 import sys
 

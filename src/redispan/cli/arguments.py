@@ -1,4 +1,4 @@
-"""What can be typed: one subcommand, its options, and nothing read beyond that."""
+"""The argument parser of the command line, and the exit codes of a run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 
 SUBCOMMANDS = ("demo", "doctor", "report")
-"""Modules of this package, in the order of the help text; one that isn't there is left out."""
+"""Modules of this package, in the order of the help text. A missing module is left out."""
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Parse ``argv`` (the process's own by default), run the subcommand, and return the exit code."""
+    """Parse the arguments and run the subcommand.
+
+    Args:
+        argv: The arguments; those of the process by default.
+
+    Returns:
+        The exit code: that of the subcommand, 2 without a subcommand, 130 after Ctrl-C.
+    """
     parser = build_parser()
     arguments = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
     if arguments.run is None:
@@ -32,13 +39,13 @@ def run(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # `redispan doctor | head` is no fault. Python would complain again when it flushes at exit.
+        # `redispan doctor | head` is no error. Without stdout, Python cannot report it again when it flushes at exit.
         sys.stdout = None
         return EXIT_OK
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with every subcommand that is installed."""
+    """Build the parser with every subcommand that is installed."""
     parser = argparse.ArgumentParser(
         prog="redispan",
         description="OpenTelemetry for redis-py. To instrument a program: opentelemetry-instrument python app.py",

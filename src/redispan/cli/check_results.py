@@ -1,4 +1,4 @@
-"""What ``redispan doctor`` found: findings in sections, as text and as JSON. Standard library only."""
+"""The results of ``redispan doctor`` in sections, as text and as JSON. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class Level(str, Enum):
-    """How a finding is meant."""
+    """The level of a result. Only ``PROBLEM`` changes the exit code."""
 
     OK = "ok"
     NOTE = "note"
@@ -25,12 +25,12 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One line.
+    """The result of one check, printed as one line.
 
     Attributes:
-        level: What it means for the exit code.
-        subject: What was looked at.
-        text: What was found, and for a problem what to do about it. Never a credential.
+        level: Whether all is well, it is a fact to know, or a problem.
+        subject: What was checked.
+        text: The result, and for a problem what to do about it. It never holds a credential.
     """
 
     level: Level
@@ -40,31 +40,31 @@ class CheckResult:
 
 @dataclass
 class Section:
-    """Findings on one question."""
+    """The results of the checks on one topic, under one title."""
 
     title: str
     findings: list[CheckResult] = field(default_factory=list)
 
     def ok(self, subject: str, text: str) -> None:
-        """Note that something is as it should be."""
+        """Add a result that is as it should be."""
         self.findings.append(CheckResult(Level.OK, subject, text))
 
     def note(self, subject: str, text: str) -> None:
-        """Note a fact."""
+        """Add a fact that is neither good nor bad."""
         self.findings.append(CheckResult(Level.NOTE, subject, text))
 
     def problem(self, subject: str, text: str) -> None:
-        """Note what keeps redispan or its telemetry from working."""
+        """Add a problem that keeps redispan or its telemetry from working."""
         self.findings.append(CheckResult(Level.PROBLEM, subject, text))
 
 
 def problems_in(sections: Sequence[Section]) -> list[CheckResult]:
-    """Every problem, in order."""
+    """Return every problem, in the order of the sections."""
     return [finding for section in sections for finding in section.findings if finding.level is Level.PROBLEM]
 
 
 def as_json(sections: Sequence[Section]) -> str:
-    """Everything as one JSON object, for scripts."""
+    """Return all results as one JSON object, for scripts."""
     document = {
         "ok": not problems_in(sections),
         "sections": {section.title: [asdict(finding) for finding in section.findings] for section in sections},
@@ -73,7 +73,13 @@ def as_json(sections: Sequence[Section]) -> str:
 
 
 def as_text(sections: Sequence[Section], *, color: bool, ascii_only: bool = False) -> str:
-    """Everything for people, the count of problems last."""
+    """Return all results as text for a terminal, with the count of problems last.
+
+    Args:
+        sections: The results.
+        color: Whether to use ANSI colours.
+        ascii_only: Whether to use ASCII marks.
+    """
     lines = []
     for section in sections:
         lines += [_painted(section.title, "1", color)]
@@ -86,7 +92,7 @@ def as_text(sections: Sequence[Section], *, color: bool, ascii_only: bool = Fals
         lines.append("")
     subjects = [finding.subject for finding in problems_in(sections)]
     count = len(subjects)
-    # Once more by name: what comes last is what a terminal shows.
+    # The problems are named again at the end, because a terminal shows the end.
     found = f"{count} problem{'s' if count > 1 else ''} found: {', '.join(dict.fromkeys(subjects))}."
     closing = found if count else "No problem found."
     lines.append(_painted(closing, "31" if count else "32", color))

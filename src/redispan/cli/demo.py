@@ -1,4 +1,4 @@
-"""Run a small shop under opentelemetry-instrument, with a Redis of its own, and show the telemetry it sends."""
+"""Run a small shop under opentelemetry-instrument, with a throw-away Redis, and show the telemetry that it sends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NEEDED = {"rich": "rich", "redis": "redis", "opentelemetry.sdk": "SDK", "opente
 
 @dataclass(frozen=True)
 class Step:
-    """One step that the program logged, and when it began."""
+    """One step that the program logged, with its start in nanoseconds since 1970."""
 
     name: str
     start_ns: int
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the program ended, and what it logged meanwhile."""
+    """The exit code of the program, its steps, and its output."""
 
     exit_code: int
     steps: tuple[Step, ...]
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the demo; 0 if the program ran and its telemetry arrived."""
+    """Run the demo and show it; return 0 if the program ran and its telemetry arrived, else 1."""
     missing = [name for module, name in _NEEDED.items() if not _is_there(module)]
     if missing:
         message = f'redispan demo: missing: {", ".join(missing)}. Install: pip install "redispan[demo]"'
@@ -88,11 +88,17 @@ def _show(url: str, svg: Path | None) -> int:
 
 
 def run_program(url: str, inbox: Inbox, environ: Mapping[str, str]) -> Outcome:
-    """Run the program to its end under the real ``opentelemetry-instrument``, sending to ``inbox``."""
+    """Run the program to its end under the real ``opentelemetry-instrument``.
+
+    Args:
+        url: The URL of the Redis that the program uses.
+        inbox: The receiver of the telemetry.
+        environ: The environment of the caller.
+    """
     with tempfile.TemporaryDirectory(prefix="redispan-demo-") as folder:
-        done = subprocess.run(  # noqa: S603 - our own program, without a shell
+        done = subprocess.run(  # noqa: S603 - redispan's own program, without a shell
             [*_instrument_command(), sys.executable, "-m", PROGRAM, url],
-            # An empty folder: -m would import a redis.py of the user's from the current one.
+            # An empty folder, because -m would import a redis.py from the user's current folder.
             cwd=folder,
             env=program_environment(environ, inbox.endpoint),
             stdout=subprocess.PIPE,
@@ -105,7 +111,11 @@ def run_program(url: str, inbox: Inbox, environ: Mapping[str, str]) -> Outcome:
 
 
 def program_environment(environ: Mapping[str, str], endpoint: str) -> dict[str, str]:
-    """The caller's environment with redispan's settings kept, and everything sent to us once, at the end."""
+    """Return the environment of the demo program.
+
+    Of the caller's ``OTEL_`` variables it keeps redispan's settings, the service name and the resource attributes. All
+    telemetry goes to ``endpoint`` over OTLP/HTTP.
+    """
     kept = {
         name: value
         for name, value in environ.items()
@@ -119,13 +129,13 @@ def program_environment(environ: Mapping[str, str], endpoint: str) -> dict[str, 
         "OTEL_TRACES_EXPORTER": "otlp",
         "OTEL_METRICS_EXPORTER": "otlp",
         "OTEL_LOGS_EXPORTER": "otlp",
-        # Contrib's own is taken over anyway; without it, its "already instrumented" warning is not logged either.
+        # redispan takes over from contrib anyway. Without contrib, no "already instrumented" warning is logged.
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis",
     }
 
 
 def read_steps(output: str) -> tuple[Step, ...]:
-    """Find the steps in the program's log, whose lines begin with the time in seconds."""
+    """Return the steps in the program's log, whose lines begin with the time in seconds since 1970."""
     found = []
     for line in output.splitlines():
         stamp, _, rest = line.partition(" shop: ")
@@ -135,7 +145,11 @@ def read_steps(output: str) -> tuple[Step, ...]:
 
 
 def _send_on(inbox: Inbox, environ: Mapping[str, str]) -> str:
-    """Pass everything on when the environment says where to; say in words what became of it."""
+    """Send the telemetry on if the environment names an OTLP endpoint.
+
+    Returns:
+        The result in words, for the screen; empty without an endpoint.
+    """
     if not environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip():
         return ""
     from redispan.cli.otlp_relay import RelayError, protocol_of, relay
@@ -157,7 +171,7 @@ def _instrument_command() -> list[str]:
 
 @contextlib.contextmanager
 def _server(url: str | None) -> Iterator[str]:
-    """The URL of the given server, or of a throw-away one."""
+    """Yield the given URL, or that of a throw-away server."""
     if url:
         yield url
         return

@@ -1,8 +1,8 @@
-"""A small, ordinary program: a shop that keeps its data in Redis. It knows nothing of telemetry.
+"""A small, ordinary program: a shop that keeps its data in Redis. It has no line about telemetry.
 
-``redispan demo`` starts it under ``opentelemetry-instrument``. Start it yourself the same way, with a URL of your own:
-``opentelemetry-instrument python -m redispan.cli.demo_program redis://localhost:6379/0``. It touches keys below
-``redispan-demo:`` only, and removes them at its end.
+``redispan demo`` starts it under ``opentelemetry-instrument``. You can start it yourself in the same way, with your
+URL: ``opentelemetry-instrument python -m redispan.cli.demo_program redis://localhost:6379/0``. It touches only keys
+below ``redispan-demo:``, and removes them at its end.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from redis.retry import Retry
 
 PRODUCTS = ("tea", "cup", "pot")
 PREFIX = "redispan-demo:"
-# 25 million turns take a tenth of a second, or less where scripts have a clock that runs meanwhile: on a machine that
-# has no time for the server, they took more than the five seconds after which it says BUSY.
+# 25 million turns take about a tenth of a second. On a busy machine they took more than five seconds, after which the
+# server answers BUSY. So the script also ends after 150 ms, on servers whose TIME advances while a script runs.
 SLOW_REPORT = """
 local function now() local time = redis.call('TIME') return time[1] * 1000000 + time[2] end
 local start = now()
@@ -44,14 +44,14 @@ def open_the_shop(shop: redis.Redis) -> None:
 
 
 def serve_a_visitor(shop: redis.Redis) -> None:
-    """Read and count."""
+    """Read some values, and increment a counter."""
     shop.get("redispan-demo:greeting")
     shop.hgetall("redispan-demo:product:tea")
     shop.incr("redispan-demo:visits")
 
 
 def fill_the_stock(shop: redis.Redis) -> None:
-    """Send many commands in one trip."""
+    """Send many commands in one round trip."""
     pipeline = shop.pipeline(transaction=False)
     for product in PRODUCTS * 10:
         pipeline.incrby(f"redispan-demo:stock:{product}", 5)
@@ -59,7 +59,7 @@ def fill_the_stock(shop: redis.Redis) -> None:
 
 
 def sell_a_cup(shop: redis.Redis) -> None:
-    """Change two keys together, or none."""
+    """Change two keys in a transaction."""
     with shop.pipeline() as transaction:
         transaction.watch("redispan-demo:stock:cup")
         transaction.multi()
@@ -89,14 +89,14 @@ def confuse_two_keys(shop: redis.Redis) -> None:
 
 
 def lose_the_connection(shop: redis.Redis) -> None:
-    """Go on with a connection that the server closes meanwhile; the client retries by itself."""
+    """Use a connection after the server has closed it; the client retries by itself."""
     with shop.client() as on_one_connection:
         on_one_connection.client_kill_filter(_id=on_one_connection.client_id(), skipme=False)
         on_one_connection.get("redispan-demo:greeting")
 
 
 async def serve_many_visitors(url: str) -> None:
-    """Do several things at once, and wait for work as a queue's worker does."""
+    """Send commands concurrently, while a task waits for work from a queue as a worker does."""
     async with redis.asyncio.from_url(url) as shop:
         worker = asyncio.create_task(_wait_for_work(shop))
         await asyncio.gather(*(shop.hget(f"redispan-demo:product:{product}", "price") for product in PRODUCTS))
@@ -113,7 +113,7 @@ async def _wait_for_work(shop: redis.asyncio.Redis) -> None:
 
 
 def close_the_shop(shop: redis.Redis) -> None:
-    """Look at everything once more, page by page, and take it away."""
+    """Read the products page by page with HSCAN, and delete all keys."""
     products = [f"{PREFIX}product:{product}" for product in PRODUCTS]
     for product in products:
         dict(shop.hscan_iter(product))
@@ -134,7 +134,11 @@ STEPS: tuple[Callable[[redis.Redis], None], ...] = (
 
 
 def main(url: str) -> None:
-    """Run every step once, and log its name."""
+    """Log the name of each step and run it once.
+
+    Args:
+        url: The URL of the Redis to use.
+    """
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(created).6f %(name)s: %(message)s")
     retry = Retry(ExponentialBackoff(base=0.01, cap=0.1), 3)
     shop = redis.Redis.from_url(url, retry=retry, retry_on_error=[redis.ConnectionError])

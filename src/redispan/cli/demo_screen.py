@@ -1,4 +1,4 @@
-"""Shows the demo's telemetry in a terminal: spans as a tree with a time line, operations and metrics as tables."""
+"""The terminal output of the demo: spans as a tree with a time line, operations, metrics and events as tables."""
 
 from __future__ import annotations
 
@@ -31,25 +31,32 @@ PROGRAM_LINE = "opentelemetry-instrument python -m redispan.cli.demo_program"
 
 
 class Screen:
-    """The terminal; it keeps a copy of what it showed, for a picture."""
+    """The terminal. It keeps a copy of its output, for a picture."""
 
     def __init__(self, console: Console | None = None) -> None:
-        """Use ``console``, or the terminal as wide as it is up to a readable limit."""
+        """Use ``console``, or the terminal with its own width up to ``WIDEST`` characters."""
         self._console = console or Console(record=True, highlight=False)
         if console is None and self._console.width > WIDEST:
             self._console = Console(record=True, highlight=False, width=WIDEST)
 
     def waiting(self, what: str) -> AbstractContextManager[object]:
-        """Show that ``what`` runs, while it does."""
+        """Return a context manager that shows ``what`` as running, inside the block."""
         return self._console.status(f"[dim]{what}[/]")
 
     def save_svg(self, path: Path) -> None:
-        """Save what was shown as a picture, which loads nothing from elsewhere."""
+        """Save the output as an SVG picture, without the fonts that it would load from the web."""
         picture = self._console.export_svg(title="redispan demo", unique_id="redispan-demo")
         path.write_text(_FONT_FACES.sub("", picture), encoding="utf-8")
 
     def show(self, steps: Sequence[Step], inbox: Inbox, *, seconds: float, sent_on: str) -> None:
-        """Show everything that arrived."""
+        """Show everything that arrived.
+
+        Args:
+            steps: The program's steps, into which the spans are grouped.
+            inbox: The telemetry received.
+            seconds: How long the program ran, start-up included.
+            sent_on: Where the telemetry was sent on to, in words; empty if nowhere.
+        """
         spans, points, events = inbox.spans(), inbox.points(), inbox.events()
         self._print(_heading(len(spans), len({point.metric for point in points}), len(events), seconds))
         self._section("Spans", "every Redis operation, named, with no key and no value in it")

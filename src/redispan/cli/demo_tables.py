@@ -1,4 +1,4 @@
-"""The tables of the demo: operations, the other metrics, events."""
+"""The tables of the demo: operations, the other metrics, and events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PARTS = (
     ("backoff.time", "pausing before a retry"),
 )
 
-# Said once above, or of no use to a reader.
+# These are shown above the table, or of no use to a reader.
 _LEFT_OUT = ("db.system.name", "db.namespace", "server.address", "server.port", "db.operation.name")
 
 
@@ -40,7 +40,7 @@ class _Operation:
 
 
 def operations_table(points: Sequence[Point]) -> Table:
-    """One line for each of the operations that took longest together, and one for the rest."""
+    """Return a table of the operations: one line for each that failed or took the most time, and one for the rest."""
     table = _table("operation", "count", "failed", "mean", "longest", "share of the time")
     operations = _operations(points)
     everything_s = sum(one.total_s for one in operations) or 1.0
@@ -61,7 +61,7 @@ def operations_table(points: Sequence[Point]) -> Table:
 
 
 def _operations(points: Sequence[Point]) -> list[_Operation]:
-    """The points of each operation as one, whatever their outcome; the longest together first."""
+    """Return the sums of each operation's points, of whatever outcome: failed operations first, then by total time."""
     merged: dict[str, _Operation] = {}
     for point in points:
         if point.metric == DURATION and point.count:
@@ -74,12 +74,12 @@ def _operations(points: Sequence[Point]) -> list[_Operation]:
                 before.total_s + point.value,
                 max(before.longest_s, point.largest or 0.0),
             )
-    # What failed is shown whatever it took.
+    # Failed operations come first, so that they are shown however little time they took.
     return sorted(merged.values(), key=lambda one: (one.failed == 0, -one.total_s))
 
 
 def metrics_table(points: Sequence[Point]) -> Table:
-    """Every other series, one line per metric and distinct attributes."""
+    """Return a table of every other series: one line per metric and set of attributes."""
     table = _table("metric", "attributes", "value", numbers_from=2)
     previous = ""
     for point in points:
@@ -93,9 +93,9 @@ def metrics_table(points: Sequence[Point]) -> Table:
 
 
 def events_table(events: Sequence[Event], span_names: Mapping[str, str]) -> Table:
-    """Events of one kind on one span name as one line, alerts last and in colour."""
+    """Return a table of the events: one line per kind of event and span name, with alerts last and in colour."""
     table = _table("event", "what", "span")
-    # Names stay whole on a narrow terminal; what they are about gives way.
+    # On a narrow terminal, the names stay whole and the second column is cut.
     table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     counted = Counter(
         (event.name.startswith(ALERT_PREFIX), event.name, _what(event), span_names.get(event.span_id, ""))
@@ -119,7 +119,7 @@ def _what(event: Event) -> str:
 
 
 def _parts(event: Event) -> str:
-    """What a slow operation spent elsewhere than waiting for the answer, if that is worth a word."""
+    """Return the parts of a slow operation that took a tenth of its time or more, other than waiting for the answer."""
     whole_s = float(event.attributes.get("redis.client.operation.duration", 0.0))
     found = []
     for name, words in _PARTS:
@@ -134,7 +134,7 @@ def _value(point: Point) -> str:
         mean = point.value / point.count if point.count else 0.0
         shown = f"{mean * 1e3:.2f} ms" if point.unit == "s" else f"{mean:g}"
         return f"{point.count} {TIMES} {shown}"
-    # A unit in braces only repeats what the metric's name says.
+    # A unit in braces only repeats the metric's name.
     unit = "" if point.unit == "1" or point.unit.startswith("{") else point.unit
     return f"{point.value:g} {unit}".rstrip()
 

@@ -1,4 +1,4 @@
-"""Turns steps and spans into the rows of a tree: nested by parent, repeated ones folded, each with what is notable."""
+"""The tree of the demo: rows of steps and spans, nested by parent, with repeated spans folded into one row."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Row:
     """One line of the tree.
 
     Attributes:
-        label: Guides and name.
-        duration: Milliseconds.
-        remarks: Query text, and what is notable.
-        begins: Start within its step, from 0 to 1.
-        lasts: Share of its step, from 0 to 1; 0 for a step itself.
-        style: Of its bar.
+        label: The lines of the tree, and the name.
+        duration: The duration in milliseconds.
+        remarks: Failures, slowness, retries and batch size, then the query text.
+        begins: The start within its step, from 0 to 1.
+        lasts: The share of its step's time, from 0 to 1; 0 for a step itself.
+        style: The style of its bar.
     """
 
     label: Text
@@ -38,7 +38,7 @@ class Row:
     style: str = "green"
 
     def timeline(self, cells: int) -> Text:
-        """A bar of ``cells`` characters that shows when in its step the operation ran."""
+        """Return a bar of ``cells`` characters that shows when the operation ran within its step."""
         if not self.lasts:
             return Text("")
         begin = min(int(self.begins * cells), cells - 1)
@@ -48,7 +48,7 @@ class Row:
 
 
 def rows_of(steps: Sequence[Step], spans: Sequence[Span]) -> Iterator[Row]:
-    """The rows of the whole tree: every step, and below it the spans that began in it."""
+    """Yield the rows of the tree: every step, and below it the spans that began in it."""
     known = {span.span_id for span in spans}
     children: dict[str, list[Span]] = {}
     for span in spans:
@@ -102,7 +102,7 @@ def _row(group: Sequence[Span], guide: str, begin_ns: int, length_ns: int) -> Ro
 
 
 def short_name(name: str) -> str:
-    """The name of a span with the 40 characters of a script's sha1 cut to eight."""
+    """Return the name of a span, with a script's sha1 cut from 40 characters to eight."""
     return " ".join(f"{word[:8]}…" if len(word) == 40 else word for word in name.split(" "))
 
 

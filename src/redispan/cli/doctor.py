@@ -1,4 +1,4 @@
-"""Say what redispan finds here: versions, patches, other instrumentations, settings, exporters, what can be reached."""
+"""Check versions, patches, other instrumentations, settings and exporters, and what can be reached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the findings; 0 if there is no problem among them, else 1."""
+    """Run the checks and print their results; return 0 if there is no problem, else 1."""
     sections = examine(os.environ, redis_url=arguments.redis_url, offline=arguments.offline)
     if arguments.json:
         print(as_json(sections))
@@ -34,7 +34,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def examine(environ: Mapping[str, str], *, redis_url: str | None = None, offline: bool = False) -> list[Section]:
-    """Run every check; one that fails itself becomes a problem instead of an end."""
+    """Run every check. A check that raises becomes a problem in the results.
+
+    Args:
+        environ: The environment to check.
+        redis_url: The Redis to reach; ``REDIS_URL`` by default.
+        offline: Whether to open no connection.
+    """
     from redispan.cli import doctor_environment, doctor_installed, doctor_patches, doctor_reach
 
     checks: list[Check] = [
@@ -54,6 +60,6 @@ def _guarded(check: Check, environ: Mapping[str, str]) -> Section:
         return check(environ)
     except Exception as fault:
         section = Section(getattr(check, "__name__", "check"))
-        # Only the type: this text ends in bug reports, and a message may hold a URL.
+        # Only the type is shown: this text gets into bug reports, and a message may hold a URL.
         section.problem("doctor", f"this check failed itself: {type(fault).__name__}. Please report it.")
         return section

@@ -1,4 +1,4 @@
-"""What the environment says: exporters, endpoints and sampler of OpenTelemetry, and redispan's own settings."""
+"""Checks of the environment: OpenTelemetry's exporters, endpoints and sampler, and redispan's own settings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SIGNALS = ("traces", "metrics", "logs")
 
 _TRUE = ("true", "1")
 _SECRET = ("monitoring_token", "alert_webhook")
-"""Settings whose value nobody should paste into a bug report: the address of a webhook is its own password."""
+"""Settings whose values are hidden. The URL of a webhook is secret, because it needs no other password."""
 _DEFAULT_PORTS = {"grpc": 4317, "http/protobuf": 4318, "http/json": 4318}
 _EXPORTER_OF_PROTOCOL = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http", "http/json": "otlp_json_http"}
 
 
 @dataclasses.dataclass(frozen=True)
 class OtlpTarget:
-    """Where one signal is sent by OTLP."""
+    """The OTLP endpoint of one signal, its protocol, and the variable that names it or ``default``."""
 
     signal: str
     endpoint: str
@@ -33,7 +33,7 @@ class OtlpTarget:
 
 
 def telemetry(environ: Mapping[str, str]) -> Section:
-    """Which exporters are in effect, and what else decides whether anything leaves the program."""
+    """Check the exporters in effect, and everything else that decides whether telemetry leaves the program."""
     section = Section("OpenTelemetry")
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         section.problem("OTEL_SDK_DISABLED", "is true: nothing is recorded or sent")
@@ -55,7 +55,7 @@ def telemetry(environ: Mapping[str, str]) -> Section:
 
 
 def settings(environ: Mapping[str, str]) -> Section:
-    """Every setting, those that were set first, and every value or variable that is of no use."""
+    """List every setting, starting with those that were set, and every unusable value and unknown variable."""
     section = Section("Settings")
     values, resolved = Settings.from_environment(environ=environ)
     fields = dataclasses.fields(Settings)
@@ -83,13 +83,13 @@ def _shown(name: str, value: Any, unit: str) -> str:
     if name in _SECRET:
         return "(set)"
     if isinstance(value, bool):
-        return str(value).lower()  # as the environment takes it
+        return str(value).lower()  # as in an environment variable
     words = ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
     return f"{words} {unit}".rstrip()
 
 
 def exporters_of(signal: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of the exporters in effect for one signal."""
+    """Return the names of the exporters in effect for one signal."""
     named = environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
     if not named and version_of("opentelemetry-distro") is not None:
         named = "otlp"
@@ -97,7 +97,7 @@ def exporters_of(signal: str, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def otlp_targets(environ: Mapping[str, str]) -> list[OtlpTarget]:
-    """Where OTLP goes, for each signal that is sent by it."""
+    """Return the OTLP endpoint of each signal that is sent over OTLP."""
     return [
         _target(signal, environ)
         for signal in SIGNALS
@@ -158,7 +158,7 @@ def _exporter_fault(signal: str, name: str) -> str:
 
 
 def _providers() -> list[tuple[str, str]]:
-    """The providers of this process, where it has any of its own."""
+    """Return the kind and class of each provider that this process has set."""
     found: list[tuple[str, str]] = []
     for kind, module, getter in (
         ("tracer provider", "opentelemetry.trace", "get_tracer_provider"),
@@ -167,7 +167,7 @@ def _providers() -> list[tuple[str, str]]:
     ):
         try:
             provider: Any = getattr(import_module(module), getter)()
-        except Exception:  # noqa: S112 - what is missing was said among the versions
+        except Exception:  # noqa: S112 - the check of the versions reports what is missing
             continue
         name = f"{type(provider).__module__}.{type(provider).__qualname__}"
         if not name.startswith(module) and "Proxy" not in name:

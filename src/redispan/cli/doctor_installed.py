@@ -1,4 +1,4 @@
-"""What is installed here: the packages that matter, and others that instrument redis-py too."""
+"""Checks of the installed packages: the versions that matter, and other instrumentations of redis-py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redispan.version import __version__
 
 OLDEST_REDIS = (5, 0)
 
-# Distribution, whether its absence is a problem, and what its absence means.
+# The distribution, whether its absence is a problem, and what its absence means.
 _PACKAGES = (
     ("redis", True, "nothing to instrument: pip install redis"),
     ("valkey", False, ""),
@@ -29,7 +29,7 @@ _PACKAGES = (
     ("tenacity", False, "the tuned pool retries without it"),
 )
 
-# Module, product, and the switch that keeps it away from redis-py.
+# The module, the product, and the switch that keeps it from instrumenting redis-py.
 _OTHERS = (
     ("ddtrace", "Datadog", "DD_TRACE_REDIS_ENABLED=false"),
     ("sentry_sdk", "Sentry", "disabled_integrations=[RedisIntegration()]"),
@@ -41,7 +41,7 @@ _OTHERS = (
 
 
 def versions(_environ: Mapping[str, str]) -> Section:
-    """Versions of Python and of every package that matters."""
+    """Check the versions of Python and of every package that matters."""
     section = Section("Versions")
     section.ok("python", f"{platform.python_version()} ({sys.executable})")
     section.ok("redispan", __version__)
@@ -62,7 +62,7 @@ def versions(_environ: Mapping[str, str]) -> Section:
 
 
 def others(environ: Mapping[str, str]) -> Section:
-    """Other instrumentations of redis-py that are installed."""
+    """List the other instrumentations of redis-py that are installed."""
     section = Section("Who else instruments redis-py")
     if version_of("opentelemetry-instrumentation-redis") is not None:
         kept = environ.get("OTEL_PYTHON_REDISPAN_CONTRIB", "").strip().lower() == "keep"
@@ -98,16 +98,16 @@ def _native_metrics_are_on() -> bool:
 
 
 def version_of(distribution: str) -> str | None:
-    """The installed version, or None."""
+    """Return the installed version, or None if the distribution is absent or its metadata is broken."""
     try:
         return metadata.version(distribution)
     except Exception:
-        # Broken metadata of somebody's package is as good as none.
+        # Broken metadata counts as absent.
         return None
 
 
 def is_there(module: str) -> bool:
-    """Whether ``module`` can be found; broken parents count as absent."""
+    """Return whether ``module`` can be found. A module with a broken parent counts as absent."""
     try:
         return importlib.util.find_spec(module) is not None
     except Exception:

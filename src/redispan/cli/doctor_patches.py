@@ -1,4 +1,4 @@
-"""Whether redis-py can be patched here: as it is in this process, or by trying it and taking it off again."""
+"""The check whether redis-py is patched in this process, or can be: it then patches and un-patches redis-py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _WRAPPED_SHOWN = 2
 
 
 def patches(environ: Mapping[str, str]) -> Section:
-    """What is patched; under ``opentelemetry-instrument redispan doctor``, as the program would find it."""
+    """Check what is patched.
+
+    Under ``opentelemetry-instrument redispan doctor``, that is what a program would find.
+    """
     section = Section("Patches")
     disabled = [name.strip() for name in environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")]
     for name in ("redispan", "*"):
@@ -57,7 +60,7 @@ def _not_instrumented(section: Section, disabled: list[str]) -> None:
 
 
 def _describe(section: Section, instrumentor: Any) -> None:
-    applied = instrumentor._patches  # noqa: SLF001 - there is no other face to it
+    applied = instrumentor._patches  # noqa: SLF001 - there is no public access to it
     if not applied:
         section.problem("patches", "none: no supported redis-py or valkey-py was found")
         return
@@ -68,7 +71,7 @@ def _describe(section: Section, instrumentor: Any) -> None:
         mine = [patch for patch in every.values() if _belongs(patch.owner, package)]
         owners = Counter(getattr(patch.owner, "__name__", str(patch.owner)) for patch in mine)
         section.ok(f"{package} {'.'.join(map(str, version))}", f"{len(mine)} methods of {len(owners)} classes")
-    # Where two of ours sit on one method, the outer one has the inner one as its original.
+    # Where redispan patches a method twice, the outer patch has the inner one as its original.
     covered = {id(patch.original) for patch in every.values()}
     wrapped: dict[str, list[str]] = {}
     for key, patch in every.items():
@@ -81,9 +84,9 @@ def _describe(section: Section, instrumentor: Any) -> None:
 
 
 def _wrapper(owner: Any, method: str) -> str:
-    """The module of what sits on a method now, as well as it says."""
+    """Return the module of the wrapper that a method has now, as far as the wrapper shows it."""
     found = vars(owner).get(method)
-    inner = getattr(found, "_self_wrapper", found)  # of wrapt, whose objects pass for what they wrap
+    inner = getattr(found, "_self_wrapper", found)  # a wrapper of wrapt has the attributes of what it wraps
     return str(getattr(inner, "__module__", None) or "somebody")
 
 

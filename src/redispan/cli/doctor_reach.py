@@ -1,4 +1,7 @@
-"""Whether Redis and the OTLP endpoints can be reached: one TCP connection each, for one second, nothing sent."""
+"""The check whether Redis and the OTLP endpoints can be reached.
+
+It opens one connection to each, with a timeout of one second, and sends nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,12 @@ _SCHEME_PORTS = {"http": 80, "https": 443}
 
 
 def reachability(environ: Mapping[str, str], redis_url: str) -> Section:
-    """Try Redis and every OTLP endpoint in effect."""
+    """Connect to Redis and to every OTLP endpoint in effect.
+
+    Args:
+        environ: The environment, with OpenTelemetry's variables.
+        redis_url: The URL of Redis; empty if there is none to check.
+    """
     section = Section("Reachability")
     if redis_url:
         _try(section, "Redis", redis_url, default_port=6379)
@@ -30,11 +38,11 @@ def reachability(environ: Mapping[str, str], redis_url: str) -> Section:
 
 
 def _try(section: Section, what: str, url: str, *, default_port: int | None) -> None:
-    # What is shown is put together from the parts: user, password, path and query stay out of it.
+    # The output is built from host and port only, so that no user, password, path or query is shown.
     try:
         parts = urlsplit(url if "://" in url else f"//{url}")
         if "@" not in parts.netloc and "@" in url:
-            # A password with a bare slash in it: its first half would pass for the host.
+            # The password holds a bare slash, and its first half would be read as the host.
             raise ValueError(what)
         if parts.scheme == "unix":
             place, fault = "the UNIX socket", _fault_of_unix(parts.path)

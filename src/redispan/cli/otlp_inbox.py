@@ -1,4 +1,4 @@
-"""A small OTLP/HTTP receiver on loopback that keeps what one program sends, as plain records and as it came."""
+"""A small OTLP/HTTP receiver on loopback that keeps one program's telemetry, as plain records and as raw bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BODY_LIMIT = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Span:
-    """One span."""
+    """One span. Times are in nanoseconds, and ids in hex; a root span has no ``parent_id``."""
 
     name: str
     span_id: str
@@ -27,7 +27,18 @@ class Span:
 
 @dataclass(frozen=True)
 class Point:
-    """The latest value of one series; for a histogram ``value`` is the sum and ``count`` the number of measurements."""
+    """The latest value of one series.
+
+    Attributes:
+        metric: The name of the metric.
+        unit: Its unit.
+        attributes: The attributes of the series.
+        value: The value; for a histogram, the sum of the measurements.
+        count: The number of measurements of a histogram; None for other metrics.
+        largest: The largest measurement of a histogram.
+        bounds: The bucket bounds of a histogram.
+        bucket_counts: The number of measurements per bucket.
+    """
 
     metric: str
     unit: str
@@ -41,7 +52,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Event:
-    """One log-based event."""
+    """One log-based event, with OpenTelemetry's severity number and the id of its span in hex."""
 
     name: str
     severity: int
@@ -51,7 +62,11 @@ class Event:
 
 @dataclass
 class Inbox:
-    """Everything received, and the server that receives it. Use it as a context manager."""
+    """Everything received, and the server that receives it. Use it as a context manager.
+
+    Attributes:
+        raw: Pairs of signal (``traces``, ``metrics`` or ``logs``) and request body, in the order of arrival.
+    """
 
     raw: list[tuple[str, bytes]] = field(default_factory=list)
 
@@ -67,11 +82,11 @@ class Inbox:
 
     @property
     def endpoint(self) -> str:
-        """Where to send to."""
+        """The OTLP endpoint of this receiver."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def spans(self) -> list[Span]:
-        """Every span, in the order of their starts."""
+        """Return every span, in the order of their starts."""
         found = [
             Span(
                 name=span.name,
@@ -90,7 +105,7 @@ class Inbox:
         return sorted(found, key=lambda span: span.start_ns)
 
     def points(self) -> list[Point]:
-        """The latest point of every series."""
+        """Return the latest point of every series, sorted by metric and attributes."""
         latest: dict[Any, Point] = {}
         for request in self._decoded("metrics"):
             for of_resource in request.resource_metrics:
@@ -101,7 +116,7 @@ class Inbox:
         return [latest[key] for key in sorted(latest)]
 
     def events(self) -> list[Event]:
-        """Every log record that is an event, in the order of arrival."""
+        """Return every log record that is an event, in the order of arrival."""
         return [
             Event(record.event_name, record.severity_number, record.span_id.hex(), _attributes(record.attributes))
             for request in self._decoded("logs")
@@ -173,13 +188,13 @@ def _handler(inbox: Inbox) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             inbox.raw.append((signal, body))
-            # An empty message is the protocol's "all taken".
+            # An empty response message means that everything was accepted.
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Keep the terminal for the demo."""
+            """Log nothing, so that the terminal shows only the demo."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""Passes received OTLP requests on, as they came, to the endpoint that the environment names."""
+"""The relay that sends received OTLP requests on, unchanged, to the endpoint that the environment names."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _GRPC_METHODS = {
 
 
 class RelayError(RuntimeError):
-    """The endpoint did not take the telemetry; the message says why, without anything secret."""
+    """The endpoint did not accept the telemetry; the message says why, and holds no secret."""
 
 
 def protocol_of(environ: Mapping[str, str]) -> str:
-    """``grpc`` or ``http/protobuf``, as the exporters of ``opentelemetry-distro`` would choose."""
+    """Return the OTLP protocol in effect: by default ``grpc``, as in ``opentelemetry-distro``."""
     return environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip().lower() or "grpc"
 
 
@@ -28,11 +28,11 @@ def relay(requests: Sequence[tuple[str, bytes]], environ: Mapping[str, str]) -> 
     """Send every request on.
 
     Args:
-        requests: Pairs of signal and body.
-        environ: Holds ``OTEL_EXPORTER_OTLP_ENDPOINT``, and perhaps ``_PROTOCOL`` and ``_HEADERS``.
+        requests: Pairs of signal (``traces``, ``metrics`` or ``logs``) and body.
+        environ: The environment, with ``OTEL_EXPORTER_OTLP_ENDPOINT`` and perhaps ``_PROTOCOL`` and ``_HEADERS``.
 
     Raises:
-        RelayError: One was not taken.
+        RelayError: The endpoint did not accept a request.
     """
     endpoint = environ["OTEL_EXPORTER_OTLP_ENDPOINT"].strip()
     headers = _headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
@@ -42,7 +42,7 @@ def relay(requests: Sequence[tuple[str, bytes]], environ: Mapping[str, str]) -> 
     except RelayError:
         raise
     except Exception as error:
-        # Only the type: a message may repeat the URL, and a URL may hold a password.
+        # Only the type is shown: a message may repeat the URL, and a URL may hold a password.
         raise RelayError(type(error).__name__) from error
 
 
@@ -55,7 +55,7 @@ def _send_http(endpoint: str, headers: dict[str, str], requests: Sequence[tuple[
     if urlsplit(endpoint).scheme not in ("http", "https"):
         raise RelayError("the endpoint must start with http:// or https://")
     for signal, body in requests:
-        request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
+        request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
             f"{endpoint.rstrip('/')}/v1/{signal}",
             data=body,
             headers={**headers, "Content-Type": "application/x-protobuf"},
@@ -75,7 +75,7 @@ def _send_grpc(endpoint: str, headers: dict[str, str], requests: Sequence[tuple[
         channel = grpc.insecure_channel(target)
     with channel:
         for signal, body in requests:
-            # Without serializers the bytes pass through unchanged.
+            # Without serializers, gRPC sends the bytes unchanged.
             call = channel.unary_unary(_GRPC_METHODS[signal])
             try:
                 call(body, timeout=TIMEOUT_S, metadata=tuple(headers.items()))

@@ -1,4 +1,4 @@
-"""Output on terminals that can't show everything: what has no character there gets one of ASCII, of the same width."""
+"""Output on terminals without UTF-8: a character that the terminal lacks becomes an ASCII one of the same width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIKE = {
 
 
 def settle() -> None:
-    """Let standard output replace what its encoding lacks; an end in a traceback would be worse than plain letters."""
+    """Let standard output replace the characters that its encoding lacks, instead of raising."""
     reconfigure: Any = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None and not (sys.stdout.encoding or "").lower().startswith("utf"):
         codecs.register_error(_HANDLER, _replace)

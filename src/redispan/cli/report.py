@@ -1,4 +1,4 @@
-"""Show what the running processes of a service know of their Redis: performance, pools, cache, health."""
+"""Show the reports of the running processes of a service on their Redis: performance, pools, cache, health."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redispan.settings.table import variable_of
 HELP = "show the reports of running processes: performance, pool, cache, health, fleet"
 
 NAMES = {"performance": "performance", "pool": "connection-pool", "cache": "cache-patterns", "health": "health"}
-"""What is typed, and what it is called over HTTP."""
+"""The names of the reports on the command line, and their names over HTTP."""
 
 _ABOUT = {
     "performance": "statistics, commands, pools, servers, alerts and advice",
@@ -25,7 +25,7 @@ _ABOUT = {
 
 
 class NoReportError(Exception):
-    """There is nobody to ask; the message says what to do."""
+    """No process answered with a report; the message says why or what to do."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the report that was asked for."""
+    """Show the report that was chosen, and return the exit code."""
     ask: Callable[[argparse.Namespace], int] = arguments.ask
     return ask(arguments)
 
@@ -67,10 +67,15 @@ def _query(arguments: argparse.Namespace) -> int:
 
 
 def over_http(url: str, name: str, environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """Ask a monitoring port.
+    """Get a report from a monitoring port.
+
+    Args:
+        url: The URL of the port or of the mounted app. ``http://`` and the prefix ``/monitoring/redis`` are optional.
+        name: The name of the report over HTTP.
+        environ: The environment, which may hold the bearer token.
 
     Raises:
-        NoReportError: It doesn't answer with a report.
+        NoReportError: The port doesn't answer with a report.
     """
     import urllib.error
     import urllib.request
@@ -84,14 +89,14 @@ def over_http(url: str, name: str, environ: Mapping[str, str]) -> Mapping[str, A
         raise NoReportError("a monitoring port's URL starts with http:// or https://")
     base = f"{scheme}//{place}" + ("" if "/" in place else PREFIX)
     token = environ.get(variable_of("monitoring_token"), "")
-    request = urllib.request.Request(  # noqa: S310 - the scheme was looked at above
+    request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
         f"{base}/{name}", headers={"Authorization": f"Bearer {token}"} if token else {}
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             body = answer.read()
     except urllib.error.HTTPError as fault:
-        with fault:  # it holds the connection
+        with fault:  # closes the connection
             if fault.code != 503 or name != "health":
                 hint = f"; it asks for a token: set {variable_of('monitoring_token')}" if fault.code == 401 else ""
                 raise NoReportError(f"the port answers with status {fault.code}{hint}") from fault
@@ -106,10 +111,14 @@ def over_http(url: str, name: str, environ: Mapping[str, str]) -> Mapping[str, A
 
 
 def of_this_host(name: str, service: str | None) -> Mapping[str, Any]:
-    """Ask the processes of a service by their sockets, no port needed.
+    """Get a report by querying the processes of a service on this host over their sockets. They need no port.
+
+    Args:
+        name: The name of the report over HTTP.
+        service: The ``service.name`` of the processes; the one in the environment by default.
 
     Raises:
-        NoReportError: None of them answers.
+        NoReportError: None of the processes answers.
     """
     from redispan._host.folder import service_of
     from redispan._host.member import HostMember

@@ -1,4 +1,4 @@
-"""The reports as text for a terminal."""
+"""The text of the reports for a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ _ROWS = 15
 
 
 def as_text(name: str, report: Data) -> str:
-    """The report called ``name`` over HTTP, for people."""
+    """Return a report as text.
+
+    Args:
+        name: The name of the report over HTTP, such as ``connection-pool``.
+        report: The report as plain data.
+    """
     makers: Mapping[str, Callable[[Data], Iterable[str]]] = {
         "performance": _performance,
         "connection-pool": _pools,
@@ -74,7 +79,7 @@ def _performance(report: Data) -> Iterable[str]:
                 *(in_unit(one[figure], one["unit"]) for figure in ("measured", "expected", "limit")),
                 "UNUSUAL" if one["firing"] else "" if one["ready"] else "learning",
             )
-            for one in report.get("baselines", ())  # a port of an older version has none
+            for one in report.get("baselines", ())  # the monitoring port of an older version sends none
         ),
     )
     yield from _firing(report["alerts_firing"])
@@ -82,7 +87,7 @@ def _performance(report: Data) -> Iterable[str]:
 
 
 def _firing(alerts: Sequence[Data]) -> Iterable[str]:
-    """What fires, each but once: several processes find the same out."""
+    """Yield the alerts that fire. An alert that fires in several processes is shown once."""
     found: dict[tuple[str, str], list[Data]] = {}
     for alert in sorted(alerts, key=lambda alert: int(alert["at_unix_ns"])):
         found.setdefault((alert["name"], alert["endpoint"]), []).append(alert)
@@ -186,22 +191,22 @@ def _section(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def ms(value: float | None) -> str:
-    """A duration."""
+    """Return a duration in milliseconds as text, or ``-`` if there is none."""
     return "-" if value is None else f"{value:.2f} ms" if value < 10 else f"{value:.0f} ms"
 
 
 def share(value: float | None) -> str:
-    """A share as percents."""
+    """Return a share as a percentage, or ``-`` if there is none."""
     return "-" if value is None else f"{value:.1%}"
 
 
 def figure(value: float | None) -> str:
-    """Any figure."""
+    """Return any figure as text, or ``-`` if there is none."""
     return "-" if value is None else f"{value:g}"
 
 
 def in_unit(value: float, unit: str) -> str:
-    """A figure in the unit that a baseline has."""
+    """Return a baseline's figure with its unit: a duration (``s``), a share (``1``), or else a rate per second."""
     if unit == "s":
         return ms(value * 1000)
     return share(value) if unit == "1" else f"{value:.1f}/s"

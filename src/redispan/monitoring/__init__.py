@@ -1,7 +1,7 @@
-"""The faces of the reports over HTTP: ``asgi_app()``, ``wsgi_app()``, ``serve(port=...)``, and the page.
+"""The reports over HTTP: ``asgi_app()``, ``wsgi_app()``, ``serve(port=...)``, and the monitoring page.
 
-Here belong addresses, status codes and pixels. What a figure means is decided in the reports; what the answer to a
-request is, in one pure function, ``respond``; the apps and the server carry it in and out.
+URLs, status codes and the look of the page belong here. The reports decide what a figure means. The pure function
+``respond`` decides the answer to a request; the apps and the server only pass requests and answers on.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ __all__ = ["asgi_app", "serve", "wsgi_app"]
 
 
 def asgi_app(*, token: str = "") -> Any:
-    """An ASGI app to mount: ``app.mount("/monitoring/redis", redispan.monitoring.asgi_app())``.
+    """Return an ASGI app to mount: ``app.mount("/monitoring/redis", redispan.monitoring.asgi_app())``.
 
     Args:
-        token: Bearer token that reports ask for; none leaves that to the program around it.
+        token: The bearer token that requests for reports must carry. Without one, the surrounding program decides who
+            may read them.
     """
     from redispan.monitoring.asgi import AsgiApp
     from redispan.monitoring.sources import ReportSources
@@ -27,7 +28,7 @@ def asgi_app(*, token: str = "") -> Any:
 
 
 def wsgi_app(*, token: str = "") -> Any:
-    """A WSGI app to mount, likewise.
+    """Return a WSGI app to mount: the WSGI version of ``asgi_app``.
 
     Args:
         token: As in ``asgi_app``.
@@ -42,12 +43,15 @@ def serve(port: int = 0, host: str = "127.0.0.1", token: str = "") -> Monitoring
     """Serve the page and the endpoints from a background thread of this process.
 
     Args:
-        port: The port; 0 takes a free one, which the result tells.
+        port: The port; 0 takes a free one, which is then the ``port`` of the result.
         host: The address to listen on.
-        token: Bearer token that reports ask for.
+        token: The bearer token that requests for reports must carry; empty for none.
+
+    Returns:
+        The running server; ``close()`` stops it.
 
     Raises:
-        ValueError: A wider address than loopback, and no token.
+        ValueError: ``host`` is a wider address than loopback, and there is no token.
         OSError: The port is taken.
     """
     from redispan.monitoring.server import MonitoringServer

@@ -1,4 +1,4 @@
-"""The ASGI shell around ``respond``."""
+"""The ASGI app around ``respond``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Message = dict[str, Any]
 
 
 class AsgiApp:
-    """An ASGI app, to be mounted anywhere."""
+    """An ASGI app that can be mounted anywhere."""
 
     def __init__(self, sources: Sources, token: str = "") -> None:
-        """Wire the app.
+        """Create the app.
 
         Args:
-            sources: Asked for the reports.
-            token: Bearer token that reports ask for.
+            sources: Returns the reports.
+            token: The bearer token that requests for reports must carry; empty for none.
         """
         self._sources = sources
         self._token = token
@@ -30,7 +30,7 @@ class AsgiApp:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        """Answer one request."""
+        """Answer one request, or the lifespan events of the server."""
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
@@ -50,7 +50,7 @@ class AsgiApp:
     async def _answer(self, scope: dict[str, Any]) -> Response:
         path = str(scope.get("path", ""))
         root = str(scope.get("root_path", "")).rstrip("/")
-        # Frameworks differ in whether the path still has the mount on it.
+        # Frameworks differ in whether the path includes the mount path.
         if root and path.startswith(root):
             path = path[len(root) :]
         authorization = next((value for name, value in scope.get("headers", ()) if name == b"authorization"), b"")
@@ -67,14 +67,14 @@ class AsgiApp:
 
         try:
             asyncio.get_running_loop()
-        except RuntimeError:  # another kind of event loop, which has no thread for us
+        except RuntimeError:  # the event loop is not asyncio's, so asyncio.to_thread is not available
             return answer()
-        # Siblings may take 200 ms to answer: the loop has other things to do.
+        # A thread, because siblings may take 200 ms to answer, which must not block the event loop.
         return await asyncio.to_thread(answer)
 
 
 async def _live(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
-    """Nothing to set up, nothing to tear down."""
+    """Confirm the lifespan events. There is nothing to set up or tear down."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -1,8 +1,8 @@
-"""The report over all processes of all hosts, read from any backend that speaks PromQL.
+"""The report on all processes of all hosts, read from any backend that speaks PromQL.
 
-A process can only report on its own host. What a whole fleet does is in the metrics that every process sends, so
-this asks the metrics' backend: Prometheus, Mimir, Thanos, VictoriaMetrics. It uses the metrics themselves and not
-our recording rules, because a backend may not have them.
+A process can report only on its own host. The figures of a whole fleet are in the metrics that every process sends, so
+this report queries their backend: Prometheus, Mimir, Thanos, VictoriaMetrics. It uses the metrics themselves and not
+redispan's recording rules, because a backend may not have those.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from redispan.monitoring.fleet_findings import CRITICAL, WARNING, FleetAdvice, S
 
 Sample = tuple[Mapping[str, str], float]
 Ask = Callable[[str], Sequence[Sample]]
-"""Answers a PromQL expression with its samples."""
+"""A function that returns the samples of a PromQL expression: pairs of labels and value."""
 
 TIMEOUT_S = 20
 SERVICES_SHOWN = SERVERS_SHOWN = 100
-"""The busiest services, and the servers in trouble before the others: a report is for reading."""
+"""The most services and servers in a report: the busiest services, and the unreachable servers first."""
 
 _DURATION = 'db_client_operation_duration_seconds_{part}{{db_system_name="redis"{more}}}'
 
 
 class FleetUnreachableError(RuntimeError):
-    """The backend did not answer, or not as PromQL backends do; the message says what it said."""
+    """The backend did not answer, or not as a PromQL backend does; the message says which."""
 
 
 @dataclass(frozen=True)
 class FleetReport:
-    """What the fleet did in the window.
+    """The figures of the fleet in the window.
 
     Attributes:
-        window: PromQL duration that rates are taken over.
+        window: The PromQL duration that rates are taken over, such as ``5m``.
         services: One entry per ``service.name``, the busiest first.
         services_left_out: How many quieter ones are not listed.
-        servers: One entry per Redis server that the Collector asks or a program uses.
-        servers_left_out: How many more there are.
+        servers: One entry per Redis server that the Collector scrapes or a program uses, the unreachable first.
+        servers_left_out: How many further servers are not listed.
         findings: What deserves attention, the worst first.
     """
 
@@ -58,12 +58,16 @@ class FleetReport:
 
     @property
     def processes(self) -> int:
-        """Processes behind the listed services."""
+        """The number of processes of the listed services."""
         return sum(service.processes for service in self.services)
 
     @property
     def status(self) -> str:
-        """``healthy``, ``degraded`` by a warning, ``unhealthy`` by something critical, ``unknown`` of nobody."""
+        """The health of the fleet.
+
+        ``unhealthy`` with critical advice, ``degraded`` with a warning, else ``healthy``. ``unknown`` if the backend
+        knows no service and no server.
+        """
         if not self.services and not self.servers:
             return "unknown"
         severities = {finding.severity for finding in self.findings}
@@ -72,16 +76,16 @@ class FleetReport:
         return "degraded" if WARNING in severities else "healthy"
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return the report as plain data for JSON."""
         return {"status": self.status, "processes": self.processes, **asdict(self)}
 
 
 def fleet_report(ask: Ask, window: str = "5m") -> FleetReport:
-    """Ask the backend and put its answers together.
+    """Query the backend and build the report from its answers.
 
     Args:
-        ask: Answers one PromQL expression.
-        window: PromQL duration that rates are taken over.
+        ask: Returns the samples of one PromQL expression.
+        window: The PromQL duration that rates are taken over.
     """
     services = [_service(job, figures) for job, figures in _by_label(ask, _service_queries(window), "job").items()]
     services = [service for service in services if service.processes]
@@ -100,7 +104,7 @@ def fleet_report(ask: Ask, window: str = "5m") -> FleetReport:
 
 def _servers(ask: Ask, window: str) -> list[Server]:
     figures = _by_label(ask, _server_queries(window), "instance")
-    # The server's own figures stay for minutes after its end; what the programs say of it does not.
+    # After a server's end, a backend keeps its own metrics for minutes. What the programs report of it is current.
     for labels, value in ask("max by (server_address, server_port) (redis_server_up_ratio)"):
         name = ":".join(filter(None, (labels.get("server_address"), labels.get("server_port"))))
         figures.setdefault(name, {})["reached"] = value
@@ -126,7 +130,7 @@ def _service_queries(window: str) -> dict[str, str]:
         "p95_ms": quantile_ms(0.95),
         "p99_ms": quantile_ms(0.99),
         "within_100ms_per_s": (
-            # What failed at once was not quick; where all of it failed the share is 0, not unknown.
+            # A failed operation does not count, however quick it was. If all failed, the share is 0, not unknown.
             "sum by (job) (" + rate("bucket", ',le="0.1",error_type=""') + ")"
             " or sum by (job) (" + rate("bucket", ',le="0.1"') + ") * 0"
         ),
@@ -176,17 +180,21 @@ def _service(job: str, figures: dict[str, float]) -> Service:
 
 
 def prometheus(url: str, token: str | None = None) -> Ask:
-    """A way to ask the PromQL backend at ``url`` (the address before ``/api/v1``).
+    """Return a function that queries a PromQL backend.
+
+    Args:
+        url: The address of the backend, before ``/api/v1``.
+        token: The bearer token, if the backend needs one.
 
     Raises:
-        FleetUnreachableError: By the returned function, when there is no usable answer.
+        FleetUnreachableError: ``url`` is no HTTP address. The returned function raises it without a usable answer.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise FleetUnreachableError("the address must begin with http:// or https://")
 
     def ask(expression: str) -> list[Sample]:
         body = urllib.parse.urlencode({"query": expression}).encode()
-        # The scheme has been checked above, so S310 does not apply.
+        # The scheme is checked above, so S310 does not apply.
         request = urllib.request.Request(f"{url.rstrip('/')}/api/v1/query", body)  # noqa: S310
         if token:
             request.add_header("Authorization", f"Bearer {token}")
@@ -204,7 +212,7 @@ def prometheus(url: str, token: str | None = None) -> Ask:
 
 
 def as_text(report: FleetReport) -> str:
-    """The report for people, one line per service."""
+    """Return the report as text for a terminal, with one line per service."""
     counts = f"{len(report.services)} services, {report.processes} processes"
     lines = [f"health: {report.status}; {counts}, rates over {report.window}", ""]
     head = ("service", "proc", "op/s", "errors", "p50 ms", "p95 ms", "p99 ms", "<100 ms", "pool", "slow")
@@ -269,7 +277,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the report; the exit code is 1 when the backend gives no answer. A token is read from PROMETHEUS_TOKEN."""
+    """Print the report. The bearer token comes from the environment variable ``PROMETHEUS_TOKEN``.
+
+    Returns:
+        The exit code: 0, or 1 when the backend gives no answer.
+    """
     try:
         report = fleet_report(prometheus(arguments.prometheus, os.environ.get("PROMETHEUS_TOKEN")), arguments.window)
     except FleetUnreachableError as problem:
@@ -280,7 +292,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """``python -m redispan.monitoring.fleet --prometheus URL``."""
+    """Run ``python -m redispan.monitoring.fleet --prometheus URL`` and return its exit code."""
     parser = argparse.ArgumentParser(description="One report over all processes that use Redis.")
     add_arguments(parser)
     return run(parser.parse_args())

@@ -1,4 +1,4 @@
-"""What in a fleet's figures deserves attention, and what to do about it: the thresholds are redispan's defaults."""
+"""The rules that turn a fleet's figures into advice. Their thresholds are redispan's defaults."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _ORDER = (CRITICAL, WARNING, INFO)
 
 @dataclass(frozen=True)
 class Service:
-    """One program, all its processes together; None where the backend has no figure.
+    """The figures of one service, over all its processes. A figure is None where the backend has none.
 
     Attributes:
         name: Its ``service.name``.
-        processes: How many of them use Redis.
+        processes: The number of its processes that use Redis.
         operations_per_s: Operations per second.
-        error_share: Share of them that failed.
-        p50_ms: Half of them are quicker.
-        p95_ms: 95 % are quicker.
-        p99_ms: 99 % are quicker.
-        within_100ms: Share that succeeded within the target.
-        fullest_pool: Highest share of a pool in use.
+        error_share: The share of operations that failed.
+        p50_ms: The median duration, in milliseconds.
+        p95_ms: The 95th percentile of the durations, in milliseconds.
+        p99_ms: The 99th percentile of the durations, in milliseconds.
+        within_100ms: The share of operations that succeeded within the target of 100 ms.
+        fullest_pool: The share in use of the fullest pool's limit.
         connections_used: Connections in use.
-        waiting: Callers that wait for a connection now.
-        pool_timeouts_per_s: Calls sent away without a connection.
+        waiting: Callers that are waiting for a connection.
+        pool_timeouts_per_s: Calls per second that got no connection.
         slow_operations: Slow operations in the window.
-        telemetry_errors: Faults inside redispan in the window.
+        telemetry_errors: Errors inside redispan in the window.
     """
 
     name: str
@@ -48,18 +48,18 @@ class Service:
 
 @dataclass(frozen=True)
 class Server:
-    """One Redis server, as it describes itself.
+    """The figures of one Redis server. A figure is None where the backend has none.
 
     Attributes:
         name: ``host:port``, or the path of its socket.
-        reached: 1 when a host's probe reaches it, 0 when none does; None when no program says.
-        memory_share: Used memory as a share of its limit; None without a limit.
-        memory_bytes: Used memory.
+        reached: 1 when the probe of any host reaches it, 0 when none does; None when no program reports it.
+        memory_share: Used memory as a share of its memory limit; None without a limit.
+        memory_bytes: Used memory, in bytes.
         clients: Connected clients.
-        hits_per_s: Reads that found their key.
-        misses_per_s: Reads that did not.
-        evicted_per_s: Keys dropped for want of memory.
-        rejected_per_s: Connections refused.
+        hits_per_s: Reads per second that found their key.
+        misses_per_s: Reads per second that did not.
+        evicted_per_s: Keys per second that the server evicted for lack of memory.
+        rejected_per_s: Connections per second that the server refused.
     """
 
     name: str
@@ -74,14 +74,20 @@ class Server:
 
     @property
     def hit_ratio(self) -> float | None:
-        """Share of reads that found their key."""
+        """The share of reads that found their key; None without reads."""
         reads = (self.hits_per_s or 0.0) + (self.misses_per_s or 0.0)
         return (self.hits_per_s or 0.0) / reads if reads else None
 
 
 @dataclass(frozen=True)
 class FleetAdvice:
-    """One thing to look at: how bad, about whom, what, and what to do."""
+    """One piece of advice.
+
+    Attributes:
+        severity: ``critical``, ``warning`` or ``info``.
+        subject: The name of the service or server.
+        text: What is wrong, and what to do about it.
+    """
 
     severity: str
     subject: str
@@ -123,7 +129,7 @@ _SERVER_RULES: tuple[_ServerRule, ...] = (
 
 
 def findings(services: Iterable[Service], servers: Iterable[Server]) -> list[FleetAdvice]:
-    """Everything that crosses a threshold, the worst first."""
+    """Return advice for every figure that crosses a threshold, the most severe first."""
     found = [
         FleetAdvice(severity, service.name, f"{service.name}: {text.format(value=value)}")
         for service in services

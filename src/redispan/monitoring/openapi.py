@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of the reports' own schemas."""
+"""The OpenAPI document of the endpoints, built from the schemas of the reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SCOPE = {
 
 
 def document(names: Iterable[str]) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the endpoints ``names`` and of those that hold no figures."""
+    """Return the OpenAPI 3.1 document of the endpoints ``names`` and of ``live``."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, Any] = {}
     known = {**reports.schemas(), "page-data": page_data_schema()}
@@ -69,7 +69,7 @@ def document(names: Iterable[str]) -> dict[str, Any]:
             "version": __version__,
             "description": "What redispan knows of a program's Redis operations. Read-only.",
         },
-        # Relative to this document, so that it is right wherever the app is mounted.
+        # The URL is relative to this document, so that it is right wherever the app is mounted.
         "servers": [{"url": "."}],
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
@@ -91,7 +91,7 @@ _PROBLEM = {
 
 
 def _add_schema(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> str:
-    """Add a report's schema and those it is made of; the result is its name."""
+    """Add a report's schema and the schemas it refers to, and return its name."""
     title = str(schema.get("title", name.replace("-", "_")))
     own = {key: value for key, value in schema.items() if key not in ("$defs", "$schema", "version")}
     schemas[title] = _moved(own)
@@ -101,7 +101,7 @@ def _add_schema(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> s
 
 
 def _moved(schema: Any) -> Any:
-    """The same schema, with its references pointing to where OpenAPI keeps schemas."""
+    """Return the schema with its references pointing to ``#/components/schemas/``, where OpenAPI keeps schemas."""
     if isinstance(schema, dict):
         return {
             key: value.replace("#/$defs/", "#/components/schemas/") if key == "$ref" else _moved(value)

@@ -1,4 +1,7 @@
-"""The page as one file, made of its parts, and the policy that lets a browser run those and load nothing else."""
+"""The monitoring page as one file, and its Content-Security-Policy.
+
+The policy lets a browser run the page's own script and style, and load nothing else.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything the page shows, in one answer: two reports, figures over time, and how durations are distributed."""
+"""The data of the monitoring page: two reports, figures over time, and the distribution of durations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ BOUNDS_MS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0,
 
 
 def page_data(scope: str) -> dict[str, Any]:
-    """The page's figures."""
+    """Return everything that the page shows.
+
+    Args:
+        scope: ``host`` or ``process``.
+    """
     gathered = reports.gather(scope)
     snapshot = gathered.snapshot
     windows = (endpoint["answers"]["window"] for endpoint in snapshot["endpoints"].values())
@@ -28,7 +32,7 @@ def page_data(scope: str) -> dict[str, Any]:
 
 
 def timeline(several: Iterable[Mapping[str, slices.Slice]]) -> list[dict[str, Any]]:
-    """The last minutes, slice by slice; slices without an operation are left out."""
+    """Return the figures of the last minutes, slice by slice. Slices without an operation are left out."""
     return [
         {
             "at": start,
@@ -44,7 +48,7 @@ def timeline(several: Iterable[Mapping[str, slices.Slice]]) -> list[dict[str, An
 
 
 def distribution(durations_ms: Iterable[float]) -> list[dict[str, Any]]:
-    """How many durations lie up to which bound; the last bar has none."""
+    """Return the number of durations up to each bound of ``BOUNDS_MS``. The last entry has no bound."""
     counts = [0] * (len(BOUNDS_MS) + 1)
     for duration_ms in durations_ms:
         place = next((place for place, bound in enumerate(BOUNDS_MS) if duration_ms <= bound), len(BOUNDS_MS))
@@ -65,7 +69,7 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of the page's figures."""
+    """Return the JSON schema of ``page_data``."""
     known = reports.schemas()
     performance, cache = known["performance"], known["cache-patterns"]
     own = _object(

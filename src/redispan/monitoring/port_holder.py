@@ -1,4 +1,4 @@
-"""Who of the service's processes has the port: one of them, and when it ends another within a second."""
+"""The holder of the monitoring port: one process of a service, and after its end another within a second."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _log = logging.getLogger("redispan")
 
 
 class PortHolder:
-    """A chore: have the port, unless a sibling has it."""
+    """The chore that opens the monitoring port, unless a sibling process has it."""
 
     def __init__(self, sources: Sources, *, host: str, port: int, token: str) -> None:
-        """Name the port.
+        """Set the port; nothing is opened yet.
 
         Args:
-            sources: Asked for the reports.
+            sources: Returns the reports.
             host: The address to listen on.
             port: The port.
-            token: Bearer token that reports ask for.
+            token: The bearer token that requests for reports must carry; empty for none.
         """
         self._sources, self._token = sources, token
         self._host, self._port = host, port
@@ -33,7 +33,11 @@ class PortHolder:
         self._warned = False
 
     def __call__(self, folder: Path | None) -> None:
-        """Try to have the port."""
+        """Open the port if neither this process nor a sibling has it.
+
+        Args:
+            folder: The service's private folder, which holds the port's lock; None if there is none.
+        """
         if self._given_up or (self._server is not None and self._server.running):
             return
         if folder is not None:
@@ -55,7 +59,7 @@ class PortHolder:
     def _taken(self, fault: OSError, *, alone: bool) -> None:
         if self._lock is not None:
             self._lock.forget()
-        # Without a folder there is no telling a sibling from a stranger.
+        # Without a folder, redispan can't tell a sibling that has the port from another program, and logs nothing.
         if not self._warned and not (alone and fault.errno == errno.EADDRINUSE):
             self._warned = True
             _log.warning(
@@ -66,7 +70,7 @@ class PortHolder:
             )
 
     def close(self) -> None:
-        """Give the port up."""
+        """Close the port and release its lock."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -74,7 +78,7 @@ class PortHolder:
             self._lock.forget()
 
     def forget(self) -> None:
-        """In a forked child: close the copies of what the parent has."""
+        """Close a forked child's copies of the parent's port and lock."""
         server, self._server = self._server, None
         if server is not None:
             server.forget()

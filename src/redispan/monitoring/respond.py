@@ -1,4 +1,4 @@
-"""What the answer to a request is: a pure function of method, path, query and the reports."""
+"""The answers to requests: ``respond``, a pure function of method, path, query and the reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ PREFIX = "/monitoring/redis"
 REPORTS = ("performance", "connection-pool", "cache-patterns", "health")
 DATA = (*REPORTS, "page-data")
 OPEN = ("", "live", "openapi.json")
-"""What holds no figures, and so asks for no token: a probe has none, and the page asks the reader for it."""
+"""Endpoints that need no token, because they hold no figures.
+
+A liveness probe has no token, and the page asks its reader for the token.
+"""
 SCOPES = ("host", "process")
 METHODS = ("GET", "HEAD")
 
@@ -33,10 +36,15 @@ _TITLES = {
 
 
 class Sources(Protocol):
-    """Where figures come from."""
+    """The source of the reports."""
 
     def report(self, name: str, scope: str) -> Mapping[str, Any]:
-        """The report (one of ``DATA``) as plain data."""
+        """Return a report as plain data.
+
+        Args:
+            name: One of ``DATA``.
+            scope: One of ``SCOPES``.
+        """
 
 
 @dataclass(frozen=True)
@@ -44,9 +52,9 @@ class Response:
     """An answer, ready to be sent.
 
     Attributes:
-        status: Its status code.
-        headers: Its headers, the length not among them.
-        body: Its body.
+        status: The status code.
+        headers: The headers, without ``Content-Length``.
+        body: The body.
     """
 
     status: int
@@ -57,20 +65,20 @@ class Response:
 def respond(
     method: str, path: str, query: str, sources: Sources, *, token: str = "", authorization: str = ""
 ) -> Response:
-    """Answer a request; never raises.
+    """Answer a request. Never raises.
 
     Args:
-        method: ``GET`` and so on.
-        path: Path below where the app is mounted; the prefix ``/monitoring/redis`` may be on it or not.
+        method: The HTTP method, such as ``GET``.
+        path: The path below the mount point, with or without the prefix ``/monitoring/redis``.
         query: The raw query string.
-        sources: Asked for the reports.
-        token: What the bearer has to show; empty for nothing.
-        authorization: The header that came.
+        sources: Returns the reports.
+        token: The bearer token that the request must carry; empty for none.
+        authorization: The ``Authorization`` header of the request.
     """
     try:
         answer = _respond(method, path, query, sources, token, authorization)
     except Exception as fault:
-        # Only the class: a message may hold a URL of the program's.
+        # Only the class is sent: the message may hold a URL of the program's.
         answer = problem(500, f"the report could not be made: {type(fault).__name__}")
     return Response(answer.status, answer.headers, b"") if method == "HEAD" else answer
 
@@ -97,7 +105,10 @@ def _respond(method: str, path: str, query: str, sources: Sources, token: str, a
 
 
 def _name_of(path: str) -> str | None:
-    """What is asked for below the prefix; None for the prefix itself, whose relative links would be wrong."""
+    """Return the endpoint's name: the path below the prefix.
+
+    The prefix without a slash gives None, because relative links of the page would be wrong there.
+    """
     if path.startswith(PREFIX):
         path = path[len(PREFIX) :]
         if not path:
@@ -140,13 +151,19 @@ def _json(found: Any, status: int = 200, kind: str = _JSON, more: Mapping[str, s
 
 
 def problem(status: int, detail: str, more: Mapping[str, str] | None = None) -> Response:
-    """Say by the rules of problem details (RFC 9457) why there is no answer."""
+    """Return an error response with problem details (RFC 9457).
+
+    Args:
+        status: The status code.
+        detail: The reason, in words.
+        more: Further headers.
+    """
     found = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail}
     return _json(found, status, "application/problem+json", more)
 
 
 def allowed(token: str, authorization: str) -> bool:
-    """Whether the header shows the token."""
+    """Return whether the header carries the token, or no token is needed."""
     if not token:
         return True
     scheme, _, shown = authorization.strip().partition(" ")

@@ -1,4 +1,4 @@
-"""A small HTTP server of the standard library, on a daemon thread, for programs that have none of their own."""
+"""A small HTTP server on a daemon thread, for programs without one. Standard library only."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _log = logging.getLogger("redispan")
 
 _READING_S = 5.0
 _AT_ONCE = 16
-"""Requests in progress; more are refused, so that a port scan can't take the program's memory."""
+"""The most requests in progress. More are refused, so that a port scan can't exhaust the program's memory."""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
+    """Return whether only this machine can reach ``host``."""
     if host.rstrip(".").lower() == "localhost":
         return True
     try:
@@ -39,16 +39,16 @@ class MonitoringServer:
     """
 
     def __init__(self, sources: Sources, *, host: str = "127.0.0.1", port: int = 0, token: str = "") -> None:
-        """Prepare; nothing is opened yet.
+        """Prepare the server; nothing is opened yet.
 
         Args:
-            sources: Asked for the reports.
+            sources: Returns the reports.
             host: The address to listen on.
             port: The port; 0 takes a free one.
-            token: Bearer token that reports ask for.
+            token: The bearer token that requests for reports must carry; empty for none.
 
         Raises:
-            ValueError: A wider address than loopback, and no token.
+            ValueError: ``host`` is a wider address than loopback, and there is no token.
         """
         if not is_loopback(host) and not token:
             raise ValueError(f"listening on {host} needs a bearer token (monitoring_token): reports are not for all")
@@ -61,7 +61,7 @@ class MonitoringServer:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The URL of the monitoring page."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}{PREFIX}/"
 
@@ -71,7 +71,7 @@ class MonitoringServer:
         return self._server is not None and self._pid == os.getpid()
 
     def start(self) -> None:
-        """Open the port and answer from a thread.
+        """Open the port, and answer requests from a daemon thread.
 
         Raises:
             OSError: The port is taken.
@@ -84,7 +84,7 @@ class MonitoringServer:
         ).start()
 
     def close(self) -> None:
-        """Give the port up."""
+        """Close the port, and stop the thread."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -93,7 +93,7 @@ class MonitoringServer:
         server.server_close()
 
     def forget(self) -> None:
-        """In a forked child: close the copy of the parent's port, whose thread isn't here."""
+        """Close a forked child's copy of the parent's port. Its thread exists only in the parent."""
         server, self._server = self._server, None
         if server is not None:
             server.socket.close()
@@ -113,7 +113,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # Not HTTPServer's, which asks the name service for this host's name.
+        # This replaces HTTPServer's method, which looks up this host's name in the name service.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -136,7 +136,7 @@ class _Server(ThreadingHTTPServer):
             self.places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that goes away is no concern of the program's."""
+        """Log nothing, because a client that disconnects does not concern the program."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def handle_one_request(self) -> None:
-        """Answer one request, of any method."""
+        """Answer one request of any method, and close the connection."""
         self.raw_requestline = self.rfile.readline(65537)
         if len(self.raw_requestline) > 65536 or not self.raw_requestline or not self.parse_request():
             self.close_connection = True
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _answer(self) -> Response:
-        # A page of the web can make its own name point to 127.0.0.1, and then read what answers there.
+        # DNS rebinding: a web page can point its own host name to 127.0.0.1, and then read the answers of this port.
         name = self.headers.get("Host", "")
         if self.server.loopback_only and not self.server.token and not is_loopback(_without_port(name)):
             return problem(403, "this port answers to the names of this machine only")
@@ -179,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
-        """Say nothing: the program's standard error is the program's."""
+        """Log nothing, because standard error belongs to the program."""
 
 
 def _without_port(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the endpoints' figures come from: the reports of this process and its siblings."""
+"""The source of the endpoints' figures: the reports of this process and its siblings."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MAKERS: Mapping[str, Callable[[str], Report]] = {
 
 
 class ReportSources:
-    """The reports as they are at the moment of asking."""
+    """The reports, made for each request from the current figures."""
 
     def report(self, name: str, scope: str) -> Mapping[str, Any]:
-        """The report as plain data."""
+        """Return the report ``name``, or the page's data, as plain data."""
         if name == "page-data":
             from redispan.monitoring.page_data import page_data
 

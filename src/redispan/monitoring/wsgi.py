@@ -1,4 +1,4 @@
-"""The WSGI shell around ``respond``."""
+"""The WSGI app around ``respond``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from redispan.monitoring.respond import Sources, respond
 
 
 class WsgiApp:
-    """A WSGI app, to be mounted anywhere."""
+    """A WSGI app that can be mounted anywhere."""
 
     def __init__(self, sources: Sources, token: str = "") -> None:
-        """Wire the app.
+        """Create the app.
 
         Args:
-            sources: Asked for the reports.
-            token: Bearer token that reports ask for.
+            sources: Returns the reports.
+            token: The bearer token that requests for reports must carry; empty for none.
         """
         self._sources = sources
         self._token = token
@@ -39,7 +39,7 @@ class WsgiApp:
 
 
 def _mount_itself(script_name: str) -> str:
-    """Where the app is mounted, asked for without a slash: told as the prefix, so that it is redirected."""
+    """Return the path for a request to the mount point without a slash: the prefix, which ``respond`` redirects."""
     from redispan.monitoring.respond import PREFIX
 
     return PREFIX if script_name else "/"

@@ -1,4 +1,4 @@
-"""Every setting of redispan: name, meaning, unit, default and reason.
+"""Every setting of redispan: its name, meaning, unit, default and reason.
 
 A setting can be given as an argument (``Settings(spans="parented")``), as the environment variable
 ``OTEL_PYTHON_REDISPAN_<NAME>``, or as an ``opentelemetry-instrument`` flag (``--redispan_<name>``).
@@ -21,7 +21,7 @@ from redispan.settings.table import setting
 
 @dataclasses.dataclass(frozen=True)
 class Settings(MonitoringSettings, PoolSettings, InsightSettings):
-    """A frozen set of values; build it with ``Settings(...)`` or ``Settings.from_environment(...)``."""
+    """The settings of redispan, frozen. Build them with ``Settings(...)`` or ``Settings.from_environment(...)``."""
 
     # --- spans -------------------------------------------------------------------------------------------------
     spans: str = setting(
@@ -93,20 +93,20 @@ class Settings(MonitoringSettings, PoolSettings, InsightSettings):
     def from_environment(
         cls, arguments: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
     ) -> tuple[Settings, table.Resolved]:
-        """Build the settings in effect.
+        """Build the settings in effect. Never raises: an unusable value becomes a warning.
 
         Args:
-            arguments: Values given in code; they win over the environment.
-            environ: The environment to read; the process's own by default.
+            arguments: Values given in code; they override the environment.
+            environ: The environment to read; ``os.environ`` by default.
 
         Returns:
-            The settings, and the record of sources and warnings behind them. Never raises.
+            The settings, and a record of the source of each value and of the warnings.
         """
         resolved = table.resolve(dataclasses.fields(cls), arguments or {}, os.environ if environ is None else environ)
         return cls(**resolved.values), resolved
 
     def changed(self) -> dict[str, Any]:
-        """The settings that differ from their default."""
+        """Return the settings that differ from their default, by name."""
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)

@@ -1,4 +1,4 @@
-"""The settings of statistics, slow operations and alerts: inherited by ``Settings``."""
+"""The settings of statistics, slow operations and alerts. ``Settings`` inherits them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redispan.settings.table import setting
 
 @dataclasses.dataclass(frozen=True)
 class InsightSettings:
-    """What is measured in the process itself, and from where on somebody is told."""
+    """The settings of the statistics in the process, and the thresholds of slow operations and alerts."""
 
     # --- statistics --------------------------------------------------------------------------------------------
     insight: bool = setting(

@@ -1,4 +1,7 @@
-"""The settings of the faces: the monitoring port, sharing among the processes of a host, and the server probe."""
+"""The settings of the monitoring port, of sharing among the processes of a host, and of the server probe.
+
+``Settings`` inherits them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from redispan.settings.table import setting
 
 @dataclasses.dataclass(frozen=True)
 class MonitoringSettings:
-    """How reports are offered, and what is asked of the servers for them."""
+    """The settings of how reports are served, and how the servers are probed for them."""
 
     monitoring_port: int = setting(
         0,

@@ -1,4 +1,4 @@
-"""The settings of the tuned pool: inherited by ``Settings``, so they are given, read and documented the same way."""
+"""The settings of the tuned pool. ``Settings`` inherits them, so they are given and documented in the same way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redispan.settings.table import setting
 
 @dataclasses.dataclass(frozen=True)
 class PoolSettings:
-    """How connections are tuned, watched and retried. A value that the program gave itself always wins."""
+    """The settings of how connections are tuned, watched and retried. A value that the program sets always wins."""
 
     pool: str = setting(
         "tuned",

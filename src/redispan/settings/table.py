@@ -1,8 +1,8 @@
-"""How one setting is declared, read and refused: the machinery behind ``redispan.settings``.
+"""The declaration, parsing and checking of settings, for ``redispan.settings``.
 
-A setting is a dataclass field whose metadata holds its meaning, unit and limits. Values come, strongest first, from an
-argument, the environment variable ``OTEL_PYTHON_REDISPAN_<NAME>``, and the default. An unusable value is never an
-error: it becomes one warning that names the variable and the value in use.
+A setting is a dataclass field whose metadata holds its meaning, unit and limits. An argument overrides the environment
+variable ``OTEL_PYTHON_REDISPAN_<NAME>``, which overrides the default. An unusable value is never an error: it becomes
+one warning that names the variable and the value in use.
 """
 
 from __future__ import annotations
@@ -19,12 +19,20 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 
 class UnusableValue(ValueError):
-    """A value that a setting can't take; the message says what it takes."""
+    """A value that a setting can't take; the message is the value."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SettingInfo:
-    """What the reference page, ``redispan doctor`` and the parser know of one setting."""
+    """The declaration of one setting, for the reference page, ``redispan doctor`` and the parser.
+
+    Attributes:
+        doc: Its meaning, as in the reference page.
+        topic: The group of settings it belongs to.
+        unit: The unit of its value; empty for none.
+        parse: Turns a given value into the setting's value, or raises.
+        takes: The values it takes, in words, for a warning.
+    """
 
     doc: str
     topic: str
@@ -35,7 +43,13 @@ class SettingInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Resolved:
-    """The values in effect for every field, where each came from, and what was refused."""
+    """The result of ``resolve``.
+
+    Attributes:
+        values: The value in effect of every setting.
+        sources: The source of every value: ``argument``, ``environment`` or ``default``.
+        warnings: One warning for each value or argument that was refused.
+    """
 
     values: dict[str, Any]
     sources: dict[str, str]
@@ -54,7 +68,22 @@ def setting(
     optional: bool = False,
     commands: bool = False,
 ) -> Any:
-    """Declare one setting; the kind of value follows from its default."""
+    """Declare one setting. The kind of its value follows from the default.
+
+    Args:
+        default: The default value.
+        doc: Its meaning, for the reference page.
+        topic: The group of settings it belongs to.
+        unit: The unit of its value.
+        choices: The only values it takes, if it takes words.
+        low: The smallest number it takes.
+        high: The largest number it takes.
+        optional: Whether it takes None too, written as an empty value or ``none``.
+        commands: Whether it holds names of commands, which become upper case.
+
+    Returns:
+        The dataclass field.
+    """
     parse: Callable[[Any], Any]
     if choices:
         parse, takes = _choice(choices), "one of " + ", ".join(choices)
@@ -75,20 +104,23 @@ def setting(
 
 
 def info_of(field: dataclasses.Field[Any]) -> SettingInfo:
-    """The declaration behind a settings field."""
+    """Return the declaration of the setting in ``field``."""
     found: SettingInfo = field.metadata["setting"]
     return found
 
 
 def variable_of(name: str) -> str:
-    """The environment variable of the setting ``name``."""
+    """Return the name of the environment variable of the setting ``name``."""
     return ENV_PREFIX + name.upper()
 
 
 def resolve(
     fields: tuple[dataclasses.Field[Any], ...], arguments: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Resolved:
-    """Merge arguments over the environment over the defaults, refusing what can't be used."""
+    """Resolve the value of every setting: an argument, else the environment variable, else the default.
+
+    An unusable value is refused with a warning, and the next source counts.
+    """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     warnings: list[str] = []
@@ -148,7 +180,7 @@ def _number(kind: type, low: float | None, high: float | None) -> Callable[[Any]
         if isinstance(value, bool):
             raise UnusableValue(str(value))
         number = kind(value.strip() if isinstance(value, str) else value)
-        # `not (a <= b)` rather than `a > b`: a NaN must be refused too.
+        # `not a >= b` instead of `a < b`, because it refuses a NaN too.
         if (low is not None and not number >= low) or (high is not None and not number <= high):
             raise UnusableValue(str(value))
         if not math.isfinite(number):

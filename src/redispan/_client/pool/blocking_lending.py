@@ -110,7 +110,7 @@ class _OwnWait:
         return waited_s
 
     def was_in_vain(self, pool: Any) -> None:
-        self._state.tell("exhausted", pool, self.ended(in_vain=True), "no connection came free in time")
+        self._state.notify("exhausted", pool, self.ended(in_vain=True), "no connection came free in time")
 
 
 def _lent(state: PoolState, connection: Any, holder: int) -> None:
