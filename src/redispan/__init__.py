@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from redispan import asyncio, celery, monitoring, pools, reports, testing, typing  # noqa: F401 - for type checkers
     from redispan._core.records import Alert
     from redispan._runtime.monitor import monitor, on_alert
     from redispan._telemetry.slow_span_processor import SlowOperationSpanProcessor
@@ -51,7 +52,7 @@ __all__ = [
     "tuned_pool",
 ]
 
-_SUBMODULES = frozenset({"asyncio", "celery", "monitoring", "pools", "testing"})
+_SUBMODULES = frozenset({"asyncio", "celery", "monitoring", "pools", "reports", "testing", "typing"})
 """Public modules that need no import of their own: ``redispan.celery.tune(app)``."""
 
 

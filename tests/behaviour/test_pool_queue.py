@@ -112,7 +112,7 @@ async def test_who_found_the_pool_full_while_it_tried_again_waits(
             others.append(asyncio.ensure_future(hold()))
 
     fault_proxy.refuse()
-    monkeypatch.setattr(retry_policy, "tell_operation", another_takes_it)
+    monkeypatch.setattr(retry_policy, "note_pause", another_takes_it)
     assert await beside(module, client.ping)
     assert others
     await asyncio.gather(*others)

@@ -98,7 +98,7 @@ def only_pauses_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(monotonic=lambda: now_s, perf_counter_ns=time.perf_counter_ns)
     monkeypatch.setattr(retry_policy, "time", clock)
     monkeypatch.setattr(connecting, "time", SimpleNamespace(monotonic=clock.monotonic, sleep=time.sleep))
-    monkeypatch.setattr(retry_policy, "tell_operation", pause)
+    monkeypatch.setattr(retry_policy, "note_pause", pause)
 
 
 @pytest.mark.usefixtures("only_pauses_take_time")

@@ -104,7 +104,7 @@ async def test_traffic_survives_the_loss_of_its_master(
         tell(seconds)
         pauses.get().append(seconds)
 
-    monkeypatch.setattr(retry_policy, "tell_operation", note_pause)
+    monkeypatch.setattr(retry_policy, "note_pause", note_pause)
     module = redis if mode == "sync" else redis.asyncio
     sentinel = module.sentinel.Sentinel(trio.sentinels)
     client = sentinel.master_for(trio.service_name)

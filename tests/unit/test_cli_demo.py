@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("rich")
 
-from redispan.cli import arguments, demo, demo_program, otlp_relay
-from redispan.cli.demo import Step
+from redispan.cli import arguments, demo, demo_program, demo_run, otlp_relay
+from redispan.cli.demo_run import Outcome, Step
 from redispan.cli.demo_tree import Row, rows_of
 from redispan.cli.otlp_inbox import Inbox, Span
 from redispan.testing.embedded_server import EmbeddedServer
@@ -68,13 +68,13 @@ def test_a_time_line_stays_inside_its_cells(cells: int) -> None:
 def test_the_programs_log_is_read_for_its_steps() -> None:
     """Lines with a time and a name are steps; whatever else a program prints is not."""
     output = "1.500000 shop: open\nnoise\nTraceback shop: no\n2.000000 shop: close\n"
-    assert demo.read_steps(output) == (Step("open", 1_500_000_000), Step("close", 2_000_000_000))
+    assert demo_run.read_steps(output) == (Step("open", 1_500_000_000), Step("close", 2_000_000_000))
 
 
 def test_the_callers_exporters_do_not_reach_the_program() -> None:
     """The program sends to the demo only; redispan's own settings of the caller count all the same."""
     environ = {"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_PYTHON_REDISPAN_SPANS": "notable", "HOME": "there"}
-    given = demo.program_environment(environ, "http://127.0.0.1:1")
+    given = demo_run.program_environment(environ, "http://127.0.0.1:1")
     assert "OTEL_EXPORTER_OTLP_HEADERS" not in given
     assert given["OTEL_PYTHON_REDISPAN_SPANS"] == "notable"
     assert given["HOME"] == "there"
@@ -113,7 +113,7 @@ def test_the_program_leaves_a_users_server_as_it_was(redis_url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[tuple[demo.Outcome, Inbox]]:
+def played() -> Iterator[tuple[Outcome, Inbox]]:
     """How the program ended under `opentelemetry-instrument`, and what it sent."""
     with EmbeddedServer() as server, Inbox() as inbox:
         yield demo.run_program(server.url, inbox, without_otel()), inbox
@@ -128,13 +128,13 @@ def without_otel() -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "width"), [("ascii", 80), ("cp1252", 80), ("utf-8", 60)])
 def test_the_demo_is_readable_on_a_poor_terminal(
-    played: tuple[demo.Outcome, Inbox], encoding: str, width: int, monkeypatch: pytest.MonkeyPatch
+    played: tuple[Outcome, Inbox], encoding: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without Unicode it stays in line; on a narrow one each operation keeps its name and duration."""
     outcome, sent = played
     assert outcome.exit_code == 0, outcome.output
 
-    def play_again(url: str, inbox: Inbox, environ: object) -> demo.Outcome:
+    def play_again(url: str, inbox: Inbox, environ: object) -> Outcome:
         inbox.raw.extend(sent.raw)
         return outcome
 
@@ -154,9 +154,7 @@ def test_the_demo_is_readable_on_a_poor_terminal(
 @pytest.mark.redis
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_what_arrived_is_passed_on(
-    played: tuple[demo.Outcome, Inbox], protocol: str, otlp_receiver: OtlpReceiver
-) -> None:
+def test_what_arrived_is_passed_on(played: tuple[Outcome, Inbox], protocol: str, otlp_receiver: OtlpReceiver) -> None:
     """The same spans reach the endpoint that the environment names, over either protocol, and no value with them."""
     said = demo._send_on(played[1], otlp_receiver.environment(protocol=protocol))
     assert said == f"sent to OTEL_EXPORTER_OTLP_ENDPOINT over {protocol} too"

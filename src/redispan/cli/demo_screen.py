@@ -19,7 +19,7 @@ from redispan.cli.demo_tables import events_table, metrics_table, operations_tab
 from redispan.cli.demo_tree import Row, rows_of
 
 if TYPE_CHECKING:
-    from redispan.cli.demo import Step
+    from redispan.cli.demo_run import Step
     from redispan.cli.otlp_inbox import Inbox
 
 WIDEST = 118

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from redispan.cli.demo import Step
+    from redispan.cli.demo_run import Step
     from redispan.cli.otlp_inbox import Span
 
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -54,7 +54,7 @@ def test_one_that_lives_stays(users: Path) -> None:
     age(alive / "1-aa.sock", 10)
     own = service(users, "me", "1-aa.totals")
     stale_services.sweep(users, own)
-    assert sorted(path.name for path in alive.iterdir()) == ["1-aa.totals", "1-aa.sock"]
+    assert sorted(path.name for path in alive.iterdir()) == ["1-aa.sock", "1-aa.totals"]
     assert own.exists()
 
 
