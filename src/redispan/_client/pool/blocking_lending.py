@@ -1,4 +1,4 @@
-"""The shells around ``BlockingConnectionPool.get_connection``: the pool waits itself, and redispan measures the wait."""
+"""The shells around ``BlockingConnectionPool.get_connection``. The pool waits itself; redispan measures the wait."""
 
 from __future__ import annotations
 
