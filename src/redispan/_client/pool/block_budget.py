@@ -46,7 +46,7 @@ It repeats all its commands after a timeout, unsafe ones too, so redispan must n
 
 
 hasten: Callable[[Any], None] | None = None
-"""What adapts the read timeout of a connection to the deadline; None while no operation is short of time.
+"""The function that fits a read timeout to the operation's deadline; None while the process is not in haste.
 
 ``redispan._client.pool.deadline`` sets it.
 """

@@ -322,7 +322,7 @@ def node_acquire_shell(original: Method) -> Method:
 
 
 def node_disconnect_shell(original: Method) -> Method:
-    """Wrap ``ClusterNode.disconnect``, which closing a cluster or dropping a node calls: end the node's active state."""
+    """Wrap ``ClusterNode.disconnect``, which closing a cluster or dropping a node calls: mark the node as inactive."""
 
     @functools.wraps(original)
     async def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -261,7 +261,7 @@ class _Opening:
 
 
 def _is_pointless(connection: Any) -> bool:
-    """Return whether a health check is due while the connection is being opened, in a version not prepared for it.
+    """Return whether a health check would run while the connection is being opened, in a version not prepared for it.
 
     redis-py 5 makes health checks between the commands of the handshake. With a server that accepts connections and
     never replies, the check fails and opens the connection again, which makes another check, and so on without end. The

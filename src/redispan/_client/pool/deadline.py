@@ -36,7 +36,10 @@ reading_topology: ContextVar[bool] = ContextVar("redispan_reading_topology", def
 
 
 class _Haste:
-    """The number of operations in haste in this process; while there are any, ``block_budget`` calls ``hasten``."""
+    """A count of what is in haste in this process: connections being opened, topology reads, failed cluster operations.
+
+    While the count is not 0, ``block_budget`` calls ``hasten`` for each packed command.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -44,7 +47,7 @@ class _Haste:
             os.register_at_fork(after_in_child=self.reset)
 
     def reset(self) -> None:
-        """Set the number to 0.
+        """Set the count to 0.
 
         A forked child needs this: the parent's other threads, which would end their haste, do not exist in it.
         """
@@ -66,7 +69,7 @@ class _Haste:
 
 
 HASTE = _Haste()
-"""The operations in haste of this process."""
+"""The haste count of this process."""
 
 
 class Until(float):

@@ -24,7 +24,7 @@ def release_shell(original: Method) -> Method:
     def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
         state = hold = None
         try:
-            # All before it is free: afterwards it may be another's already.
+            # All of this comes before the release, because another caller may hold the connection right after it.
             state = self.redispan_state
             connection.redispan_holder = 0
             hold = connection.redispan_hold
@@ -55,7 +55,7 @@ def async_release_shell(original: Method) -> Method:
     async def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
         state = hold = None
         try:
-            # All before it is free: afterwards it may be another's already.
+            # All of this comes before the release, because another caller may hold the connection right after it.
             state = self.redispan_state
             connection.redispan_holder = 0
             hold = connection.redispan_hold
