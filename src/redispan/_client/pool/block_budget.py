@@ -1,12 +1,12 @@
-"""The read timeout follows the command: a blocking one gets its own block time and a grace, or no timeout at all.
+"""The read timeout of blocking and long-running commands, set on the connection for as long as the command needs.
 
-How long the server may take is noted where a command is packed, the one place that every client kind passes, and stays
-with the connection until the next command, its release or its end. Opening the connection and its health check in
-between keep their own, short timeout. Only a timeout that redispan chose is ever replaced: one that the program set is
-its word, and it may rely on getting TimeoutError.
+A blocking command gets its own block time plus a grace as its read timeout, or no timeout at all. redispan sets it
+where the client packs a command, the one place that every kind of client passes. The timeout stays on the connection
+until its next command, its release or its end. Opening the connection and its health check keep their own, short
+timeout. redispan replaces only a timeout that it chose itself: a program that set one may rely on getting TimeoutError.
 
-An extended read that expires is an ordinary read timeout to redis-py: it raises and closes the connection. (Passing
-``timeout=`` to the async ``read_response`` instead would leave the late reply for the next command.)
+When an extended read timeout expires, redis-py treats it as any read timeout: it raises and closes the connection.
+(Passing ``timeout=`` to the async ``read_response`` instead would leave the late reply for the next command.)
 """
 
 from __future__ import annotations
@@ -26,31 +26,37 @@ _SUBSCRIPTIONS = frozenset({"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"})
 
 
 def is_subscription(info: CommandInfo | None) -> bool:
-    """Whether the connection is a listener's for good after the command."""
+    """Return whether the command makes the connection a listener: a subscription, or ``MONITOR``."""
     return info is not None and info.blocking == "forever" and info.name.upper() in _SUBSCRIPTIONS
 
 
 SAFE_BATCH = replace(UNKNOWN, name="SAFE_BATCH", replay_safe=True, long_running=False)
-"""Stands for a batch of commands that may all be repeated."""
+"""The ``CommandInfo`` of a batch in which every command may be repeated."""
 UNSAFE_BATCH = replace(UNKNOWN, name="UNSAFE_BATCH", long_running=False)
-"""Stands for any other batch."""
+"""The ``CommandInfo`` of any other batch."""
 
 in_cluster_batch: ContextVar[bool] = ContextVar("redispan_in_cluster_batch", default=False)
-"""A cluster pipeline repeats its commands after a timeout whatever they are, so its timeout must not be cut."""
+"""Whether a cluster pipeline is running.
+
+It repeats all its commands after a timeout, unsafe ones too, so redispan must not lower its timeout.
+"""
 
 
 hasten: Callable[[Any], None] | None = None
-"""There while some operation of this process may be short of time: what to do with the read timeout then."""
+"""The function that fits a read timeout to the operation's deadline; None while the process is not in haste.
+
+``redispan._client.pool.deadline`` sets it.
+"""
 
 
 class Hold:
-    """A read timeout that differs from the connection's own for a while.
+    """A read timeout that temporarily replaces the connection's own.
 
     Attributes:
         base: The connection's own timeout.
-        timeout_s: The one in force; None for none.
-        parked: The connection sits in a blocking read or subscription, rather than working.
-        sticky: It lasts until the connection ends or is given back.
+        timeout_s: The timeout in force, in seconds; None for no timeout.
+        parked: The connection sits in a blocking read or a subscription.
+        sticky: The hold lasts until the connection ends or is released.
     """
 
     __slots__ = ("base", "parked", "sticky", "timeout_s")
@@ -63,7 +69,13 @@ class Hold:
 
 
 def note(connection: Any, args: Sequence[Any], info: CommandInfo | None = None) -> None:
-    """A command is being packed for ``connection``; ``info`` is what it is, where that is known already."""
+    """Set the read timeout for the command that is being packed.
+
+    Args:
+        connection: The connection that will send it.
+        args: The command with its arguments.
+        info: What is known about the command; None to look it up.
+    """
     if info is None:
         info = identify(args)
     connection.redispan_sent = info
@@ -79,7 +91,10 @@ def note(connection: Any, args: Sequence[Any], info: CommandInfo | None = None) 
 
 
 def note_batch(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
-    """A batch is being packed for ``connection``: the most patient of its commands decides."""
+    """Set the read timeout for the batch that is being packed.
+
+    The command with the longest timeout decides.
+    """
     census = _census_of(commands)
     safe = all(info.replay_safe for info in census)
     special: list[CommandInfo] = []
@@ -103,7 +118,7 @@ def note_batch(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
 
 
 def _census_of(commands: Sequence[Sequence[Any]]) -> Census:
-    """What the recorder found out already, where this is the batch that it recorded, and whole."""
+    """Return the census of a batch, from the recorder if it has recorded exactly this batch."""
     operation = current.get()
     batch = operation.batch if operation is not None else None
     if (
@@ -117,7 +132,7 @@ def _census_of(commands: Sequence[Sequence[Any]]) -> Census:
 
 
 def _is_repeated_by_others(connection: Any) -> bool:
-    """Whether the library behind the connection sends again what timed out; not while the connection is opened."""
+    """Return whether another library repeats what times out here; False while the connection is being opened."""
     return type(connection.socket_timeout) is TunedReadSeconds and not connection.redispan_opening
 
 
@@ -137,7 +152,7 @@ def _hold_for(
     wanted, parked = patience_s(connection, infos, calls, at_least_library=at_least_library)
     ours = isinstance(base, TunedSeconds)
     if _is_repeated_by_others(connection) and not all(info.replay_safe for info in infos):
-        wanted = math.inf  # a dead server is found by keepalive
+        wanted = math.inf  # keepalive detects a dead server
     if not parked and not (ours and wanted > base):
         return
     timeout = base if not ours else None if wanted == math.inf else max(float(base), wanted)
@@ -152,7 +167,7 @@ def patience_s(
     *,
     at_least_library: bool = False,
 ) -> tuple[float, bool]:
-    """How long the reply may take (``inf``: for ever), and whether the server was asked to hold it back."""
+    """Return how long the reply may take, in seconds (``inf`` for no bound), and whether a command blocks."""
     wanted, parked = 0.0, False
     if at_least_library or any(info.long_running for info in infos):
         default = connection_pools.library_read_timeout_s(connection_pools.package_of(connection))
@@ -166,20 +181,20 @@ def patience_s(
 
 
 def begin(connection: Any, hold: Hold) -> None:
-    """Put ``hold`` in force."""
+    """Put ``hold`` in force on ``connection``."""
     connection.redispan_hold = hold
     if hold.timeout_s != hold.base:
         _set(connection, hold.timeout_s)
 
 
 def end_unless_sticky(connection: Any) -> None:
-    """Go back to the connection's own timeout, but for a listener's connection."""
+    """Restore the connection's own timeout, except on a listener's connection."""
     if not connection.redispan_hold.sticky:
         end(connection)
 
 
 def end(connection: Any) -> None:
-    """Go back to the connection's own timeout."""
+    """Restore the connection's own timeout."""
     hold = connection.redispan_hold
     connection.redispan_hold = None
     if hold is not None and hold.timeout_s != hold.base:
@@ -188,14 +203,17 @@ def end(connection: Any) -> None:
 
 def _set(connection: Any, timeout_s: Any) -> None:
     if connection.redispan_is_async:
-        # Asked for at each read.
+        # An async connection looks it up at each read.
         connection.socket_timeout = timeout_s
     else:
         connection_pools.set_socket_timeout(connection, timeout_s)
 
 
 class Suspended:
-    """Housekeeping on a connection (opening it, its health check) runs on its own timeout; then the hold goes on."""
+    """A hold that is suspended during client-internal commands: opening the connection, or its health check.
+
+    They run with the connection's own timeout. ``resume`` ends the suspension.
+    """
 
     __slots__ = ("connection", "hold", "sent")
 
@@ -207,7 +225,7 @@ class Suspended:
             end(connection)
 
     def resume(self) -> None:
-        """Put back what was in force; a subscription made meanwhile (on reconnecting) stays."""
+        """Restore the hold; the hold of a subscription that reconnecting has made meanwhile stays."""
         self.connection.redispan_sent = self.sent
         if self.connection.redispan_hold is not None:
             end_unless_sticky(self.connection)

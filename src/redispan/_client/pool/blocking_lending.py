@@ -1,4 +1,4 @@
-"""The shells around the lending of pools that wait themselves (``BlockingConnectionPool``): the wait is measured."""
+"""The shells around ``BlockingConnectionPool.get_connection``. The pool waits itself; redispan measures the wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from redispan._core.slot import SLOT
 
 
 def blocking_get_shell(original: Method) -> Method:
-    """Sync ``BlockingConnectionPool.get_connection``: it waits itself, so only the wait is measured."""
+    """Wrap sync ``BlockingConnectionPool.get_connection``: measure its wait, and retry connecting when allowed."""
 
     @functools.wraps(original)
     def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -52,7 +52,7 @@ def blocking_get_shell(original: Method) -> Method:
 
 
 def async_blocking_get_shell(original: Method) -> Method:
-    """Async ``BlockingConnectionPool.get_connection``, likewise."""
+    """Wrap async ``BlockingConnectionPool.get_connection``: the async version of ``blocking_get_shell``."""
 
     @functools.wraps(original)
     async def get_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -87,7 +87,7 @@ def async_blocking_get_shell(original: Method) -> Method:
 
 
 class _OwnWait:
-    """A wait of the pool's own, which had nothing to lend at once."""
+    """A wait inside a ``BlockingConnectionPool`` that had no free connection."""
 
     __slots__ = ("_connect_ns", "_operation", "_start_s", "_state")
 
@@ -101,7 +101,7 @@ class _OwnWait:
         state, operation = self._state, self._operation
         waited_s = time.monotonic() - self._start_s
         if operation is not None:
-            # Opening a connection is told apart.
+            # The time for opening a connection is measured separately, so it does not count as waiting.
             waited_s = max(0.0, waited_s - (operation.connect_ns - self._connect_ns) / 1e9)
             operation.pool_wait_ns += int(waited_s * 1e9)
         with state.lock:

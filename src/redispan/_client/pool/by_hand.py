@@ -1,4 +1,4 @@
-"""The tuned pool without the instrumentation: the same layer, for the pools that were asked for and no others."""
+"""``redispan.tuned_pool``: the pool layer without the instrumentation, for the pools that it builds and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Fills in Celery's configuration where the program left it unset: the broker's transport and the result backend."""
+"""The Celery settings that redispan fills in where the program left them unset.
+
+They are those of the broker's transport, the result backend, and workers with a Redis broker.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,14 @@ _APP_MODULE = "celery.app.base"
 
 
 def transport_options(settings: PoolSettings) -> dict[str, Any]:
-    """The broker's transport options. Never ``retry``: kombu then stops publishing in batches."""
+    """Return the options of the broker's transport.
+
+    ``retry`` is never among them, because with it kombu stops publishing in batches.
+    """
     wanted: dict[str, Any] = {
         "max_connections": settings.pool_max_connections,
         "socket_connect_timeout": settings.pool_connect_timeout_s,
-        # Celery publishes again what timed out.
+        # Celery repeats a publish that timed out.
         "socket_timeout": TunedReadSeconds(settings.pool_socket_timeout_s),
         "health_check_interval": settings.pool_health_check_s,
     }
@@ -37,7 +43,10 @@ def transport_options(settings: PoolSettings) -> dict[str, Any]:
 
 
 def backend_options(settings: PoolSettings) -> dict[str, Any]:
-    """The result backend's settings. Its read timeout stays Celery's: a chord that times out is lost."""
+    """Return the settings of the result backend.
+
+    The read timeout is not among them and stays Celery's, because a chord that times out is lost.
+    """
     wanted: dict[str, Any] = {
         "redis_max_connections": settings.pool_max_connections,
         "redis_socket_connect_timeout": settings.pool_connect_timeout_s,
@@ -48,7 +57,7 @@ def backend_options(settings: PoolSettings) -> dict[str, Any]:
 
 
 def worker_options(conf: Any, settings: PoolSettings) -> dict[str, Any]:
-    """The settings of a worker with a Redis broker, which are nobody's default: see docs/celery.md."""
+    """Return the settings of a worker with a Redis broker. By default there are none: see docs/celery.md."""
     if not _is_redis(conf.broker_url):
         return {}
     wanted = {
@@ -59,13 +68,22 @@ def worker_options(conf: Any, settings: PoolSettings) -> dict[str, Any]:
 
 
 def tune_app(app: Any, extra: Mapping[str, Any] | None = None, settings: PoolSettings | None = None) -> dict[str, Any]:
-    """Fill in what ``app`` left unset, and return it."""
+    """Fill in the settings that ``app`` left unset.
+
+    Args:
+        app: The Celery app.
+        extra: Further settings to fill in.
+        settings: The settings to use; None for those of the instrumentation, or else of the environment.
+
+    Returns:
+        The settings that redispan filled in.
+    """
     settings = settings or _in_force() or Settings.from_environment()[0]
     return fill_in(app.conf, {**worker_options(app.conf, settings), **(extra or {})}, settings)
 
 
 def fill_in(conf: Any, extra: Mapping[str, Any], settings: PoolSettings) -> dict[str, Any]:
-    """Fill in what a loaded configuration leaves unset, and return it."""
+    """Fill in the settings that a loaded configuration leaves unset, and return those, with ``extra`` among them."""
     given = conf.table(with_defaults=False)
     filled: dict[str, Any] = {}
     if _is_redis(conf.broker_url) or _is_redis(getattr(conf, "broker_write_url", None)):
@@ -89,7 +107,7 @@ def _is_redis(url: Any) -> bool:
 
 
 def _is_given(given: Mapping[str, Any], key: str, conf: Any) -> bool:
-    # Old upper-case names mean the same settings.
+    # Celery's old upper-case names are names of the same settings.
     old_names = {name.lower().removeprefix("celery_").removeprefix("celeryd_") for name in given}
     return key in given or key in old_names or getattr(conf, key, None) != _default(conf, key)
 
@@ -107,10 +125,10 @@ def _in_force() -> PoolSettings | None:
 
 
 def watch() -> None:
-    """Tune every app when its configuration is loaded; nothing is imported for it."""
+    """Tune every app when it loads its configuration; this does not import Celery."""
     global _watching
     loaded = sys.modules.get(_APP_MODULE)
-    if loaded is not None:  # also if the hook found it loaded while nobody watched
+    if loaded is not None:  # also if the import hook ran while redispan did not watch
         _patch(loaded)
         return
     if _watching:
@@ -124,7 +142,7 @@ def watch() -> None:
 
 
 def stop() -> None:
-    """Tune no further apps."""
+    """Stop tuning apps; those already tuned keep their settings."""
     global _patched
     if _patched is not None:
         _patched.undo()

@@ -1,9 +1,9 @@
-"""Clusters: what they may repeat, until when, and waiting in front of the async cluster's nodes.
+"""Clusters: what they may repeat and until when, and waiting for a connection of an async cluster's node.
 
-A cluster client repeats whatever failed with a timeout or a lost connection, up to ten times. With a timeout lower than
-the library's that would run commands twice, and on a dead cluster it takes a minute. So an error after which nothing
-may be repeated is given a class of its own on its way through the client's loop, which looks for exact classes, and
-its old class back when it leaves.
+A cluster client repeats every operation that fails with a timeout or a lost connection, up to ten times. With a timeout
+lower than the library's this would run commands twice, and on a dead cluster it takes a minute. The client's loop looks
+for exact error classes. So redispan changes the class of an error after which the client must not repeat, while the
+error passes the loop, and restores the class when it leaves.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from redispan.settings.pool import PoolSettings
 Method = Callable[..., Any]
 
 CLUSTERS: weakref.WeakSet[Any] = weakref.WeakSet()
-"""The async clusters, whose nodes are pools that can't be held weakly."""
+"""The async clusters, from which redispan finds their nodes: a node works as a pool and can't be held weakly."""
 
 
 class ClusterPolicy:
-    """How a cluster's loop is guided; absent where the program set a policy of its own.
+    """The retry policy that redispan gives a cluster client, unless the program set its own.
 
     Attributes:
-        deadline_s: The bound of one operation; 0 for none.
+        deadline_s: The longest time for one operation, in seconds; 0 for no bound.
         started: The client knows its nodes (async clients find them at their first command).
     """
 
@@ -41,12 +41,19 @@ class ClusterPolicy:
 
 
 def after_init(cluster: Any, settings: PoolSettings, given: Mapping[str, Any], tuned: bool) -> None:
-    """A cluster client is being built."""
+    """Register an async cluster client, and give a client that redispan may guide its ``ClusterPolicy``.
+
+    Args:
+        cluster: The client, while it is being built.
+        settings: The settings in force.
+        given: The arguments that the program gave.
+        tuned: Whether redispan may change the client.
+    """
     from redispan._client.pool.tuning import has_cluster_policy
 
     if hasattr(type(cluster), "__aenter__"):
         CLUSTERS.add(cluster)
-    # A timeout of the program's own is its word on when commands are repeated, too.
+    # A program that set its own timeout has also chosen when commands are repeated.
     if tuned and settings.pool_retry and not has_cluster_policy(given) and "socket_timeout" not in given:
         cluster.redispan_cluster = ClusterPolicy(settings)
 
@@ -61,7 +68,10 @@ def _final_class(cls: Any) -> Any:
 
 
 def _guide(error: BaseException, args: tuple[Any, ...]) -> None:
-    """Make ``error`` the last of its operation if repeating could run it twice or would take too long."""
+    """Stop the client's loop at ``error`` if repeating could run ``args`` twice or would take too long.
+
+    Otherwise the operation goes on in haste.
+    """
     final = _final_class(cast("Any", type(error)))
     if final is None:
         return
@@ -78,7 +88,7 @@ def _restore(error: BaseException) -> None:
 
 
 def node_call_shell(original: Method) -> Method:
-    """Sync ``RedisCluster._execute_command``: one attempt on one node."""
+    """Wrap sync ``RedisCluster._execute_command``, one attempt on one node: decide whether another may follow."""
 
     @functools.wraps(original)
     def _execute_command(self: Any, target_node: Any, *args: Any, **kwargs: Any) -> Any:
@@ -95,7 +105,7 @@ def node_call_shell(original: Method) -> Method:
 
 
 def async_node_call_shell(original: Method) -> Method:
-    """Async ``RedisCluster._execute_command``, likewise."""
+    """Wrap async ``RedisCluster._execute_command``: the async version of ``node_call_shell``."""
 
     @functools.wraps(original)
     async def _execute_command(self: Any, target_node: Any, *args: Any, **kwargs: Any) -> Any:
@@ -112,7 +122,7 @@ def async_node_call_shell(original: Method) -> Method:
 
 
 def call_shell(original: Method) -> Method:
-    """Sync ``RedisCluster.execute_command``: the loop with all its attempts."""
+    """Wrap sync ``RedisCluster.execute_command``, the loop with all its attempts: set its deadline."""
 
     @functools.wraps(original)
     def execute_command(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -132,7 +142,10 @@ def call_shell(original: Method) -> Method:
 
 
 def async_call_shell(original: Method) -> Method:
-    """Async ``RedisCluster.execute_command``, likewise."""
+    """Wrap async ``RedisCluster.execute_command``: the async version of ``call_shell``.
+
+    It also starts the client at its first command, unless the recorder's shell does so.
+    """
     starts_below = hasattr(original, clients.STARTS_CLUSTER)
 
     @functools.wraps(original)
@@ -155,7 +168,10 @@ def async_call_shell(original: Method) -> Method:
 
 
 def batch_shell(original: Method) -> Method:
-    """Sync ``ClusterPipeline.execute``: its commands are repeated after a timeout, so theirs isn't lowered."""
+    """Wrap sync ``ClusterPipeline.execute``, so that redispan does not lower its read timeout.
+
+    The client repeats the pipeline's commands after a timeout.
+    """
 
     @functools.wraps(original)
     def execute(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -169,7 +185,7 @@ def batch_shell(original: Method) -> Method:
 
 
 def async_batch_shell(original: Method) -> Method:
-    """Async ``ClusterPipeline.execute``, likewise."""
+    """Wrap async ``ClusterPipeline.execute``: the async version of ``batch_shell``."""
 
     @functools.wraps(original)
     async def execute(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -183,11 +199,11 @@ def async_batch_shell(original: Method) -> Method:
 
 
 class NodeState(PoolState):
-    """The companion of an async cluster node, which has no pool and no room for one.
+    """The state of an async cluster node, which has no pool and no place to keep an attribute of redispan.
 
     Attributes:
-        busy: Commands and pipelines that hold a connection of the node.
-        held: Of those, the blocking ones.
+        busy: The commands and pipelines that hold a connection of the node.
+        held: The blocking commands among them.
     """
 
     def __init__(self, free: Any, settings: PoolSettings, name: str) -> None:
@@ -196,18 +212,21 @@ class NodeState(PoolState):
         self.held = 0
 
     def has_room(self, limit: int) -> bool:
-        """Whether a caller may go on without waiting."""
+        """Return whether a caller may take a connection without waiting."""
         return self.busy - min(self.held, self.settings.pool_parked_max) < limit
 
 
 class NodeRegistry:
-    """Companions of nodes, found by the node's own queue of free connections, which lives as long as the node."""
+    """The states of nodes.
+
+    The key is the node's own queue of free connections, which lives as long as the node.
+    """
 
     def __init__(self) -> None:
         self._states: dict[int, NodeState] = {}
 
     def of(self, node: Any) -> NodeState | None:
-        """The companion of ``node``."""
+        """Return the state of ``node``, made if need be and now active, or None if the pool registry is full."""
         free = connection_pools.node_free(node)
         state = self._states.get(id(free))
         if state is None:
@@ -217,7 +236,7 @@ class NodeRegistry:
         return state
 
     def find(self, node: Any) -> NodeState | None:
-        """The companion of ``node`` if it has one."""
+        """Return the state of ``node``, or None if it has none."""
         return self._states.get(id(connection_pools.node_free(node)))
 
     def _make(self, free: Any) -> NodeState | None:
@@ -235,7 +254,7 @@ class NodeRegistry:
 
 
 NODE_REGISTRY = NodeRegistry()
-"""The companions of the nodes of this process."""
+"""The states of the async cluster nodes of this process."""
 
 
 class _NodeIsFullError(Exception):
@@ -243,7 +262,10 @@ class _NodeIsFullError(Exception):
 
 
 def node_execute_shell(original: Method) -> Method:
-    """``ClusterNode.execute_command`` and ``execute_pipeline``: they take a connection and give it back."""
+    """Wrap ``ClusterNode.execute_command`` or ``execute_pipeline``: wait for room, then count the use.
+
+    Both methods take a connection of the node and release it.
+    """
     if settings_in_force().pool == "off":
         return original
     is_pipeline = original.__name__ == "execute_pipeline"
@@ -280,7 +302,10 @@ def node_execute_shell(original: Method) -> Method:
 
 
 def node_acquire_shell(original: Method) -> Method:
-    """``ClusterNode.acquire_connection``: a new connection learns whose it is, and one that ended is opened anew."""
+    """Wrap ``ClusterNode.acquire_connection``: give a new connection a reference to the node's state.
+
+    It also closes a connection that has ended, so that its next use opens it again.
+    """
 
     @functools.wraps(original)
     def acquire_connection(self: Any) -> Any:
@@ -297,7 +322,7 @@ def node_acquire_shell(original: Method) -> Method:
 
 
 def node_disconnect_shell(original: Method) -> Method:
-    """``ClusterNode.disconnect``, which closing a cluster and dropping a node come down to."""
+    """Wrap ``ClusterNode.disconnect``, which closing a cluster or dropping a node calls: mark the node as inactive."""
 
     @functools.wraps(original)
     async def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -307,7 +332,7 @@ def node_disconnect_shell(original: Method) -> Method:
             try:
                 state = NODE_REGISTRY.find(self)
                 if state is not None:
-                    state.active = False  # until a command is sent there again
+                    state.active = False  # until the next command to this node
             except Exception:
                 SLOT.runtime.self_metrics.telemetry_error("pool")
 
@@ -315,7 +340,10 @@ def node_disconnect_shell(original: Method) -> Method:
 
 
 async def _wait_for_node(state: NodeState, limit: int) -> None:
-    """Return when there is room, or when waiting was in vain: the node then opens one more or raises its own error."""
+    """Wait until the node has room, but not longer than the wait limit.
+
+    After a wait in vain, the node opens one more connection or raises its own error.
+    """
 
     async def enter() -> None:
         if not state.has_room(limit):

@@ -1,9 +1,9 @@
-"""Opening connections: noted, bounded, and tried again where the library itself would not.
+"""Opening, checking and closing connections: counted, bounded, and retried where the library does not retry.
 
-A pool built by ``from_url`` or as ``ConnectionPool(...)`` never retries. Connecting may always be retried, since
-nothing of the program's was written. To keep a program quick while Redis is gone, only the first callers of an outage
-spend time on it: once a whole series failed, and until a connection works again, later callers make the one attempt
-that they would make without redispan.
+Without redispan, a pool built by ``from_url`` or as ``ConnectionPool(...)`` never retries. Connecting may always be
+retried, because no command of the program was written. To keep a program fast while Redis is down, only the first
+callers of an outage retry. Once a whole series of attempts has failed, later callers make only the one attempt that
+they would make without redispan, until a connection works again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Method = Callable[..., Any]
 
 
 def repetition(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException) -> Callable[[], Any] | None:
-    """What tries ``get`` again after ``error``, or None if the error is the caller's."""
+    """Return what calls ``get`` again after ``error``, or None if the caller must get the error."""
     attempts = _plan(state, pool, error)
     return None if attempts is None else functools.partial(_again, _Series(state, attempts, error), get)
 
@@ -32,7 +32,7 @@ def repetition(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseE
 def repetition_async(
     state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]], error: BaseException
 ) -> Callable[[], Awaitable[Any]] | None:
-    """Likewise, for coroutines."""
+    """Return what calls the coroutine function ``get`` again: the async version of ``repetition``."""
     attempts = _plan(state, pool, error)
     return None if attempts is None else functools.partial(_again_async, _Series(state, attempts, error), get)
 
@@ -74,7 +74,7 @@ async def _again_async(series: _Series, get: Callable[[], Awaitable[Any]]) -> An
 
 
 class _Series:
-    """One caller's further attempts to get a connected connection."""
+    """One caller's further attempts to get an open connection."""
 
     def __init__(self, state: PoolState, attempts: retry_policy.Attempts, error: BaseException) -> None:
         self._state = state
@@ -141,14 +141,14 @@ def _plan(state: PoolState, pool: Any, error: BaseException) -> retry_policy.Att
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether connecting again may end otherwise.
+    """Return whether another attempt to connect may succeed.
 
-    A database that isn't there, an unusable timeout, or what the program's own code raises as it is called to connect
-    are the same at every attempt: the caller gets them at once, and the code is called as often as without redispan.
+    Some errors recur at every attempt: a missing database, an unusable timeout, or an error from the program's own code
+    that connecting calls. The caller gets those at once, so that code is called as often as without redispan.
     """
     if waiting.is_exhaustion(error) or connection_pools.is_wait_timeout(error):
         return False
-    # No connection was lent, so nothing was written: a Sentinel without a master fails before one is even opened.
+    # No connection was lent, so no command was written. Sentinel without a master fails before one is even opened.
     retry_policy.mark_unsent(error)
     return retry_policy.may_repeat(error, None) and retry_policy.is_trouble(error)
 
@@ -158,14 +158,17 @@ def _has_own_policy(pool: Any) -> bool:
     retry = kwargs.get("retry")
     if retry is not None and not retrying.is_tuned(retry):
         return True
-    # A key that is there at all was given by the program, or filled in from Redis.__init__'s defaults.
+    # A key that is present was given by the program, or comes from the defaults of Redis.__init__.
     return bool(kwargs.get("retry_on_timeout") or kwargs.get("retry_on_error"))
 
 
 def connect_shell(original: Method) -> Method:
-    """Sync ``connect``: on its own timeouts, whatever the connection is held for; its errors marked as harmless."""
+    """Wrap sync ``connect``: open the connection with its own timeouts, without a hold that may be in force.
 
-    # What the seam's `is_open` asks, but without a call: it is asked before every command.
+    An error while connecting is marked as unsent, so repeating after it is safe.
+    """
+
+    # The check that `clients.is_open` makes, but without a call, because it runs before every command.
     @functools.wraps(original)
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(self, "_sock", None):
@@ -183,7 +186,7 @@ def connect_shell(original: Method) -> Method:
 
 
 def async_connect_shell(original: Method) -> Method:
-    """Async ``connect``, likewise."""
+    """Wrap async ``connect``: the async version of ``connect_shell``."""
 
     @functools.wraps(original)
     async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -219,7 +222,7 @@ class _Opening:
     def _keep_deadline(self, connection: Any) -> None:
         until_s = retry_policy.deadline_of(connection)
         if until_s is None:
-            # The program's operation is not known here: this attempt counts alone.
+            # The program's operation is not known here, so the deadline counts from this attempt.
             state = connection.redispan_pool_state
             if state is None or not state.tuned or not state.settings.pool_deadline_s:
                 return
@@ -258,11 +261,11 @@ class _Opening:
 
 
 def _is_pointless(connection: Any) -> bool:
-    """Whether a health check would be made while the connection is being opened, by a version that isn't made for it.
+    """Return whether a health check would run while the connection is being opened, in a version not prepared for it.
 
-    redis-py 5 checks the health between the commands of the handshake. On a server that accepts and says nothing the
-    check fails and opens the connection again, which makes a check, and so on without end. The handshake's own commands
-    show as well whether anybody is there.
+    redis-py 5 makes health checks between the commands of the handshake. With a server that accepts connections and
+    never replies, the check fails and opens the connection again, which makes another check, and so on without end. The
+    handshake's own commands also show whether the server replies.
     """
     state = connection.redispan_pool_state
     if state is None or not state.tuned or not connection.redispan_opening:
@@ -271,7 +274,10 @@ def _is_pointless(connection: Any) -> bool:
 
 
 def health_check_shell(original: Method) -> Method:
-    """Sync ``_send_ping``: a health check runs on the connection's own timeout and writes nothing of the program's."""
+    """Wrap sync ``_send_ping``: run the health check with the connection's own timeout.
+
+    A health check writes no command of the program, so its errors are marked as unsent.
+    """
 
     @functools.wraps(original)
     def client_internal(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -290,7 +296,7 @@ def health_check_shell(original: Method) -> Method:
 
 
 def async_health_check_shell(original: Method) -> Method:
-    """Async ``_send_ping``, likewise."""
+    """Wrap async ``_send_ping``: the async version of ``health_check_shell``."""
 
     @functools.wraps(original)
     async def client_internal(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -309,7 +315,7 @@ def async_health_check_shell(original: Method) -> Method:
 
 
 def close_shell(original: Method) -> Method:
-    """Sync ``disconnect`` of a connection: count why an open one was closed."""
+    """Wrap sync ``disconnect`` of a connection: count the reason for closing an open connection."""
 
     @functools.wraps(original)
     def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -320,7 +326,7 @@ def close_shell(original: Method) -> Method:
 
 
 def async_close_shell(original: Method) -> Method:
-    """Async ``disconnect``, likewise."""
+    """Wrap async ``disconnect`` of a connection: the async version of ``close_shell``."""
 
     @functools.wraps(original)
     async def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -333,7 +339,7 @@ def async_close_shell(original: Method) -> Method:
 def _note_close(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     try:
         state = connection.redispan_pool_state
-        # What fails while it is being opened counts as that; what was inherited over a fork is the parent's to count.
+        # A connection that fails while it is opened counts as a connect failure; the parent counts inherited ones.
         if state is None or connection.redispan_opening or not connection_pools.is_of_this_process(connection):
             return
         if clients.is_open(connection):

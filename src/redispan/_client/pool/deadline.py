@@ -1,8 +1,8 @@
-"""The deadline of an operation in trouble: whatever it still waits for gets the time that is left, and no more.
+"""The deadline of an operation in trouble: each further wait gets at most the time that is left.
 
-On a good path nothing of this runs. While a connection is being opened, while a cluster's topology is read, and from an
-operation's first failure in a cluster on, the process is *in haste*: each command that is packed looks whether its own
-operation is short of time. Only timeouts that redispan chose are ever shortened.
+None of this runs while all goes well. The process is *in haste* while a connection is being opened, while a cluster
+client reads the topology, and from the first failure of a cluster operation to its end. In haste, redispan checks for
+each packed command whether its operation is short of time. redispan shortens only timeouts that it chose itself.
 """
 
 from __future__ import annotations
@@ -23,22 +23,31 @@ from redispan._core.slot import SLOT
 Method = Callable[..., Any]
 
 _SHORTEST_S = 0.05
-"""Less would make a server that answers look like one that doesn't."""
+"""The shortest timeout, in seconds: with a shorter one, a server that replies would look like one that doesn't."""
 _AT_ONCE_S = 0.002
-"""What a further address of a name gets when the time is over; 0 would not wait but fail differently."""
+"""The connect timeout, in seconds, of each further address of a name once the time is over.
+
+A timeout of 0 would mean not to wait at all, and would fail with another error.
+"""
 
 reading_topology: ContextVar[bool] = ContextVar("redispan_reading_topology", default=False)
-"""A cluster's topology is being read."""
+"""Whether a cluster client is reading the topology."""
 
 
 class DeadlinePressure:
-    """How many operations of this process are short of time, or may be."""
+    """A count of what is in haste in this process: connections being opened, topology reads, failed cluster operations.
+
+    While the count is not 0, ``block_budget`` calls ``hasten`` for each packed command.
+    """
 
     def __init__(self) -> None:
         self.renew_in_child()
 
     def renew_in_child(self) -> None:
-        """Count from zero in a forked child, which lacks the threads that would end the parent's operations."""
+        """Set the count to 0.
+
+        A forked child needs this: the parent's other threads, which would end their haste, do not exist in it.
+        """
         self._lock = threading.RLock()
         self._count = 0
         block_budget.hasten = None
@@ -52,7 +61,7 @@ class DeadlinePressure:
     def end(self) -> None:
         """One operation fewer watches its deadline."""
         with self._lock:
-            # Not below: what was begun before a fork may end in the child.
+            # Never below 0: an operation that began before a fork may end in the child.
             self._count = max(0, self._count - 1)
             if not self._count:
                 block_budget.hasten = None
@@ -67,8 +76,8 @@ class Until(float):
     """The moment (monotonic) by which a cluster operation must have ended.
 
     Attributes:
-        in_haste: It failed once already.
-        attempt_s: When its present attempt began, or the attempt before that ended.
+        in_haste: The operation has failed once.
+        attempt_s: When (monotonic) its present attempt began or, after a failure, the attempt before that ended.
     """
 
     in_haste = False
@@ -76,7 +85,7 @@ class Until(float):
 
 
 def begin_operation(seconds: float) -> Any:
-    """A cluster operation begins that must end within ``seconds``; 0 for no bound."""
+    """Begin a cluster operation bounded to ``seconds`` (0: no bound), and return a token for ``end_operation``."""
     if not seconds:
         return retry_policy.operation_until_s.set(None)
     now = time.monotonic()
@@ -86,7 +95,7 @@ def begin_operation(seconds: float) -> Any:
 
 
 def end_operation(token: Any) -> None:
-    """It ended."""
+    """End the cluster operation that ``begin_operation`` returned ``token`` for."""
     until_s = retry_policy.operation_until_s.get()
     if isinstance(until_s, Until) and until_s.in_haste:
         until_s.in_haste = False
@@ -94,11 +103,11 @@ def end_operation(token: Any) -> None:
     try:
         retry_policy.operation_until_s.reset(token)
     except ValueError:
-        return  # a coroutine closed from another context: there is nothing to go back to
+        return  # a coroutine closed from another context has no earlier value to restore
 
 
 def is_another_attempt_too_long() -> bool:
-    """Whether the cluster operation would be over time after one more attempt like the one that failed just now."""
+    """Return whether an attempt as long as the one that just failed would overrun the cluster operation's deadline."""
     until_s = retry_policy.operation_until_s.get()
     if not isinstance(until_s, Until):
         return False
@@ -108,7 +117,7 @@ def is_another_attempt_too_long() -> bool:
 
 
 def operation_failed() -> None:
-    """One attempt of the cluster operation failed, and another may follow."""
+    """Put the cluster operation in haste, after an attempt that failed and that another may follow."""
     until_s = retry_policy.operation_until_s.get()
     if isinstance(until_s, Until) and not until_s.in_haste:
         until_s.in_haste = True
@@ -116,7 +125,11 @@ def operation_failed() -> None:
 
 
 def hasten(connection: Any) -> None:
-    """A command is being packed for ``connection``: its reply may take what is left of the operation's time."""
+    """Limit the reply of the command that is being packed to the time that its operation has left.
+
+    Raises:
+        TimeoutError: The library's, if a cluster client has no time left to read the topology.
+    """
     base = connection.socket_timeout
     if not isinstance(base, TunedSeconds) or connection.redispan_hold is not None:
         return
@@ -139,13 +152,13 @@ def _too_late(connection: Any) -> BaseException:
 
 
 class TimeLeft:
-    """``socket_connect_timeout`` of connections: while one is opened, not more than is left.
+    """A descriptor for ``socket_connect_timeout``: while a connection is being opened, at most the time that is left.
 
-    redis-py asks for it once for each address of a name, so that several addresses that never answer count together.
+    redis-py reads it once for each address of a name, so that several addresses that never reply share the time.
     """
 
     def __init__(self, original: Any) -> None:
-        """Stand in front of ``original``, the class's own descriptor, if it has one."""
+        """Wrap ``original``, the class's own descriptor; None if it has none."""
         self._original = original
 
     def __get__(self, connection: Any, owner: Any = None) -> Any:
@@ -192,7 +205,10 @@ def _topology() -> Iterator[None]:
 
 
 def topology_shell(original: Method) -> Method:
-    """Sync ``NodesManager.initialize``: it asks one node after the other, until one answers."""
+    """Wrap sync ``NodesManager.initialize``, so that reading the topology has a deadline.
+
+    The method queries one node after the other until one replies.
+    """
 
     @functools.wraps(original)
     def initialize(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -203,7 +219,10 @@ def topology_shell(original: Method) -> Method:
 
 
 def async_topology_shell(original: Method) -> Method:
-    """Async ``RedisCluster.initialize``, likewise: it also asks for the server's commands."""
+    """Wrap async ``RedisCluster.initialize``: the async version of ``topology_shell``.
+
+    The method also reads the server's commands.
+    """
 
     @functools.wraps(original)
     async def initialize(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,7 @@
-"""The shells around a pool's lending: free of cost but for a few reads on a good path."""
+"""The shells around ``ConnectionPool.get_connection``, sync and async.
+
+While nothing fails and no caller waits, a shell costs only a few attribute reads.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def _watch(pool: Any) -> PoolState | None:
 
 
 def awake(state: PoolState | None, pool: Any) -> PoolState | None:
-    """The pool's companion: made for a pool older than redispan, revived after a fork or a close."""
+    """Return the pool's state, active.
+
+    It makes the state of a pool that is older than redispan, and reactivates a state after a fork or a close.
+    """
     try:
         if state is None:
             state = _watch(pool)
@@ -39,7 +45,7 @@ def awake(state: PoolState | None, pool: Any) -> PoolState | None:
 
 
 def get_connection_shell(original: Method) -> Method:
-    """Sync ``ConnectionPool.get_connection``: wait where it would raise, retry where it may."""
+    """Wrap sync ``ConnectionPool.get_connection``: wait when the pool is exhausted, retry connecting when allowed."""
     on_waited = SLOT.runtime.pool_sources.on_waited
 
     @functools.wraps(original)
@@ -61,10 +67,10 @@ def get_connection_shell(original: Method) -> Method:
                 if way_on is None:
                     raise
             if way_on is not None:
-                # Not in the handler: what fails from now on would have the first failure for its context.
+                # Called outside the handler, so that a later failure does not get the first one as its context.
                 connection = way_on()
         try:
-            # Looked up each time: a program may let gevent replace it after redispan has come.
+            # Looked up on each call, because gevent may patch it after redispan was applied.
             connection.redispan_holder = threading.get_ident()
             state.count_use()
         except Exception:
@@ -77,12 +83,12 @@ def get_connection_shell(original: Method) -> Method:
 
 
 def _queue_up(state: PoolState, pool: Any, get: Callable[[], Any]) -> Callable[[], Any]:
-    """The pool is exhausted, or others are waiting."""
+    """Return the call that waits for a connection, for a pool that is exhausted or has waiters."""
     return functools.partial(waiting.wait_in_thread, state, pool, functools.partial(_connected, state, pool, get))
 
 
 def _way_on(state: PoolState, pool: Any, get: Callable[[], Any], error: BaseException) -> Callable[[], Any] | None:
-    """What to call after ``error``, which ``get`` raised; None if it is the caller's."""
+    """Return what to call after ``get`` raised ``error``, or None if the caller must get the error."""
     if not waiting.is_exhaustion(error):
         repeat = connecting.repetition(state, pool, get, error)
         return None if repeat is None else functools.partial(_repeat_or_queue, state, pool, get, repeat)
@@ -98,7 +104,7 @@ def _repeat_or_queue(state: PoolState, pool: Any, get: Callable[[], Any], repeat
     except Exception as error:
         if not waiting.is_exhaustion(error):
             raise
-    # Others were quicker with what the pool has.
+    # Other callers took the free connections meanwhile.
     return _queue_up(state, pool, get)()
 
 
@@ -113,7 +119,7 @@ def _connected(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
 
 
 def async_get_connection_shell(original: Method) -> Method:
-    """Async ``ConnectionPool.get_connection``, likewise."""
+    """Wrap async ``ConnectionPool.get_connection``: the async version of ``get_connection_shell``."""
     on_waited, current_task = SLOT.runtime.pool_sources.on_waited, asyncio.current_task
     lend = connection_pools.lend_side_by_side if connection_pools.lends_under_lock(original) else original
 
@@ -190,7 +196,10 @@ async def _connected_async(state: PoolState, pool: Any, get: Callable[[], Awaita
 
 
 def note_lending(state: PoolState, connection: Any, start_s: float) -> None:
-    """For those who want it measured: the connection was asked for at ``start_s`` and is lent now."""
+    """Report the time from ``start_s`` (monotonic) to now to the ``on_waited`` callbacks.
+
+    It also notes on the connection when it was lent.
+    """
     now = time.monotonic()
     connection.redispan_lent_s = now
     SLOT.runtime.pool_sources.call(SLOT.runtime.pool_sources.on_waited, state.name, now - start_s)

@@ -1,4 +1,4 @@
-"""The shells around a pool's making of connections, where its limit is known and may be exceeded."""
+"""The shells around making connections, the place where a pool checks its limit and redispan may exceed it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Method = Callable[..., Any]
 
 
 def make_connection_shell(original: Method) -> Method:
-    """Sync ``make_connection``, which the pool calls under its own lock: the one place that knows its limit."""
+    """Wrap sync ``make_connection``, the one place that checks the limit; the pool calls it under its own lock."""
     return making_shell(_limited(original, lambda pool: not connection_pools.is_full(pool), connection_pools.created))
 
 
 def get_available_shell(original: Method) -> Method:
-    """Async ``get_available_connection``: one step of the event loop, and the one place that knows the limit."""
+    """Wrap async ``get_available_connection``, the one place that checks the limit, in one step of the event loop."""
     limited = _limited(original, connection_pools.has_free, connection_pools.total)
 
     @functools.wraps(original)
@@ -33,7 +33,7 @@ def get_available_shell(original: Method) -> Method:
 
 
 def let_go_if_ended(state: PoolState | None, connection: Any) -> None:
-    """A connection that is lent again lives, or is opened anew."""
+    """Close a connection of a tuned pool whose server has gone, so that its next use opens it again."""
     try:
         if state is not None and state.tuned and connection_pools.close_if_ended(connection):
             state.closed_by["error"] += 1
@@ -42,7 +42,7 @@ def let_go_if_ended(state: PoolState | None, connection: Any) -> None:
 
 
 def making_shell(original: Method) -> Method:
-    """``make_connection`` of any pool: the new connection knows its pool's companion."""
+    """Wrap ``make_connection`` of any pool: give the new connection a reference to the pool's state."""
 
     @functools.wraps(original)
     def make_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -58,7 +58,10 @@ def making_shell(original: Method) -> Method:
 
 
 def _limited(original: Method, has_room: Callable[[Any], bool], count: Callable[[Any], int]) -> Method:
-    """A method that refuses at the pool's limit: a soft limit gives way after the wait, and a refusal is known."""
+    """Wrap a method that raises at the pool's limit.
+
+    After a wait the shell lets the method exceed a soft limit. It marks an error of the method as exhaustion.
+    """
 
     @functools.wraps(original)
     def make(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -72,7 +75,7 @@ def _limited(original: Method, has_room: Callable[[Any], bool], count: Callable[
             try:
                 connection = original(self, *args, **kwargs)
             finally:
-                if self.max_connections is one_more:  # and was not resized meanwhile
+                if self.max_connections is one_more:  # otherwise it was resized meanwhile
                     self.max_connections = limit
             _note_surplus(state)
             return connection

@@ -1,7 +1,8 @@
-"""Puts the pool layer on the packages that are there, and takes it off again.
+"""Applies the pool layer to the installed client packages, and undoes it.
 
-The shells sit on the class that defines a method, outside those of the recorder, and do nothing for a pool without a
-companion: taking them off leaves every pool as redis-py made it, tuned values included.
+The file holds the patch rows of the pool layer and ``PoolPatches``, which applies and undoes them. A shell patches the
+class that defines the method, and wraps the recorder's shell. A shell does nothing for a pool without a ``PoolState``.
+Undoing the patches leaves every pool as redis-py made it, tuned values included.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _log = logging.getLogger("redispan")
 
 Build = Callable[[Callable[..., Any]], Any]
 Row = tuple[str, str, str, Build]
-"""Module, class, method, shell."""
+"""One patch: module, class, method (alternatives separated by ``|``), and the function that builds the shell."""
 
 _CONNECTION_DEFAULTS: dict[str, Any] = {
     "redispan_hold": None,
@@ -46,11 +47,18 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
     "redispan_pool_state": None,
     "redispan_holder": 0,
 }
-"""Class attributes that make a read of ours on a connection one lookup, whether or not anything was ever noted."""
+"""Defaults on the connection class, so that redispan reads its attributes with one lookup, set or not."""
 
 
 class PoolPatches:
-    """The pool layer of this process: at most one, whoever asked for it."""
+    """The pool layer of a process, which holds at most one set of pool patches.
+
+    The instrumentation and ``redispan.tuned_pool`` share it.
+
+    Attributes:
+        settings: The settings in force; None while the layer is not applied.
+        only_by_hand: The layer serves only the pools that ``redispan.tuned_pool`` builds.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -68,33 +76,36 @@ class PoolPatches:
 
     @property
     def applied(self) -> tuple[Patch, ...]:
-        """The patches in place, in the order they were put there."""
+        """The patches in place, in the order in which they were applied."""
         return tuple(self._patches)
 
     def apply(self, settings: PoolSettings) -> None:
-        """Put the layer on with ``settings``; again with others replaces it, for pools built from then on."""
+        """Apply the layer with ``settings``.
+
+        Another call replaces the settings for pools that the program builds from then on.
+        """
         with self._lock:
             self._take_off()
             self._put_on(settings, only_by_hand=settings.pool == "off")
 
     def serve_by_hand(self) -> None:
-        """Be there for pools tuned by hand, from now on and without the instrumentation."""
+        """Serve pools that ``redispan.tuned_pool`` builds, from now on and without the instrumentation."""
         with self._lock:
             self._by_hand_wanted = True
             if self.settings is None:
                 self._put_on(PoolSettings(pool="off"), only_by_hand=True)
 
     def undo(self) -> None:
-        """Take the layer off; what pools tuned by hand need stays."""
+        """Undo the layer, except for the patches that pools built by ``redispan.tuned_pool`` need."""
         with self._lock:
             self._take_off()
             self._put_on(PoolSettings(pool="off"), only_by_hand=True)
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Take the layer off while other patches of ours come and go, and put it back on top of them.
+        """Undo the layer while redispan applies or undoes other patches, then apply it on top of them again.
 
-        A patch can be taken off exactly only while it is the outermost.
+        A patch can be undone exactly only while it is the outermost one.
         """
         with self._lock:
             settings, only_by_hand = self.settings, self.only_by_hand
@@ -173,7 +184,7 @@ def _set_missing(module: Any, owner_name: str, values: dict[str, Any]) -> None:
 
 
 def _through(name: str) -> property:
-    """An attribute of a caching connection that is the inner connection's."""
+    """Return a property of a caching connection that reads and writes the inner connection's attribute."""
 
     def read(self: Any) -> Any:
         return getattr(self._conn, name)
@@ -287,4 +298,4 @@ def _after_pool_init(pool: Any, settings: PoolSettings, *, tuned: bool) -> None:
 
 
 POOL_PATCHES = PoolPatches()
-"""The pool layer of this process."""
+"""The pool layer of the current process."""

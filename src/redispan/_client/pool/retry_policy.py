@@ -1,4 +1,4 @@
-"""What may be repeated, and until when: plain decisions, shared by every kind of retry."""
+"""The rules for what may be repeated and until when, shared by every kind of retry, and the retry budget."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from redispan._core.commands import CommandInfo
 from redispan._core.slot import SLOT
 
 _READ_REPEATS = 2
-"""How often a read that failed in transit is repeated."""
+"""How often redispan repeats a read whose connection failed before the reply."""
 
 _NEVER = frozenset(
     {"AuthenticationError", "AuthenticationWrongNumberOfArgsError", "AuthorizationError", "MaxConnectionsError"}
 )
 _REJECTED = frozenset({"BusyLoadingError", "MasterDownError", "ReadOnlyError", "TryAgainError", "ClusterDownError"})
-"""The server said that it did nothing."""
+"""Errors with which the server reports that it did not run the command."""
 _TROUBLE = frozenset({"ConnectionError", "TimeoutError", "OSError"}) | _REJECTED
-"""The network, or a server that can't serve yet."""
+"""Errors of the network, or of a server that can't serve yet."""
 
 operation_until_s: ContextVar[float | None] = ContextVar("redispan_operation_until", default=None)
-"""When a cluster operation must have ended: what it does inside counts as the client's housekeeping."""
+"""When (monotonic) the cluster operation in progress must have ended.
+
+The commands that the operation runs inside it count as client-internal commands.
+"""
 
 
 def mark_unsent(error: BaseException) -> None:
-    """Note on ``error`` that the program's command had not been written when it came up."""
+    """Mark ``error`` as raised before the program's command was written to the connection."""
     try:
         error.redispan_unsent = True  # type: ignore[attr-defined]
     except Exception:
@@ -38,17 +41,17 @@ def mark_unsent(error: BaseException) -> None:
 
 
 def is_unsent(error: BaseException) -> bool:
-    """Whether the program's command had not been written when ``error`` came up."""
+    """Return whether ``error`` was raised before the program's command was written to the connection."""
     return bool(getattr(error, "redispan_unsent", False))
 
 
 def may_repeat(error: BaseException, sent: CommandInfo | None, *, listener: bool = False) -> bool:
-    """Whether repeating is certain not to make anything run twice.
+    """Return whether repeating is certain not to run any command twice.
 
     Args:
-        error: What went wrong.
-        sent: The command, or the stand-in of a batch, last packed for the connection.
-        listener: The connection is subscribed: reading on is all there is to repeat.
+        error: The failure.
+        sent: The command last packed for the connection, or ``SAFE_BATCH`` or ``UNSAFE_BATCH`` for a batch.
+        listener: Whether the connection is subscribed; then repeating only means to read on.
     """
     names = {cls.__name__ for cls in type(error).__mro__}
     if names & _NEVER:
@@ -58,27 +61,30 @@ def may_repeat(error: BaseException, sent: CommandInfo | None, *, listener: bool
     if sent is None:
         return False
     if names & _REJECTED:
-        # Of a batch, other commands may have been done.
+        # The server may have run other commands of the batch.
         return sent.replay_safe or not sent.name.endswith("_BATCH")
     return sent.replay_safe
 
 
 def is_trouble(error: BaseException) -> bool:
-    """Whether ``error`` is of the network or of a server that can't serve yet, rather than of what was asked for."""
+    """Return whether ``error`` comes from the network or a server that can't serve yet, and not from the command."""
     return any(cls.__name__ in _TROUBLE for cls in type(error).__mro__)
 
 
 def is_ambiguous(error: BaseException) -> bool:
-    """Whether the command may have been done."""
+    """Return whether the server may have run the command before ``error``."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return not is_unsent(error) and not names & _REJECTED
 
 
 class Budget:
-    """Spreads retries: at most ``pool_retries_per_s`` to one place, after a burst of as many.
+    """A rate limit for retries: at most ``rate_per_s`` for each server, after a burst of as many.
 
-    More are delayed rather than refused, so that a short outage which the library would have bridged stays bridged,
-    while a recovering server sees a trickle instead of a storm.
+    The budget delays further retries and does not refuse them. So the program still gets through a short outage that
+    the library's retries would have covered, while a recovering server gets its retries spread over time.
+
+    Attributes:
+        rate_per_s: Retries for each server and second; ``pool_retries_per_s`` sets it.
     """
 
     _PLACES = 1000
@@ -87,12 +93,12 @@ class Budget:
         self.renew_in_child()
 
     def renew_in_child(self) -> None:
-        """Forget what was spent: a forked child starts afresh."""
+        """Clear the budget, as a forked child does."""
         self._lock = threading.RLock()
         self._next: OrderedDict[object, float] = OrderedDict()
 
     def delay_s(self, place: object) -> float:
-        """Reserve one retry and say how long to wait for it."""
+        """Reserve one retry to ``place``, and return how long to wait before it, in seconds."""
         now = time.monotonic()
         step = 1.0 / settings_in_force().pool_retries_per_s
         with self._lock:
@@ -104,16 +110,21 @@ class Budget:
 
 
 class Attempts:
-    """One operation's repeated attempts: how many, until when, with which pauses."""
+    """The repeated attempts of one operation: how many, until when, and with which pauses.
+
+    Attributes:
+        made: The failures so far.
+        started_s: When (monotonic) the present attempt began.
+    """
 
     def __init__(self, place: object, *, most: int, until_s: float | None, read_repeats: int = _READ_REPEATS) -> None:
         """Start counting, after the first failure.
 
         Args:
             place: The server, for the budget.
-            most: Most repetitions.
-            until_s: Moment (monotonic) by which the last attempt must have ended; None for no bound.
-            read_repeats: Most repetitions after the command may have been done.
+            most: The most repetitions.
+            until_s: When (monotonic) the last attempt must have ended; None for no bound.
+            read_repeats: The most repetitions after a failure that leaves open whether the server ran the command.
         """
         self._place = place
         self._most = most
@@ -124,11 +135,11 @@ class Attempts:
         self.started_s = time.monotonic()
 
     def attempt_begins(self) -> None:
-        """An attempt is made now."""
+        """Note that an attempt begins now."""
         self.started_s = time.monotonic()
 
     def next_pause_s(self, error: BaseException) -> float | None:
-        """How long to pause before repeating, or None to give up."""
+        """Count a failure, and return how long to pause before the next attempt, in seconds, or None to give up."""
         now = time.monotonic()
         self._slowest_s = max(self._slowest_s, now - self.started_s)
         self.made += 1
@@ -136,7 +147,7 @@ class Attempts:
             return None
         ceiling = min(1.0, 0.02 * 2.0 ** min(self.made, 10))
         pause = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
-        # Without the time for another attempt as slow as the slowest yet, repeating would overrun the bound.
+        # The next attempt is expected to take as long as the slowest one so far.
         if self._until_s is not None and now + pause + self._slowest_s > self._until_s:
             return None
         pause = max(pause, SLOT.runtime.part("retry_budget", Budget).delay_s(self._place))
@@ -146,7 +157,12 @@ class Attempts:
 
 
 def deadline_s(seconds: float, since_s: float | None = None) -> float | None:
-    """When (monotonic) the operation in progress must have ended; counted from now where none is known."""
+    """Return when (monotonic) the operation in progress must have ended; None for no deadline.
+
+    Args:
+        seconds: The deadline of an operation; 0 for none. A cluster operation has its own.
+        since_s: When (monotonic) an operation that redispan does not record began; None for now.
+    """
     if not seconds:
         return None
     now = time.monotonic()
@@ -160,7 +176,7 @@ def deadline_s(seconds: float, since_s: float | None = None) -> float | None:
 
 
 def deadline_of(connection: Any) -> float | None:
-    """When the operation that opens ``connection`` must have ended, if there is one with a deadline."""
+    """Return when (monotonic) the operation that opens ``connection`` must have ended; None without a deadline."""
     until_s = operation_until_s.get()
     if until_s is not None:
         return until_s
@@ -172,7 +188,7 @@ def deadline_of(connection: Any) -> float | None:
 
 
 def note_pause(pause_s: float) -> None:
-    """The operation in progress pauses before an attempt more."""
+    """Count a pause of ``pause_s`` and a retry on the operation in progress."""
     operation = observing.waiting()
     if operation is not None:
         operation.backoff_ns += int(pause_s * 1e9)
@@ -181,12 +197,12 @@ def note_pause(pause_s: float) -> None:
 
 
 def place_of(connection: Any) -> object:
-    """The server a connection points at, for the budget."""
+    """Return the server of a connection, as ``(host or path, port)``, for the budget."""
     return (getattr(connection, "host", None) or getattr(connection, "path", None), getattr(connection, "port", None))
 
 
 class Contexts:
-    """Remembers what the latest error was raised in, and puts it back when that error leaves the block."""
+    """A context manager that restores the ``__context__`` of the last noted error if that error leaves the block."""
 
     __slots__ = ("_context", "_error")
 
@@ -197,7 +213,7 @@ class Contexts:
         self.note(error)
 
     def note(self, error: BaseException) -> None:
-        """An attempt failed; what is told of the same error again, when it was raised anew, changes nothing."""
+        """Note the error of a failed attempt. Noting the same error again, when it is re-raised, changes nothing."""
         if error is not self._error:
             self._error, self._context = error, error.__context__
 

@@ -1,7 +1,7 @@
-"""Retry objects for redis-py that repeat only what cannot run twice, driven by tenacity when something fails.
+"""Retry objects for redis-py that repeat only what cannot run twice; tenacity drives the repetitions.
 
-They take the place of the library's default retry object, which repeats whatever failed. While nothing fails they
-cost less than it does, and tenacity is not even imported.
+They replace the library's default retry object, which repeats everything that fails. While nothing fails they cost
+less than the default, and redispan does not import tenacity.
 """
 
 from __future__ import annotations
@@ -19,16 +19,23 @@ from redispan._client.pool.retry_policy import Contexts
 from redispan.settings.pool import PoolSettings
 
 _REJECTIONS = ("ReadOnlyError", "MasterDownError")
-"""Answers that redis-py itself does not repeat, although the server did nothing."""
+"""Error replies after which redis-py does not repeat a command, although the server did not run it."""
 
 
 def is_tuned(retry: Any) -> bool:
-    """Whether a retry object is one of ours."""
+    """Return whether redispan made this retry object."""
     return bool(getattr(retry, "redispan_tuned", False))
 
 
 def tuned_retry(package: str, like: Any, settings: PoolSettings, *, is_async: bool) -> Any:
-    """A retry object of ours that repeats as often as ``like``, the library's default."""
+    """Return a tuned retry object that repeats as often as ``like``, the library's default.
+
+    Args:
+        package: The client package, such as ``redis``.
+        like: The library's retry object, whose backoff, number of retries and errors the result takes over.
+        settings: The settings in force; ``pool_deadline_s`` bounds each operation.
+        is_async: Whether the retry object is for async connections.
+    """
     cls = _retry_class(package, is_async)
     exceptions = clients.load(package, "exceptions")
     rejections = tuple(getattr(exceptions, name) for name in _REJECTIONS if hasattr(exceptions, name))
@@ -47,7 +54,7 @@ def _retry_class(package: str, is_async: bool) -> Any:
     base: Any = module.Retry
 
     class TunedRetry(base):  # type: ignore[misc]
-        """Repeats what cannot run twice, within the operation's deadline."""
+        """A retry object that repeats what cannot run twice, within the operation's deadline."""
 
         redispan_tuned = True
         redispan_deadline_s = 10.0
@@ -59,7 +66,7 @@ def _retry_class(package: str, is_async: bool) -> Any:
             return copied
 
         def __reduce__(self) -> Any:
-            # Whoever unpickles this may not have redispan.
+            # The process that unpickles this may not have redispan.
             return base, (self._backoff, self._retries, self._supported_errors)
 
         __hash__ = base.__hash__
@@ -73,7 +80,7 @@ def _retry_class(package: str, is_async: bool) -> Any:
             return await do()
         except connection_pools.errors_of(self) as error:
             failed = [error]
-        # Not in the handler: what fails from now on would have the first failure for its context.
+        # Called outside the handler, so that a later failure does not get the first one as its context.
         return await Recovery(self, fail, args, kwargs, started_s).run_async(failed.pop(), do)
 
     def call(self: Any, do: Any, fail: Any, *args: Any, **kwargs: Any) -> Any:
@@ -90,12 +97,20 @@ def _retry_class(package: str, is_async: bool) -> Any:
 
 
 class Recovery:
-    """What follows a first failure: repeat while that is safe, useful and in time."""
+    """The repetitions after a first failure, as long as they are safe, useful and in time."""
 
     def __init__(
         self, retry: Any, fail: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], started_s: float
     ) -> None:
-        """Take over from ``call_with_retry``; ``args`` and ``kwargs`` are what it got beyond ``do`` and ``fail``."""
+        """Take over from ``call_with_retry``.
+
+        Args:
+            retry: The retry object.
+            fail: What ``call_with_retry`` calls after each failure.
+            args: The further positional arguments of ``call_with_retry``, after ``do`` and ``fail``.
+            kwargs: The further keyword arguments of ``call_with_retry``.
+            started_s: When (monotonic) the first attempt began.
+        """
         names = ("is_retryable", "with_failure_count")
         options = {**dict(zip(names, args, strict=False)), **kwargs}
         self._retry = retry
@@ -115,12 +130,16 @@ class Recovery:
         self._final = False
 
     def run(self, error: BaseException, do: Callable[[], Any]) -> Any:
-        """Repeat ``do``, whose first attempt ended with ``error``."""
+        """Repeat ``do``, whose first attempt ended with ``error``, and return its result.
+
+        Raises:
+            BaseException: The last failure, once no further attempt is allowed.
+        """
         import tenacity
 
         first: list[BaseException] = [error]
         contexts = Contexts(error)
-        del error  # an error that refers to this frame, and the frame to it, would outlive the call
+        del error  # otherwise the error and this frame refer to each other and outlive the call
 
         def attempt() -> Any:
             if not first:
@@ -131,7 +150,7 @@ class Recovery:
                 return do()
             except connection_pools.errors_of(self._retry) as failure:
                 contexts.note(failure)
-                self._final = True  # what `fail` raises ends it
+                self._final = True  # an error that `fail` raises ends the repetitions
                 if self._is_hopeless(failure):
                     raise
                 self._failures += 1
@@ -147,7 +166,7 @@ class Recovery:
             return tenacity.Retrying(**self._strategy(tenacity), sleep=_sleep)(attempt)
 
     async def run_async(self, error: BaseException, do: Callable[[], Any]) -> Any:
-        """Likewise, for coroutines."""
+        """Repeat the coroutine function ``do``: the async version of ``run``."""
         import asyncio
 
         import tenacity
@@ -201,7 +220,7 @@ class Recovery:
     def _decide(self, failure: BaseException) -> None:
         connection = self._connection
         if getattr(connection, "redispan_opening", False):
-            # Whoever opens the connection repeats the whole of it: a loop in a loop would multiply the attempts.
+            # The code that opens the connection repeats the opening as a whole; a nested loop would multiply attempts.
             retry_policy.mark_unsent(failure)
             return
         sent = getattr(connection, "redispan_sent", None)
@@ -219,7 +238,7 @@ def _sleep(seconds: float) -> None:
 
 
 def mark_exhausted(error: BaseException) -> None:
-    """Note that repeating was already tried, so that an outer layer doesn't start over."""
+    """Mark ``error`` as already retried, so that an outer layer doesn't start over."""
     try:
         error.redispan_retried = True  # type: ignore[attr-defined]
     except Exception:
@@ -227,12 +246,12 @@ def mark_exhausted(error: BaseException) -> None:
 
 
 def was_exhausted(error: BaseException) -> bool:
-    """Whether repeating was already tried."""
+    """Return whether ``mark_exhausted`` marked ``error`` as already retried."""
     return bool(getattr(error, "redispan_retried", False))
 
 
 def bind(connection: Any) -> None:
-    """Tell a new connection's own retry object whose it is."""
+    """Give a new connection's tuned retry object a weak reference to the connection."""
     retry = connection_pools.retry_of(connection)
     if is_tuned(retry):
         retry.redispan_connection = weakref.ref(connection)

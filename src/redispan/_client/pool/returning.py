@@ -1,4 +1,4 @@
-"""The shells around giving a connection back to its pool, and around closing the pool."""
+"""The shells around releasing a connection to its pool, and around closing the pool."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Method = Callable[..., Any]
 
 
 def release_shell(original: Method) -> Method:
-    """Sync ``release``."""
+    """Wrap sync ``release``: clear the connection, then wake a waiter or close a surplus connection."""
     on_used = SLOT.runtime.pool_sources.on_used
 
     @functools.wraps(original)
     def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
         state = hold = None
         try:
-            # All before it is free: afterwards it may be another's already.
+            # All of this comes before the release, because another caller may hold the connection right after it.
             state = self.redispan_state
             connection.redispan_holder = 0
             hold = connection.redispan_hold
@@ -47,14 +47,14 @@ def release_shell(original: Method) -> Method:
 
 
 def async_release_shell(original: Method) -> Method:
-    """Async ``release``."""
+    """Wrap async ``release``: the async version of ``release_shell``."""
     on_used = SLOT.runtime.pool_sources.on_used
 
     @functools.wraps(original)
     async def release(self: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
         state = hold = None
         try:
-            # All before it is free: afterwards it may be another's already.
+            # All of this comes before the release, because another caller may hold the connection right after it.
             state = self.redispan_state
             connection.redispan_holder = 0
             hold = connection.redispan_hold
@@ -78,7 +78,7 @@ def async_release_shell(original: Method) -> Method:
 
 
 def _clear(state: PoolState | None, connection: Any) -> None:
-    """A connection is being given back: nothing of its last use may reach the next."""
+    """Clear what redispan noted on a connection that is being released, so that none of it reaches the next use."""
     if connection.redispan_hold is not None:
         block_budget.end(connection)
     lent_s = getattr(connection, "redispan_lent_s", None)
@@ -89,7 +89,7 @@ def _clear(state: PoolState | None, connection: Any) -> None:
 
 
 def _trim(state: PoolState, pool: Any, connection: Any, hold: block_budget.Hold | None) -> None:
-    """Close a connection that was opened beyond the soft limit, once nobody waits for it."""
+    """Close a connection that was opened beyond the soft limit and that no caller waits for."""
     if not _may_be_surplus(state, pool, hold):
         return
     allowed = _allowed(state, pool, connection_pools.created(pool))
@@ -104,7 +104,7 @@ async def _trim_async(state: PoolState, pool: Any, connection: Any, hold: block_
         return
     allowed = _allowed(state, pool, connection_pools.total(pool))
     if connection_pools.take_surplus_async(pool, connection, allowed):
-        # Without a pause: a pipeline that is cancelled here would give its connection back again, and get KeyError.
+        # nowait: a pipeline cancelled while it waits here would release its connection again and get a KeyError.
         await connection.disconnect(nowait=True)
     elif connection_pools.total(pool) <= allowed:
         state.surplus = 0
@@ -112,7 +112,7 @@ async def _trim_async(state: PoolState, pool: Any, connection: Any, hold: block_
 
 def _may_be_surplus(state: PoolState, pool: Any, hold: block_budget.Hold | None) -> bool:
     if not state.surplus and hold is not None and hold.parked and state.soft_ceiling(pool) is not None:
-        state.surplus = 1  # what was opened beside a parked connection may be one too many once that is back
+        state.surplus = 1  # a connection opened while one was parked may be surplus once that one is back
     return bool(state.surplus)
 
 
@@ -122,7 +122,7 @@ def _allowed(state: PoolState, pool: Any, existing: int) -> int:
 
 
 def disconnect_shell(original: Method) -> Method:
-    """Sync ``ConnectionPool.disconnect``, which closing comes down to."""
+    """Wrap sync ``ConnectionPool.disconnect``, which closing a pool calls: note that the pool is closed."""
 
     @functools.wraps(original)
     def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -135,7 +135,7 @@ def disconnect_shell(original: Method) -> Method:
 
 
 def async_disconnect_shell(original: Method) -> Method:
-    """Async ``ConnectionPool.disconnect``, likewise."""
+    """Wrap async ``ConnectionPool.disconnect``: the async version of ``disconnect_shell``."""
 
     @functools.wraps(original)
     async def disconnect(self: Any, *args: Any, **kwargs: Any) -> Any:

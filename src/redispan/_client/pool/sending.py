@@ -1,4 +1,4 @@
-"""The shells around writing to a connection: what is sent decides how long its reply may take."""
+"""The shells around sending to a connection, which set the read timeout that the sent commands need."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Method = Callable[..., Any]
 
 
 def send_command_shell(original: Method) -> Method:
-    """Sync ``send_command``: note what is sent.
+    """Wrap sync ``send_command``: set the read timeout for the command.
 
-    Where the recorder's shell comes next its work is done here too: one shell less for every command.
+    If the next shell is the recorder's, this shell does its work too and skips it, which saves every command a call.
     """
     note, note_send, running = block_budget.note, connection_shells.note_send, current.get
     recorded = getattr(original, connection_shells.NOTES_SENDS, None) is original
@@ -47,7 +47,7 @@ def send_command_shell(original: Method) -> Method:
 
 
 def pack_commands_shell(original: Method) -> Method:
-    """Sync ``pack_commands``: note the whole batch."""
+    """Wrap sync ``pack_commands``: set the read timeout for the whole batch."""
 
     @functools.wraps(original)
     def pack_commands(self: Any, commands: Any) -> Any:
@@ -60,7 +60,7 @@ def pack_commands_shell(original: Method) -> Method:
 
 
 def async_pack_command_shell(original: Method) -> Method:
-    """Async ``pack_command``: the one place that every async command passes."""
+    """Wrap async ``pack_command``, the one place that every async command passes: set the command's read timeout."""
     note = block_budget.note
 
     @functools.wraps(original)
@@ -73,7 +73,7 @@ def async_pack_command_shell(original: Method) -> Method:
 
 
 def async_pack_commands_shell(original: Method) -> Method:
-    """Async ``pack_commands``: note the whole batch, and not its commands one by one."""
+    """Wrap async ``pack_commands``: set the read timeout for the whole batch, and not for its commands one by one."""
 
     @functools.wraps(original)
     def pack_commands(self: Any, commands: Any) -> Any:
@@ -90,16 +90,16 @@ def async_pack_commands_shell(original: Method) -> Method:
 
 
 def may_lose_cancellations(package: str) -> bool:
-    """Whether a timeout of ours, and nothing but that, makes async connections write in ``asyncio.wait_for``.
+    """Return whether async connections may lose a cancellation because of a timeout that redispan set.
 
-    In Python 3.11 that loses a cancellation which comes together with the end of the write. Python 3.10 does so as
-    well, and does not tell.
+    That is so if only redispan's timeout makes them write in ``asyncio.wait_for``. In Python 3.11 ``wait_for`` loses a
+    cancellation that coincides with the end of the write. Python 3.10 does so too, but a task cannot detect it there.
     """
     return sys.version_info[:2] == (3, 11) and connection_pools.library_read_timeout_s(package) is None
 
 
 def async_send_packed_shell(original: Method) -> Method:
-    """Async ``send_packed_command``: a cancellation that was lost in it is raised after it."""
+    """Wrap async ``send_packed_command``: raise a cancellation that was lost during the write."""
 
     @functools.wraps(original)
     async def send_packed_command(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -109,7 +109,7 @@ def async_send_packed_shell(original: Method) -> Method:
         before = task.cancelling()
         result = await original(self, *args, **kwargs)
         if task.cancelling() > before:
-            await self.disconnect(nowait=True)  # as the method does; nobody will read the reply
+            await self.disconnect(nowait=True)  # as the method does, since no caller will read the reply
             raise asyncio.CancelledError
         return result
 

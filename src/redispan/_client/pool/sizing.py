@@ -1,8 +1,8 @@
-"""Dynamic sizing, opt-in: a limit that redispan set follows measured use; quickly up, slowly down, and it says why.
+"""Dynamic sizing, which is opt-in: a limit that redispan set follows measured use, quickly up and slowly down.
 
-Callers that waited raise the limit at once. Looking at a pool, each time it lends a connection and whenever somebody
-reads its figures, lowers it a tenth at a time, after minutes of use far below. A limit that the program set is never
-touched.
+A caller that waited raises the limit at once. redispan checks a pool's use each time the pool lends a connection and
+each time something reads its figures. After minutes of use far below the limit, it lowers the limit by a tenth. Each
+change emits a pool event with its reason. redispan never changes a limit that the program set.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from redispan._client.pool.state import PoolState
 from redispan._client.pool.values import TunedLimit
 
 QUIET_S = 300.0
-"""How long the use must have been low before the limit is lowered by one step."""
+"""How long use must be low, in seconds, before redispan lowers the limit by one step."""
 RAISE_PAUSE_S = 1.0
-"""One burst of waiters is one reason: further ones within this time don't raise the limit again."""
+"""The time in seconds after a change in which further waits, as parts of one burst, don't raise the limit."""
 LOW_USE = 0.5
 
 
 def follow(state: PoolState) -> None:
-    """Look at the pool each time it lends; pools of a fixed size pay nothing for it."""
+    """Check the pool's use each time it lends a connection; pools of a fixed size pay nothing for it."""
     if not state.tuned or state.settings.pool_sizing != "dynamic":
         return
     add = state.uses.add
@@ -39,8 +39,12 @@ def follow(state: PoolState) -> None:
 
 
 def after_wait(state: PoolState, pool: Any, waited_s: float, clock: Callable[[], float] = time.monotonic) -> int:
-    """A caller waited for a connection: raise the limit. The result is by how many connections."""
-    with state.lock:  # callers that waited together see one limit after the other
+    """Raise the limit, because a caller waited ``waited_s`` seconds for a connection.
+
+    Returns:
+        By how many connections; 0 if the limit stays.
+    """
+    with state.lock:  # callers that waited at the same time change the limit one after the other
         limit = _limit(state, pool)
         now = clock()
         if limit is None or now - state.resized < RAISE_PAUSE_S:
@@ -55,7 +59,7 @@ def after_wait(state: PoolState, pool: Any, waited_s: float, clock: Callable[[],
 
 
 def after_look(state: PoolState, pool: Any, used: int, clock: Callable[[], float] = time.monotonic) -> None:
-    """Somebody looked at the pool: lower the limit if use has been low for long."""
+    """Lower the limit if ``used`` has been low for ``QUIET_S``."""
     limit = _limit(state, pool)
     if limit is None:
         return
@@ -70,7 +74,7 @@ def after_look(state: PoolState, pool: Any, used: int, clock: Callable[[], float
     with state.lock:
         limit = _limit(state, pool)
         if limit is None or now - (state.quiet_since_s or now) < QUIET_S:
-            return  # another was quicker
+            return  # another thread lowered it meanwhile
         wanted = max(state.settings.pool_sizing_floor, limit - max(1, limit // 10))
         if wanted >= limit:
             return
@@ -90,7 +94,7 @@ def _resize(state: PoolState, pool: Any, limit: TunedLimit, wanted: int, now: fl
     pool.max_connections = TunedLimit(wanted, limit.ceiling)
     state.resized = now
     if wanted < limit and connection_pools.lent(pool) <= wanted:
-        # What is open beyond the new limit is closed as it is given back.
+        # Connections open beyond the new limit are closed as they are released.
         state.surplus = 1
 
 

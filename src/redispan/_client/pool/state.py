@@ -1,6 +1,6 @@
-"""What redispan keeps beside each pool, and the weak book of all of them.
+"""``PoolState``, which redispan keeps for each pool, and the pool registry, which holds all states weakly.
 
-The figures that a pool knows itself are not kept: they are read from it when asked for.
+A state does not repeat the figures that the pool itself knows: redispan reads those from the pool when it needs them.
 """
 
 from __future__ import annotations
@@ -20,20 +20,38 @@ from redispan._core.slot import SLOT
 from redispan.settings.pool import PoolSettings
 
 _POOLS_LIMIT = 5000
-"""Most pools watched at a time: a program that makes one per request and keeps them must not grow ours too."""
+"""The most pools that the registry watches at a time.
+
+The bound keeps the registry small in a program that makes a pool for each request and keeps it.
+"""
 
 
 class PoolState:
-    """One pool's companion: its waiters, counters and name."""
+    """The state that redispan keeps for one pool: its name, waiters, settings and counters.
+
+    Attributes:
+        owner: A weak reference to the pool.
+        settings: The settings in force when the pool was built.
+        tuned: Whether redispan may change the pool; if not, redispan only watches it.
+        kind: ``pool``, ``blocking`` or ``cluster_node``.
+        base_name: The name without the number that makes it unique.
+        name: The unique name; empty until redispan names the pool.
+        active: The pool is in use in this process, and redispan reports it.
+        closed: The program closed the pool.
+        provisional: The pool has a name and is not reported, see ``activate``.
+        outage: A whole series of attempts to connect failed, and no connection has been opened since.
+        resized: When (monotonic) dynamic sizing last changed the limit; 0 for never.
+        quiet_since_s: Since when (monotonic) use is low, for dynamic sizing; None while it is not.
+    """
 
     def __init__(self, owner: Any, settings: PoolSettings, *, tuned: bool, base_name: str, kind: str) -> None:
-        """Make the companion of ``owner``, which is held weakly.
+        """Make the state of ``owner``, which it holds weakly.
 
         Args:
             owner: The pool.
             settings: The settings in force when it was built.
-            tuned: Whether it may be changed at all, or only watched.
-            base_name: Its name but for the number.
+            tuned: Whether redispan may change the pool; if not, redispan only watches it.
+            base_name: The name without the number that makes it unique.
             kind: ``pool``, ``blocking`` or ``cluster_node``.
         """
         self.owner: Callable[[], Any] = weakref.ref(owner)
@@ -51,9 +69,9 @@ class PoolState:
         self.reset()
 
     def reset(self) -> None:
-        """Start afresh: in a new process, nothing that was counted or locked counts."""
+        """Clear the counters, waiters and locks: a forked child starts without those of its parent."""
         self.pid = os.getpid()
-        self.lock = threading.RLock()  # a finalizer may give a connection back at any line of ours
+        self.lock = threading.RLock()  # a finalizer may release a connection while this thread holds the lock
         self.reading = threading.RLock()
         self.waiters: deque[Any] = deque()
         self.uses = LockFreeCounter()
@@ -70,7 +88,10 @@ class PoolState:
         self.closed_by: Counter[str] = Counter()
 
     def is_told_of(self) -> bool:
-        """Whether the pool is among the figures: while it is used, and after its end until all that it lent is back."""
+        """Return whether redispan reports the pool.
+
+        It reports a pool while it is in use, and a closed one until all lent connections are back.
+        """
         pool = self.owner()
         if pool is None:
             return False
@@ -78,7 +99,11 @@ class PoolState:
 
     @property
     def wait_limit_s(self) -> float:
-        """How long a caller may wait for a connection."""
+        """The longest wait for a connection, in seconds.
+
+        It is ``pool_wait_s``, or else the read timeout (the pool's, or ``pool_socket_timeout_s`` if it has none)
+        plus 1 s.
+        """
         if self.settings.pool_wait_s is not None:
             return self.settings.pool_wait_s
         pool = self.owner()
@@ -88,12 +113,12 @@ class PoolState:
         return float(timeout) + 1.0
 
     def soft_ceiling(self, pool: Any) -> int | None:
-        """Up to where the limit may be exceeded; None if it may not."""
+        """Return the number of connections up to which the pool may exceed its limit, or None if it may not."""
         limit = getattr(pool, "max_connections", None)
         return limit.ceiling if isinstance(limit, TunedLimit) and limit.ceiling > limit else None
 
     def parked(self, connections: list[Any]) -> int:
-        """How many of the lent connections sit in blocking reads or subscriptions, up to the ceiling for those."""
+        """Count the connections that sit in a blocking read or a subscription, up to ``pool_parked_max``."""
         found = 0
         for connection in connections:
             hold = getattr(connection, "redispan_hold", None)
@@ -102,7 +127,7 @@ class PoolState:
         return min(found, self.settings.pool_parked_max)
 
     def note_wait(self, seconds: float, *, in_vain: bool) -> None:
-        """A caller waited."""
+        """Count a wait of ``seconds``; one ``in_vain``, without a connection at its end, is also a timeout."""
         with self.lock:
             self.waits += 1
             self.wait_s += seconds
@@ -110,7 +135,15 @@ class PoolState:
                 self.timeouts += 1
 
     def notify(self, kind: str, pool: Any, waited_s: float, reason: str, *, limit: int | None = None) -> None:
-        """Something happened to the pool, under its limit of now or the one given."""
+        """Count a pool event, and emit it.
+
+        Args:
+            kind: ``exhausted``, ``exceeded`` or ``resized``, as in ``PoolEvent``.
+            pool: The pool.
+            waited_s: How long the caller waited, in seconds.
+            reason: Why it happened, for people.
+            limit: The limit to report; None for the pool's present one.
+        """
         SLOT.runtime.self_metrics.add("pool_events", kind)
         limit = getattr(pool, "max_connections", None) if limit is None else limit
         event = PoolEvent(kind, self.name, limit, connection_pools.lent(pool), waited_s, reason)
@@ -118,7 +151,7 @@ class PoolState:
 
 
 class PoolRegistry:
-    """All companions, by pool; weak, bounded, and with a name that is unique among the living."""
+    """The states of all pools. The registry is weak and bounded, and gives each pool in use a unique name."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -135,9 +168,9 @@ class PoolRegistry:
             state.reset()
 
     def add(self, state: PoolState) -> bool:
-        """Take a companion in; False if there is no room.
+        """Add a state; return False if the registry is full.
 
-        It reports nothing before its pool is used: a prefork master that only makes a client has nothing to tell.
+        redispan does not report a pool before its first use, so a prefork master that only makes a client reports none.
         """
         with self._lock:
             if len(self._states) >= _POOLS_LIMIT:
@@ -149,26 +182,29 @@ class PoolRegistry:
         return True
 
     def at_work(self) -> tuple[PoolState, ...]:
-        """Those of the pools, but for nodes, that may have something to tell: of ten thousand closed ones, none."""
+        """Return the states of the pools that redispan may have to report; cluster nodes are not among them.
+
+        Closed pools cost a reader nothing: of ten thousand, none is in the result.
+        """
         with self._lock:
             return tuple(self._at_work)
 
     def wake(self, state: PoolState) -> None:
-        """Its pool, which is active by now, is read from here on."""
+        """Add a state to those that ``at_work`` returns; its pool is already active."""
         with self._lock:
             self._at_work.add(state)
 
     def rest(self, state: PoolState) -> None:
-        """Its pool was found closed and empty: it isn't read again before it is used again."""
+        """Remove a state from those that ``at_work`` returns, until its pool, found closed and empty, is used again."""
         with self._lock:
-            # Used again since it was looked at, or about to lend what was waited for: not yet.
+            # It stays if the pool was used again meanwhile, or still has waiters to lend a connection to.
             if not state.active and not state.waiters:
                 self._at_work.discard(state)
 
     def name(self, state: PoolState, base_name: str) -> None:
-        """Give a companion a name that no other living one has."""
+        """Give a state ``base_name``, with ``#2`` and so on appended while another reported pool has that name."""
         with self._lock:
-            # A closed pool has left the stage, and its name with it; it is named anew if it comes back.
+            # The name of a closed pool is free for others: `activate` gives that pool a new one on its next use.
             taken = {
                 other.name for other in (*self._at_work, *self._nodes) if other is not state and other.is_told_of()
             }
@@ -189,7 +225,7 @@ def registry() -> PoolRegistry:
 
 
 def attach(pool: Any, settings: PoolSettings, *, tuned: bool) -> PoolState | None:
-    """Give ``pool`` a companion; None if it can't have one."""
+    """Give ``pool`` a state and return it, or return None if the registry is full."""
     kind = "blocking" if hasattr(pool, "timeout") and hasattr(pool, "max_connections") else "pool"
     state = PoolState(pool, settings, tuned=tuned, base_name="", kind=kind)
     if not registry().add(state):
@@ -199,13 +235,13 @@ def attach(pool: Any, settings: PoolSettings, *, tuned: bool) -> PoolState | Non
 
 
 def activate(state: PoolState, pool: Any, *, provisionally: bool = False) -> None:
-    """The pool is used: for the first time, or again after a fork or a close.
+    """Mark a pool as in use: for the first time, or again after a fork or a close.
 
-    Provisionally it gets a name to measure under, and is not reported: a cluster throws the pool that it reads the
-    topology with away, and the one of the same place that follows is no second one.
+    A provisional pool gets a name for its measurements, but redispan does not report it. A cluster discards the pool
+    with which it reads the topology, and its next pool for the same server must not count as a second one.
     """
     if not state.name or state.closed or state.provisional:
-        # Not earlier: a Sentinel pool learns its service only after it was made.
+        # The name is set on first use, because a Sentinel pool learns its service only after it was made.
         address, port, db, late = clients.place_of_pool(pool)
         place = pool.service_name if late else address if port is None else f"{address}:{port}"
         registry().name(state, f"{place}/{db}")
@@ -217,5 +253,5 @@ def activate(state: PoolState, pool: Any, *, provisionally: bool = False) -> Non
 
 
 def is_ours(seconds: Any) -> bool:
-    """Whether a timeout was chosen by redispan."""
+    """Return whether redispan chose this timeout."""
     return isinstance(seconds, TunedSeconds)

@@ -1,4 +1,7 @@
-"""The figures of pools, read from the pools at the moment of asking. No lock of theirs is ever taken."""
+"""The figures of pools, read from the pools when something collects them.
+
+Reading takes no lock of a pool.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _VALUES = (
 
 
 def read() -> Iterator[PoolStats]:
-    """Every pool that is in use in this process."""
+    """Yield the figures of every pool and cluster node that is in use in this process."""
     for state in registry().at_work():
         pool = state.owner()
         if pool is None:
@@ -69,7 +72,7 @@ def _of_nodes() -> Iterator[PoolStats]:
 
 
 def of_pool(state: PoolState, pool: Any) -> PoolStats | None:
-    """One pool's figures; None if it was closed, or not used since the fork."""
+    """Return one pool's figures, or None if it was closed with nothing lent, or not used since the fork."""
     leased, idle = connection_pools.lent_and_free(pool)
     if not state.active and not (state.closed and leased):
         return None
@@ -116,7 +119,10 @@ def _stats(
 
 
 def values_in_effect(kwargs: Any) -> dict[str, Any]:
-    """What a pool's connections are opened with, and whether redispan chose it; never a credential."""
+    """Return the settings with which a pool opens its connections; a credential is never among them.
+
+    A timeout that redispan chose is returned as a plain float.
+    """
     found: dict[str, Any] = {}
     for key in _VALUES:
         value = kwargs.get(key)

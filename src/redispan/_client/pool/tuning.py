@@ -1,7 +1,7 @@
-"""Fills what the program left unset when it builds clients, pools and clusters.
+"""Filling in what the program left unset when it builds clients, pools and clusters.
 
-A key that the program gave, even as None, is its word. What was given is known only at the outermost constructor:
-``Redis.__init__`` passes every key on, defaults included. Below it, in pools, a key that is there was given.
+A key that the program gave, even as None, stays as it is. Only the outermost constructor knows what the program gave:
+``Redis.__init__`` passes on every key, defaults included. Below it, in pools, each key that is present counts as given.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _by_hand: ContextVar[PoolSettings | None] = ContextVar("redispan_tuned_by_hand",
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Pools built inside are left exactly as the program builds them."""
+    """Leave pools that are built inside the ``with`` block exactly as the program builds them."""
     token = _untouched.set(True)
     try:
         yield
@@ -41,7 +41,7 @@ def untouched() -> Iterator[None]:
 
 @contextmanager
 def by_hand(settings: PoolSettings) -> Iterator[None]:
-    """Pools built inside are tuned with ``settings``, whatever the instrumentation does."""
+    """Tune pools that are built inside the ``with`` block by ``settings``, in place of the instrumentation's."""
     token = _by_hand.set(settings)
     try:
         yield
@@ -50,7 +50,7 @@ def by_hand(settings: PoolSettings) -> Iterator[None]:
 
 
 class Tuning:
-    """The values to fill in for one package, sync or async."""
+    """The values that redispan fills in for one package, sync or async."""
 
     def __init__(self, package: str, *, is_async: bool) -> None:
         self.package = package
@@ -58,30 +58,30 @@ class Tuning:
 
     @property
     def settings(self) -> PoolSettings:
-        """The settings in force here: those given by hand win."""
+        """The settings in force here: those of an enclosing ``by_hand`` block, or else the instrumentation's."""
         return _by_hand.get() or settings_in_force()
 
     def applies(self, given: Mapping[str, Any]) -> bool:
-        """Whether what is being built may be tuned at all."""
+        """Return whether redispan may tune what the program builds with ``given``."""
         if _untouched.get() or self.settings.pool != "tuned":
             return False
         return not is_excluded(place_name(given), self.settings)
 
     def fill(self, given: Mapping[str, Any], accepted: frozenset[str], default_retry: Any) -> dict[str, Any]:
-        """The keys to add to ``given``, of those that are ``accepted``.
+        """Return the keys and values to add to ``given``, of those that are ``accepted``.
 
         Args:
-            given: What the program gave.
+            given: The arguments that the program gave.
             accepted: The keys that may be added.
-            default_retry: The retry object that the library uses where none is given; None for none.
+            default_retry: The retry object that the library uses by default; None if it uses none.
         """
         settings = self.settings
         extra: dict[str, Any] = {}
         if default_retry is not None and settings.pool_retry and not any(key in given for key in _RETRY_KEYS):
-            # The library would repeat whatever failed; ours repeats what can't run twice.
+            # The library's object would repeat everything that fails; redispan's repeats only what can't run twice.
             extra["retry"] = retrying.tuned_retry(self.package, default_retry, settings, is_async=self.is_async)
         if settings.pool_socket_timeout_s and not _repeats(given, extra.get("retry") or default_retry):
-            # Where someone repeats commands after a timeout, a lower timeout would make them run twice.
+            # If other code repeats commands after a timeout, a lower timeout would make them run twice.
             extra["socket_timeout"] = TunedSeconds(settings.pool_socket_timeout_s)
         if settings.pool_connect_timeout_s:
             extra["socket_connect_timeout"] = TunedSeconds(_connect_timeout_s(given, settings))
@@ -97,7 +97,7 @@ class Tuning:
         return {key: value for key, value in extra.items() if key not in given and key in accepted}
 
     def limit(self) -> TunedLimit | None:
-        """The limit of a pool whose limit the program left unset."""
+        """Return the limit for a pool whose limit the program left unset, or None if the library's applies."""
         settings = self.settings
         if not settings.pool_max_connections:
             return None
@@ -107,7 +107,7 @@ class Tuning:
 
 
 def place_name(given: Mapping[str, Any]) -> str:
-    """``host:port/db`` or ``path/db`` of keyword arguments: the pool's name but for its number."""
+    """Return ``host:port/db`` or ``path/db`` of keyword arguments: a pool's name without the number after it."""
     db = given.get("db") or 0
     path = given.get("path") or given.get("unix_socket_path")
     if path:
@@ -116,12 +116,12 @@ def place_name(given: Mapping[str, Any]) -> str:
 
 
 def is_excluded(name: str, settings: PoolSettings) -> bool:
-    """Whether the settings say to leave this pool alone."""
+    """Return whether ``pool_exclude`` excludes the pool of this name."""
     return any(fnmatchcase(name, pattern) for pattern in settings.pool_exclude)
 
 
 def _connect_timeout_s(given: Mapping[str, Any], settings: PoolSettings) -> float:
-    # redis-py up to 7 falls back to the read timeout: a program that set a shorter one must not wait longer now.
+    # redis-py up to 7 falls back to the read timeout, and a program that set a shorter one must not wait longer now.
     read_timeout = given.get("socket_timeout")
     if isinstance(read_timeout, (int, float)) and 0 < read_timeout < settings.pool_connect_timeout_s:
         return float(read_timeout)
@@ -152,7 +152,7 @@ def _default_of(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:
 
 
 def client_init_shell(original: Method, tuning: Tuning) -> Method:
-    """``Redis.__init__``: the last place that knows what the program gave."""
+    """Wrap ``Redis.__init__``, the last place that knows what the program gave: fill in the rest."""
     parameters = _parameters(original)
     positional = _positional_names(parameters)
     accepted = frozenset(parameters)
@@ -173,7 +173,13 @@ def client_init_shell(original: Method, tuning: Tuning) -> Method:
 
 
 def pool_init_shell(original: Method, tuning: Tuning, after: Callable[..., None]) -> Method:
-    """``ConnectionPool.__init__``: reached by every pool, whoever builds it."""
+    """Wrap ``ConnectionPool.__init__``, which every pool calls: fill in what is missing.
+
+    Args:
+        original: The method.
+        tuning: The values to fill in.
+        after: ``call(pool, settings, tuned=...)`` once the pool is built.
+    """
     parameters = _parameters(original)
     positional = _positional_names(parameters)
     default_class = _default_of(parameters, "connection_class")
@@ -202,7 +208,13 @@ def pool_init_shell(original: Method, tuning: Tuning, after: Callable[..., None]
 def cluster_init_shell(
     original: Method, tuning: Tuning, after: Callable[[Any, PoolSettings, Mapping[str, Any], bool], None]
 ) -> Method:
-    """``RedisCluster.__init__``, sync and async."""
+    """Wrap ``RedisCluster.__init__``, sync or async: fill in what is missing.
+
+    Args:
+        original: The method.
+        tuning: The values to fill in.
+        after: ``call(cluster, settings, given, tuned)`` before the method runs.
+    """
     parameters = _parameters(original)
     positional = _positional_names(parameters)
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -230,15 +242,15 @@ def _for_cluster(
 ) -> dict[str, Any]:
     explicit = has_cluster_policy(given)
     if takes_any:
-        # The sync cluster hands its keywords to node clients, which are tuned themselves; but they can't know that
-        # the cluster repeats whatever timed out.
+        # The sync cluster passes its keywords to node clients, which redispan tunes. But a node client can't know
+        # that the cluster repeats every command that timed out, so the library's read timeout stays here.
         if explicit and "socket_timeout" not in given:
             return {"socket_timeout": connection_pools.library_read_timeout_s(tuning.package)}
         return {}
     extra = tuning.fill({**given, "retry": None}, parameters, None)
     limit = extra.pop("max_connections", None)
     if limit is not None:
-        # The async cluster's nodes can't exceed their limit, so ours is kept by waiting in front of them.
+        # The async cluster's nodes can't exceed their limit, so callers wait at redispan's limit instead.
         hard = tuning.settings.pool_limit == "hard"
         most = int(limit) if hard else connection_pools.library_limit(tuning.package)
         extra["max_connections"] = TunedNodeLimit(most, int(limit))
@@ -248,5 +260,5 @@ def _for_cluster(
 
 
 def has_cluster_policy(given: Mapping[str, Any]) -> bool:
-    """Whether the program said itself how a cluster repeats commands."""
+    """Return whether the program set how the cluster repeats commands."""
     return any(given.get(key) is not None for key in _CLUSTER_RETRY_KEYS)

@@ -1,9 +1,9 @@
-"""The values that tuning puts in place, each able to tell that it came from us.
+"""The number types of the values that redispan fills in; the type marks a value as chosen by redispan.
 
-redis-py copies a pool's keyword arguments to connections, nodes and rebuilt clients. A value that carries its own
-origin survives all of that without any key of ours among the arguments, and the moment the program replaces it, it is
-the program's. Copied and compared it behaves like the plain number; pickled it *is* the plain number, because the
-reader may not have redispan.
+redis-py copies a pool's keyword arguments to connections, nodes and rebuilt clients. A marked value survives all of
+that without an extra key among the arguments. A value that the program puts in its place is not marked. Copied and
+compared, a marked value behaves like the plain number. Pickled, it *is* the plain number, because the process that
+unpickles it may not have redispan.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def settings_in_force() -> PoolSettings:
 
 
 class TunedSeconds(float):
-    """A timeout that redispan chose."""
+    """A timeout in seconds that redispan chose."""
 
     __slots__ = ()
 
@@ -38,16 +38,19 @@ class TunedSeconds(float):
 
 
 class TunedReadSeconds(TunedSeconds):
-    """A read timeout that redispan chose for a client that repeats writes itself: it holds for what may be repeated."""
+    """A read timeout in seconds that redispan chose for a client that repeats writes itself.
+
+    It applies only to commands that may be repeated.
+    """
 
     __slots__ = ()
 
 
 class TunedLimit(int):
-    """A number of connections that redispan chose.
+    """The limit of a pool's connections that redispan chose.
 
     Attributes:
-        ceiling: The library's own limit, up to which a soft limit may be exceeded; the limit itself where it is hard.
+        ceiling: The library's own limit, up to which a soft limit may be exceeded; for a hard limit, the limit itself.
     """
 
     ceiling: int
@@ -69,16 +72,16 @@ class TunedLimit(int):
 
 
 class TunedNodeLimit(int):
-    """The library's own limit of a cluster node's connections, with the number from which on callers wait.
+    """The limit of a cluster node's connections that the library enforces, with the lower one at which callers wait.
 
     Attributes:
-        soft: That number.
+        soft: The number of connections at which callers wait.
     """
 
     soft: int
 
     def __new__(cls, limit: int, soft: int) -> TunedNodeLimit:
-        """Make a limit that is waited for from ``soft`` on."""
+        """Make a limit with callers waiting at ``soft`` connections."""
         made = super().__new__(cls, limit)
         made.soft = min(soft, limit)
         return made
@@ -94,7 +97,7 @@ class TunedNodeLimit(int):
 
 
 def keepalive_options(settings: PoolSettings) -> dict[int, int]:
-    """The TCP options of keepalive that this system has."""
+    """Return the TCP keepalive options that this system supports, by option number; ``TCP_USER_TIMEOUT`` is in ms."""
     idle_s, interval_s, count = (
         settings.pool_keepalive_idle_s,
         settings.pool_keepalive_interval_s,
@@ -105,7 +108,7 @@ def keepalive_options(settings: PoolSettings) -> dict[int, int]:
         ("TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE", idle_s),
         ("TCP_KEEPINTVL", interval_s),
         ("TCP_KEEPCNT", count),
-        # Linux: unacknowledged *data* is given up after the same time as an idle connection.
+        # Linux: a connection with unacknowledged *data* ends after the same time as an idle one.
         ("TCP_USER_TIMEOUT", (idle_s + interval_s * count) * 1000),
     )
     return {getattr(socket, name): value for name, value in wanted if hasattr(socket, name)}

@@ -1,8 +1,8 @@
 """Waiting for a connection of an exhausted pool: bounded, first come first served, safe to cancel.
 
-The pool's class and its own limit stay. Whoever finds no connection queues here; each one given back wakes the first
-in the queue who has not been woken yet, and newcomers queue behind. A caller that already holds a connection of the
-pool never waits: what it waits for might be in its own hands.
+The pool keeps its class and its own limit. A caller that finds no connection joins the queue. Each released connection
+wakes the first caller in the queue that has not been woken yet, and new callers join at the end. A caller that already
+holds a connection of the pool never waits, because it might wait for its own connection.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from redispan._client.pool.state import PoolState
 from redispan._core import observing
 
 _LOOK_AGAIN_S = 0.25
-"""A connection can come free unseen (dropped, not given back), so that the first in the queue looks now and then."""
+"""How often the first caller in the queue looks for a connection.
+
+A connection that the program dropped without a release comes free without a wake-up.
+"""
 
 exceeding: ContextVar[bool] = ContextVar("redispan_exceeding", default=False)
-"""This caller may open one connection beyond a soft limit."""
+"""Whether the current caller may open one connection beyond a soft limit."""
 
 
 def mark_exhaustion(error: BaseException) -> None:
-    """Note on ``error`` that the pool had no connection left."""
+    """Mark ``error`` as raised because the pool had no connection left."""
     try:
         error.redispan_exhausted = True  # type: ignore[attr-defined]
     except Exception:
@@ -35,17 +38,17 @@ def mark_exhaustion(error: BaseException) -> None:
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Whether ``error`` says that the pool had no connection left."""
+    """Return whether ``error`` was raised because the pool had no connection left."""
     return bool(getattr(error, "redispan_exhausted", False))
 
 
 def holds_one(pool: Any, me: int) -> bool:
-    """Whether the caller ``me`` has a connection of ``pool`` already."""
+    """Return whether the caller ``me`` (a thread's identifier or a task's ``id``) holds a connection of ``pool``."""
     return any(getattr(connection, "redispan_holder", 0) == me for connection in connection_pools.leased(pool))
 
 
 def may_exceed(state: PoolState, pool: Any, count: int) -> bool:
-    """Whether a pool with ``count`` connections, at its limit, may open one more now."""
+    """Return whether a pool with ``count`` connections, which is at its limit, may open one more now."""
     ceiling = state.soft_ceiling(pool)
     if ceiling is None or count >= ceiling:
         return False
@@ -58,8 +61,8 @@ class _Ticket:
     """One caller's place in the queue.
 
     Attributes:
-        called: A connection came free for it.
-        trying: It is getting a connection just now, which may mean to open one, and holds nobody up meanwhile.
+        called: A connection came free for this caller.
+        trying: This caller is getting a connection now, and may have to open it; others need not wait behind it.
     """
 
     __slots__ = ("called", "trying")
@@ -70,7 +73,7 @@ class _Ticket:
 
     @property
     def is_dead(self) -> bool:
-        """Nobody will ever come back for it."""
+        """Whether the caller can never return, because its event loop is closed."""
         return False
 
 
@@ -114,7 +117,7 @@ class _TaskTicket(_Ticket):
                 return
         except RuntimeError:
             pass
-        # Given back from another loop or thread.
+        # The connection was released from another event loop or thread.
         try:
             self._loop.call_soon_threadsafe(self._wake)
         except RuntimeError:
@@ -128,7 +131,7 @@ class _TaskTicket(_Ticket):
     async def wait(self, seconds: float) -> None:
         if self.called:
             return
-        # Not asyncio.wait_for: up to Python 3.11 it loses a cancellation that comes together with the call.
+        # asyncio.wait_for would not do: up to Python 3.11 it loses a cancellation that coincides with the wake-up.
         self._waker = self._loop.create_future()
         timer = self._loop.call_later(seconds, self._wake)
         try:
@@ -142,9 +145,10 @@ class _TaskTicket(_Ticket):
 
 
 def wake_one(state: PoolState) -> None:
-    """A connection came free: call the first in the queue who waits and has not been called.
+    """Wake the first caller in the queue that waits and has not been woken, because a connection came free.
 
-    If there is none, whoever is trying will look once more should that fail, or else pass the call on.
+    If there is none, wake the first caller that is trying to get a connection. It looks once more if its attempt fails,
+    and otherwise wakes the next caller when it leaves.
     """
     with state.lock:
         trying = None
@@ -169,8 +173,8 @@ def _leave(state: PoolState, ticket: Any) -> None:
         try:
             state.waiters.remove(ticket)
         except ValueError:
-            return  # a forked child started afresh
-    # Whoever was called and leaves, without a connection or with an earlier one, passes the call on.
+            return  # a fork cleared the queue
+    # A caller that leaves without using its wake-up, with an earlier connection or with none, passes it on.
     if ticket.called:
         wake_one(state)
 
@@ -186,7 +190,7 @@ def _is_turn(state: PoolState, ticket: Any) -> bool:
 
 
 class _Wait:
-    """The bookkeeping of one wait, shared by threads and tasks."""
+    """The start, end and figures of one wait, the same for threads and tasks."""
 
     def __init__(self, state: PoolState, ticket: Any) -> None:
         self.state = state
@@ -210,7 +214,19 @@ class _Wait:
 
 
 def wait_in_thread(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
-    """Wait for a connection, and return what ``get`` returns once there is one."""
+    """Wait in a thread for a connection, and return it.
+
+    The wait lasts ``state.wait_limit_s`` at most. After that, or at once if the caller already holds a connection of
+    the pool, one more call of ``get`` may exceed a soft limit.
+
+    Args:
+        state: The pool's state.
+        pool: The pool.
+        get: Returns a connection, or raises an error that ``is_exhaustion`` recognizes if there is none.
+
+    Raises:
+        Exception: What ``get`` raises, if that is not exhaustion or if the wait was in vain.
+    """
     if holds_one(pool, threading.get_ident()) or state.wait_limit_s <= 0:
         return _exceed(state, pool, get, 0.0)
     wait = _Wait(state, _ThreadTicket())
@@ -232,12 +248,12 @@ def wait_in_thread(state: PoolState, pool: Any, get: Callable[[], Any]) -> Any:
     finally:
         waited_s = wait.ended(in_vain=in_vain)
         for _ in range(sizing.after_wait(state, pool, waited_s)):
-            wake_one(state)  # those who wait for a connection given back may open one now
+            wake_one(state)  # callers that wait for a released connection may open one now
     return _exceed(state, pool, get, waited_s)
 
 
 async def wait_in_task(state: PoolState, pool: Any, get: Callable[[], Awaitable[Any]]) -> Any:
-    """Likewise, for coroutines."""
+    """Wait in a task for a connection: the async version of ``wait_in_thread``."""
     if holds_one(pool, id(asyncio.current_task())) or state.wait_limit_s <= 0:
         return await _exceed_async(state, pool, get, 0.0)
     wait = _Wait(state, _TaskTicket())
@@ -259,12 +275,12 @@ async def wait_in_task(state: PoolState, pool: Any, get: Callable[[], Awaitable[
     finally:
         waited_s = wait.ended(in_vain=in_vain)
         for _ in range(sizing.after_wait(state, pool, waited_s)):
-            wake_one(state)  # those who wait for a connection given back may open one now
+            wake_one(state)  # callers that wait for a released connection may open one now
     return await _exceed_async(state, pool, get, waited_s)
 
 
 def _exceed(state: PoolState, pool: Any, get: Callable[[], Any], waited_s: float) -> Any:
-    """One connection beyond a soft limit, or the library's own exception."""
+    """Return a connection, beyond a soft limit if need be, or raise the library's own exception."""
     token = exceeding.set(True)
     try:
         return get()
