@@ -175,7 +175,7 @@ class Runtime(CoreRuntime):
         return self.figures.snapshot(self.alerting.slowest(), self.alerting.baselines())
 
     def end_background(self) -> None:
-        """End the threads, sockets and ports of the host member; it leaves its exit totals for the sibling processes."""
+        """End the threads, sockets and ports of the host member, which leaves the exit totals for its siblings."""
         self._prepared = self.probe = None
         self.host.stop()
         self.host.chores.clear()
