@@ -1,7 +1,7 @@
 """redispan: OpenTelemetry instrumentation, tuned pools and insight for redis-py.
 
-Everything public is named here and imported on first use: importing ``redispan`` itself imports nothing else, so that
-``opentelemetry-instrument`` can start any program, however its environment is broken.
+This module names the public API. Each name is imported at its first use, and importing ``redispan`` imports nothing
+else. So ``opentelemetry-instrument`` can start a program even if its environment is broken.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 _SUBMODULES = frozenset({"asyncio", "celery", "monitoring", "pools", "reports", "testing", "typing"})
-"""Public modules that need no import of their own: ``redispan.celery.tune(app)``."""
+"""The public modules that a program can use without importing them, as in ``redispan.celery.tune(app)``."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,8 @@
-"""The composition root: settings become observers, observers get patches; undone in reverse order."""
+"""``RedispanInstrumentor``, the composition root of redispan.
+
+It makes the observers that the settings ask for and applies the patches that call them. ``uninstrument()`` undoes this
+in reverse order.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +41,18 @@ Hook = Callable[..., Any]
 
 
 class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
-    """Instruments redis-py; a drop-in for contrib's ``RedisInstrumentor``.
+    """Instruments redis-py; a drop-in replacement for contrib's ``RedisInstrumentor``.
 
-    ``instrument()`` without arguments is what ``opentelemetry-instrument`` does. It is idempotent and silent, and
-    nothing it does can raise into the program.
+    ``opentelemetry-instrument`` calls ``instrument()`` without arguments. A second call does nothing, and no exception
+    of ``instrument()`` reaches the program.
+
+    Attributes:
+        settings: The settings in effect.
+        resolved: The sources of the settings and the warnings about them; None before ``instrument()``.
     """
 
-    # Singleton state of its own: without these two lines, a contrib instrumentor made earlier would be returned here.
+    # The base class keeps its singleton in these attributes. Without them here, creating this class would return a
+    # contrib instrumentor that was made earlier.
     _instance = None
     _is_instrumented_by_opentelemetry = False
 
@@ -56,11 +65,13 @@ class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
     resolved: Resolved | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """All that must be installed: nothing, since any one of ``package.instruments_any`` is enough."""
+        """Return the packages that must all be installed: none, since any of ``package.instruments_any`` is enough."""
         return package.instruments
 
     def instrument(self, **kwargs: Any) -> None:
-        """Instrument every client of the process, those that exist already included.
+        """Instrument every client of the process, including those that exist already.
+
+        An error is logged and not raised.
 
         Args:
             **kwargs: ``settings`` (a ``Settings``), any single setting by its name, ``tracer_provider``,
@@ -76,7 +87,7 @@ class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
                 _log.error("redispan: not instrumented: %s: %s", type(fault).__name__, fault)
 
     def uninstrument(self, **kwargs: Any) -> None:
-        """Take every patch off again; quiet if there is none."""
+        """Undo ``instrument()``; do nothing if redispan is not instrumented."""
         with self._lock:
             if self._is_instrumented_by_opentelemetry:
                 super().uninstrument(**kwargs)
@@ -88,14 +99,14 @@ class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
         native = _native_metrics(self.settings)
         runtime.current().configure(self.settings, kwargs.get("logger_provider"))
         recorder = _recorder(self.settings, kwargs, native)
-        # After all that can fail: contrib's spans and redis-py's metrics stay where ours will not come.
+        # This comes after everything that can fail. After a failure, contrib's spans and redis-py's metrics stay.
         native.start()
         if self.settings.contrib == "replace":
             takeover.take_over()
         patches = Patches()
         with POOL_PATCHES.aside():
             patches.apply(recorder)
-        POOL_PATCHES.apply(self.settings)  # outside the recorder's, so that it sees the operation in progress
+        POOL_PATCHES.apply(self.settings)  # around the recorder's patches, so that it sees the running operation
         self._pool_telemetry = _pool_telemetry(self.settings, kwargs, native)
         if self.settings.pool == "tuned":
             celery_options.watch()
@@ -129,10 +140,10 @@ class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
 
         Args:
             client: A client of any kind.
-            tracer_provider: Where its spans go.
+            tracer_provider: The tracer provider for its spans; the global one by default.
             request_hook: ``hook(span, instance, args, kwargs)``.
             response_hook: ``hook(span, instance, response)``; for a failed call the response is the exception.
-            **kwargs: As for ``instrument()``.
+            **kwargs: The other arguments of ``instrument()``.
         """
         try:
             kwargs.update(tracer_provider=tracer_provider, request_hook=request_hook, response_hook=response_hook)
@@ -144,7 +155,7 @@ class RedispanInstrumentor(takeover.base_class()):  # type: ignore[misc]
 
     @staticmethod
     def uninstrument_client(client: Any) -> None:
-        """Take ``instrument_client`` off again; nothing happens to a client that isn't instrumented."""
+        """Undo ``instrument_client``; do nothing if the client isn't instrumented."""
         with POOL_PATCHES.aside():
             RedispanInstrumentor._clients.uninstrument(client)
 
@@ -158,11 +169,12 @@ def _native_metrics(settings: Settings) -> NativeMetrics:
 
 
 def _native_for_one() -> NativeMetrics:
-    """What the instrumentation of a single client knows of redis-py's metrics.
+    """Return the object that knows which metrics redis-py emits, for the instrumentation of a single client.
 
-    Nothing is watched for its sake, and nothing replaced: redis-py measures the other clients too.
+    For a single client, redispan neither watches nor replaces the metrics of redis-py, because redis-py measures the
+    other clients too.
     """
-    shared = RedispanInstrumentor()._native  # noqa: SLF001 - one class, written apart
+    shared = RedispanInstrumentor()._native  # noqa: SLF001 - this function belongs to the class
     if shared is None:
         shared = NativeMetrics("leave")
         shared.start(watch=False)
@@ -173,7 +185,7 @@ def _settle(kwargs: dict[str, Any]) -> tuple[Settings, Resolved]:
     given = kwargs.get("settings")
     named = {k: v for k, v in kwargs.items() if k not in _OWN_ARGUMENTS and v is not None}
     if isinstance(given, Settings):
-        # Whoever gives all of them has decided: the environment is not asked. They are read like any others, though.
+        # A complete Settings object overrides the environment. Its values are checked like all others.
         return Settings.from_environment({**given.changed(), **named}, {})
     return Settings.from_environment(named)
 
@@ -195,7 +207,10 @@ def _pool_telemetry(settings: Settings, kwargs: dict[str, Any], native: NativeMe
 
 
 def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics | None) -> list[Observer]:
-    """Outermost first: the span ends last, so that whatever the others find out can be written on it."""
+    """Return the observers, the outermost first.
+
+    The span comes first. So it ends last, and can still get attributes for what the other observers find out.
+    """
     old_names = semconv_mode(os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN")) == "dup"
     found: list[Observer] = []
     if settings.contrib != "keep":
@@ -230,7 +245,7 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
         found.append(LateSpans())
     if settings.insight:
         startup.prepare(settings)
-        # Last, so first at the end of an operation: the others find `slow` set.
+        # This observer is the last one, so it runs first at the end of an operation, and the others find `slow` set.
         found.append(
             runtime.current().observer(
                 settings,
@@ -243,7 +258,7 @@ def _observers(settings: Settings, kwargs: dict[str, Any], native: NativeMetrics
 
 
 def take_over_after_loading() -> None:
-    """Do again what ``instrument()`` did, for a contrib instrumentor that was loaded after it."""
+    """Take over from a contrib instrumentor that was loaded after ``instrument()``, if the settings ask for that."""
     instrumentor = RedispanInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry and instrumentor.settings.contrib == "replace":
         takeover.take_over()

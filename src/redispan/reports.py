@@ -1,6 +1,7 @@
-"""The reports as functions: ``performance_report()``, ``connection_pool_report()`` and the others.
+"""The functions that return reports, such as ``performance_report()``, and the gathering of snapshots for them.
 
-Each returns a frozen record; ``as_data()`` makes plain data of it, whose JSON schema ``schemas()`` knows.
+Each report is a frozen record. Its ``as_data()`` returns plain data, and ``schemas()`` returns the JSON schemas of that
+data.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ Made = TypeVar("Made", bound=Report)
 
 
 def performance_report(scope: str = "host") -> PerformanceReport:
-    """Everything: statistics, pools, memory, alerts, recommendations, and the health score.
+    """Return the full report: statistics, pools, memory, alerts, recommendations and the health score.
 
     Args:
-        scope: ``host`` for all processes of the service on this host, as far as they can be asked; or ``process``.
+        scope: ``host`` for all processes of the service on this host that can be queried; ``process`` for this process
+            alone.
+
+    Raises:
+        ValueError: The scope is neither ``host`` nor ``process``.
     """
     return _made(reporting.performance, scope)
 
 
 def connection_pool_report(scope: str = "host") -> PoolReport:
-    """Connection pools: utilisation, efficiency, sizing.
+    """Return the report on connection pools: utilisation, efficiency and sizing.
 
     Args:
         scope: As in ``performance_report``.
@@ -36,7 +41,7 @@ def connection_pool_report(scope: str = "host") -> PoolReport:
 
 
 def cache_patterns_report(scope: str = "host") -> CacheReport:
-    """How Redis is used as a cache: kinds of operations, hits and misses, suggestions.
+    """Return the report on Redis as a cache: kinds of operations, hits and misses, and recommendations.
 
     Args:
         scope: As in ``performance_report``.
@@ -45,7 +50,7 @@ def cache_patterns_report(scope: str = "host") -> CacheReport:
 
 
 def health_report(scope: str = "host") -> HealthReport:
-    """Whether Redis is well for this program, and why not.
+    """Return the report on the health of Redis for this program, with the reasons.
 
     Args:
         scope: As in ``performance_report``.
@@ -54,7 +59,7 @@ def health_report(scope: str = "host") -> HealthReport:
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """The JSON schemas of the reports, by the last part of their address over HTTP."""
+    """Return the JSON schemas of the reports, by the last part of the report's path over HTTP."""
     return {
         "performance": schema_of(PerformanceReport),
         "connection-pool": schema_of(PoolReport),
@@ -65,12 +70,12 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What reports are made of.
+    """The snapshots that a report is computed from.
 
     Attributes:
-        scope: What it covers, in effect.
-        parts: One snapshot of each process, this one's first.
-        missing: The processes that did not answer in time.
+        scope: The scope that the snapshots really cover: ``process`` if the sibling processes could not be queried.
+        parts: One snapshot of each process, that of this process first.
+        missing: The ids of the processes that did not reply in time.
     """
 
     scope: str
@@ -79,15 +84,18 @@ class Gathered:
 
     @property
     def snapshot(self) -> dict[str, Any]:
-        """All of them as one."""
+        """The snapshots merged into one."""
         return snapshots.merge(self.parts)
 
 
 def gather(scope: str) -> Gathered:
-    """Take the snapshot of this process, and ask the others for theirs.
+    """Take the snapshot of this process, and query the sibling processes for theirs.
+
+    Args:
+        scope: ``host``, or ``process`` for this process alone.
 
     Raises:
-        ValueError: No such scope.
+        ValueError: The scope is neither ``host`` nor ``process``.
     """
     if scope not in ("host", "process"):
         raise ValueError(f"scope is 'host' or 'process', not {scope!r}")

@@ -1,6 +1,7 @@
-"""What a process starts at its first operation: the host member, the server probe, the monitoring port.
+"""The start-up of a process: the host member, the server probe and the monitoring port.
 
-Nothing of it runs before: a prefork master that makes no operation has no thread, no port and no socket of redispan.
+All of these start at the first operation. So a prefork master that runs no operation has no thread, no port and no
+socket of redispan.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from redispan.settings import Settings
 
 
 def prepare(settings: Settings) -> None:
-    """Have everything that ``settings`` asks for start at the next operation; doing it again changes nothing."""
+    """Make everything that ``settings`` asks for start at the next operation. A second call changes nothing."""
     chores = (lambda: MonitoringPort(settings),) if settings.monitoring_port else ()
     runtime.current().prepare(settings, *chores)
 
 
 class MonitoringPort(Chore):
-    """Holds the monitoring port, unless a sibling process does."""
+    """A chore that holds the monitoring port, unless a sibling process holds it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Note the settings; the HTTP server is imported at the first run, since most programs need none."""
+        """Keep the settings. The HTTP server is imported at the first run, because most programs need none."""
         self._settings = settings
         self._holder: Any = None
 
     def __call__(self, folder: Path | None) -> None:
-        """Try to hold the port."""
+        """Try to take the port."""
         if self._holder is None:
             from redispan.monitoring.port_holder import PortHolder
             from redispan.monitoring.sources import ReportSources
@@ -43,7 +44,7 @@ class MonitoringPort(Chore):
         self._holder(folder)
 
     def at_exit(self) -> None:
-        """Let the port go, so that a sibling can take it while this program ends."""
+        """Release the port, so that a sibling process can take it while this program exits."""
         self.renew_in_child()
 
     def stop(self) -> None:
@@ -52,6 +53,6 @@ class MonitoringPort(Chore):
             self._holder.close()
 
     def renew_in_child(self) -> None:
-        """Close the copies of the parent's sockets."""
+        """Close the copies of the parent's sockets in a forked child."""
         if self._holder is not None:
             self._holder.forget()

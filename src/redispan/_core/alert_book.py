@@ -1,4 +1,4 @@
-"""The book of alerts of this process: every detection counted, the last ones kept, what fires now, who is told."""
+"""The alerts of this process: ``AlertBook`` counts them and keeps the alert history, the states and the callbacks."""
 
 from __future__ import annotations
 
@@ -22,25 +22,29 @@ _CALLBACKS_LIMIT = 100
 
 Callback = Callable[[Alert], Any]
 Label = tuple[str, "str | None", "int | None"]
-"""Name of the alert, address and port of the server."""
+"""The name of an alert, and the address and port of the server that it is about."""
 
 
 class AlertBook:
-    """Counts exactly under threads, keeps little, and is empty again in a forked child (but for its callbacks)."""
+    """The counts, the history and the firing alerts of this process, and the callbacks that are notified of alerts.
+
+    The counts are exact under threads, and the constants above bound the memory. A forked child starts empty but keeps
+    the callbacks.
+    """
 
     def __init__(self, interval_s: float = 10.0, clock_s: Callable[[], float] = monotonic) -> None:
-        """Open an empty book.
+        """Start without any alert.
 
         Args:
-            interval_s: Momentary alerts of one kind are told at most this often.
-            clock_s: A monotonic clock.
+            interval_s: The shortest time in seconds between two momentary alerts of the same kind that are emitted.
+            clock_s: Returns the seconds of a monotonic clock.
         """
         self.limit = RateLimit(interval_s, clock_s)
         self.callbacks: list[Callback] = []
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but the callbacks."""
+        """Forget all alerts and counts; keep the callbacks."""
         self._lock = threading.RLock()
         self.limit.reset()
         self._counts: Counter[Label] = Counter()
@@ -50,7 +54,7 @@ class AlertBook:
         self._known: dict[tuple[str, str], Label] = {}
 
     def renew_in_child(self) -> None:
-        """Forget the alerts of the parent in a forked child."""
+        """Forget the parent's alerts in a forked child; keep the callbacks."""
         self.reset()
 
     def detect(
@@ -62,18 +66,21 @@ class AlertBook:
         port: int | None,
         late: Callable[[int], None] | None = None,
     ) -> int | None:
-        """Count a momentary alert.
+        """Count a momentary alert, and decide whether it is emitted now.
+
+        Alerts with the same name, endpoint and command are of one kind.
 
         Args:
-            alert_name: Its name.
-            endpoint: What it is about.
-            command: Of what command.
-            address: Host of the server.
-            port: Its port.
-            late: Tells it after all if none of its kind follows, given how many more were held back.
+            alert_name: The name of the alert, one of ``ALERT_NAMES``.
+            endpoint: The label of the endpoint that the alert is about.
+            command: The name of the command.
+            address: The host of the server; None if unknown.
+            port: The port of the server; None if there is none.
+            late: Emits the alert later, if it is held back and no other of its kind follows. It is called with the
+                number of further alerts of this kind that were held back.
 
         Returns:
-            None if it is to be held back; else how many of its kind were held back before it.
+            None if the alert is held back; otherwise the number of its kind that were held back before it.
         """
 
         def emit_late(held_back: int) -> None:
@@ -90,7 +97,10 @@ class AlertBook:
         return admitted
 
     def record(self, alert: Alert) -> None:
-        """Keep an alert that is told; of one that lasts, the state too."""
+        """Add an emitted alert to the history, and follow its state if it is one that fires and clears.
+
+        ``detect`` has counted a momentary alert already; an alert that fires is counted here.
+        """
         key = (alert.name, alert.endpoint)
         with self._lock:
             self._history.append(alert)
@@ -109,12 +119,15 @@ class AlertBook:
         self._counts[label] += 1
 
     def withdraw(self) -> None:
-        """Nobody judges alerts any more, so none can be said to fire."""
+        """Clear the list of firing alerts, because their rules are no longer evaluated."""
         with self._lock:
             self._firing.clear()
 
     def notify_callbacks(self, alert: Alert) -> None:
-        """Call everyone who asked by ``on_alert``; what they raise is logged and counted."""
+        """Call every callback with ``alert``.
+
+        An exception that a callback raises is logged and counted in the self-metrics.
+        """
         for callback in list(self.callbacks):
             try:
                 callback(alert)
@@ -123,10 +136,13 @@ class AlertBook:
                 _log.error("redispan: an alert callback raised %s; nothing else is affected.", type(fault).__name__)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
-        """Call ``callback`` with every alert that is told; the result takes it off again.
+        """Call ``callback`` with every alert that is emitted.
+
+        Returns:
+            A function that removes the callback.
 
         Raises:
-            ValueError: There are a hundred already, which can only be a leak.
+            ValueError: There are 100 callbacks already, which points to a leak in the program.
         """
         with self._lock:
             if len(self.callbacks) >= _CALLBACKS_LIMIT:
@@ -141,12 +157,12 @@ class AlertBook:
         return unsubscribe
 
     def counts(self) -> dict[Label, int]:
-        """Detections and firings so far, by alert and server."""
+        """Return how often each alert was detected or fired so far, by alert and server."""
         with self._lock:
             return dict(self._counts)
 
     def states(self) -> dict[Label, int]:
-        """1 for what fires now, 0 for what fired and cleared, by alert and server."""
+        """Return 1 for each alert that fires now and 0 for each that has cleared, by alert and server."""
         with self._lock:
             found = dict.fromkeys(self._known.values(), 0)
             for alert in self._firing.values():
@@ -154,17 +170,17 @@ class AlertBook:
         return found
 
     def firing(self) -> list[Alert]:
-        """What fires now."""
+        """Return the alerts that fire now."""
         with self._lock:
             return list(self._firing.values())
 
     def history(self) -> list[Alert]:
-        """The last alerts told, oldest first."""
+        """Return the alert history: the alerts emitted last, at most ``HISTORY``, oldest first."""
         with self._lock:
             return list(self._history)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return the counts, the firing alerts and the history as plain data for reports."""
         with self._lock:
             counts: Counter[str] = Counter()
             for (name, _, _), count in self._counts.items():

@@ -1,13 +1,17 @@
-"""Arguments of the program's own classes, read without asking those classes: what they answer, or raise, is theirs.
+"""Reading the arguments of commands without running code of the program.
 
-A ``str`` subclass may compare, hash or print as it likes, and redis-py sends the text that is in it all the same.
+An argument may belong to a subclass of ``str``, ``bytes`` or ``int`` that overrides how it compares, hashes or prints,
+and such an override may raise. redis-py sends the underlying value, so that value is what redispan reads.
 """
 
 from __future__ import annotations
 
 
 def plain(value: object) -> object:
-    """The text or number in an argument as Python's own type; anything else as it is. Never raises."""
+    """Return the ``str``, ``bytes`` or ``int`` in an argument as the built-in type, and any other value unchanged.
+
+    This never raises. A ``bool`` is returned unchanged too.
+    """
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bytes):

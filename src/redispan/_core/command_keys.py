@@ -1,15 +1,17 @@
-"""Which arguments of a command are keys.
+"""Rules that find the keys among the arguments of a command.
 
-Positions count from 1 at the first argument after the command's name, as the server's own documentation does:
+The command table (``commands.txt``) writes a rule as text. Positions count from 1 at the first argument after the
+command's name, as in the documentation of Redis:
 
-- ``-``: none.
-- ``1``, ``1:2``, ``1:-2``, ``1:-1:2``: first, last (negative: from the end) and step.
-- ``n2``, ``n1:2``: argument 2 says how many keys follow it (``:2``: each is followed by a value).
-- ``1+n2``: the first argument is a key too (a destination).
-- ``streams``: the first half of what follows the word STREAMS.
-- ``store:STORE,STOREDIST@5``: the first argument, and what follows one of these words from argument 5 on.
+- ``-``: The command has no keys.
+- ``1``, ``1:2``, ``1:-2``, ``1:-1:2``: The first key, the last key (negative: counted from the end) and the step.
+- ``n2``, ``n1:2``: Argument 2 (or 1) is the number of keys that follow it. With ``:2``, a value follows each key.
+- ``1+n2``: The first argument is a key too (a destination).
+- ``streams``: The keys are the first half of the arguments after the word STREAMS.
+- ``store:STORE,STOREDIST@5``: The keys are the first argument, and the argument after one of these words, which are
+  looked for from argument 5 on.
 
-When the arguments don't fit the rule no key is found: better to name none than to take a value for one.
+If the arguments don't fit the rule, no key is found, so that a value is never taken for a key.
 """
 
 from __future__ import annotations
@@ -20,26 +22,26 @@ from dataclasses import dataclass
 from redispan._core.arguments import plain
 
 READ_OPTIONS = {"COUNT": 1, "BLOCK": 1, "GROUP": 2, "NOACK": 0, "CLAIM": 1, "MAXCOUNT": 1, "MAXSIZE": 1}
-"""Options of XREAD and XREADGROUP with how many values follow each."""
+"""The options of XREAD and XREADGROUP, and the number of values that follow each."""
 
 _SORT_OPTIONS = {"BY": 1, "GET": 1, "LIMIT": 2}
-"""Options beside STORE whose values could be mistaken for the word STORE."""
+"""The options of SORT whose values could be mistaken for the word STORE, and the number of values of each."""
 
 _LONGEST_WORD = 32
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRule:
-    """Where keys are; use ``key_positions``.
+    """The positions of the keys of a command; ``key_positions`` applies it to the arguments of a call.
 
     Attributes:
-        first: Position of the first key; 0: no key at a fixed position.
-        last: Position of the last one; negative: from the end.
-        step: Distance between keys.
-        numkeys_at: Position of the argument that says how many keys follow it; 0: there is none.
-        streams: Keys follow the word STREAMS.
-        store_words: Words that a destination key follows.
-        store_from: Position of the first argument that may be such a word.
+        first: The position of the first key; 0 if no key has a fixed position.
+        last: The position of the last key; a negative number counts from the end.
+        step: The distance between two keys.
+        numkeys_at: The position of the argument that gives the number of keys after it; 0 if there is none.
+        streams: Whether the keys follow the word STREAMS.
+        store_words: The words that are followed by a destination key.
+        store_from: The position of the first argument that may be one of ``store_words``.
     """
 
     first: int = 0
@@ -55,7 +57,7 @@ NO_KEYS = KeyRule()
 
 
 def parse_key_rule(text: str) -> KeyRule:
-    """The rule that ``text`` (a cell of the command table) describes."""
+    """Return the rule that ``text``, a field of the command table, describes."""
     if text == "-":
         return NO_KEYS
     if text == "streams":
@@ -77,7 +79,7 @@ def parse_key_rule(text: str) -> KeyRule:
 
 
 def key_positions(rule: KeyRule, arguments: Sequence[object]) -> Sequence[int]:
-    """Indices (from 0) of the keys in ``arguments``, the arguments after the command's name."""
+    """Return the indices (from 0) of the keys in ``arguments``, which are the arguments after the command's name."""
     if rule.streams:
         return _after_streams(arguments)
     if rule.numkeys_at:
@@ -130,7 +132,7 @@ def _after_words(rule: KeyRule, arguments: Sequence[object]) -> Sequence[int]:
 
 
 def as_word(value: object) -> str:
-    """An option word in upper case; empty for anything that can't be one."""
+    """Return an option word in upper case; an empty string for a value that cannot be an option word."""
     found = plain(value)
     if not isinstance(found, (str, bytes, bytearray)) or len(found) > _LONGEST_WORD:
         return ""
@@ -139,7 +141,7 @@ def as_word(value: object) -> str:
 
 
 def as_int(value: object) -> int | None:
-    """A whole number as redis-py would send it; None for anything else."""
+    """Return a whole number as redis-py would send it; None for any other value."""
     found = plain(value)
     if isinstance(found, int):
         return int(found)

@@ -1,4 +1,4 @@
-"""The table of commands as rows, read from ``commands.txt`` beside this module, which explains its format."""
+"""The rows of the command table, read from ``commands.txt`` in this folder; that file explains its format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TABLE = Path(__file__).with_name("commands.txt")
 
 
 class Row(NamedTuple):
-    """One command of the table, its fields spelled out."""
+    """One command of the table; ``CommandInfo`` explains the fields, whose abbreviations are resolved here."""
 
     name: str
     group: str
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 def rows() -> Iterator[Row]:
-    """Read every command of the table, in its order."""
+    """Yield every command of the table, in the order of the file."""
     group = ""
     for line in _TABLE.read_text("utf-8").splitlines():
         if line.startswith("["):

@@ -1,6 +1,7 @@
-"""Which command a call is, without ever taking an argument for a name, and what is known about it.
+"""Identifying the command of a call, and the facts about each command.
 
-``execute_command("SET user:1 s3cret")`` is legal redis-py: a command word must be looked up, never trusted.
+An argument must never be taken for a command name: ``execute_command("SET user:1 s3cret")`` is legal in redis-py. So
+every name is looked up in the command table, and a name that is not in the table is never used.
 """
 
 from __future__ import annotations
@@ -15,24 +16,32 @@ from redispan._core.command_keys import NO_KEYS, READ_OPTIONS, KeyRule, as_word,
 from redispan._core.command_table import Row, rows
 
 _LONGEST_CALL_TEXT = 4096
-"""Of a whole command given as one string no more than this is looked at."""
+"""The number of characters that are read of a command that is given as one string."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CommandInfo:
-    """What is known of a command. Compared and hashed by identity: it is a dictionary key on the hot path.
+    """The facts about one command.
+
+    Instances are compared and hashed by identity, because they are dictionary keys in the path of every call.
 
     Attributes:
-        name: ``GET``, ``CONFIG GET``; ``_OTHER`` for a command that isn't in the table. Never an argument.
-        group: The family, such as ``string``, ``hash``, ``server``, ``search``; ``unknown``.
-        access: What it does to the keyspace: ``read``, ``write`` or ``other``.
-        keys: Where its keys are; ask ``key_arguments``.
-        blocking: Where the time is that the server may hold the reply: ``last_s``, ``first_s``, ``fifth_s`` and
-            ``last_ms`` (last, first, fifth argument), ``block_ms`` (after the word BLOCK), ``forever``, or None.
-        long_running: May honestly take long: its timeout must never be cut below the library's own.
-        secret: None of its arguments may ever be shown, keys included.
-        replay_safe: Changes nothing, blocks nothing and is quick, so it may be repeated after an ambiguous failure.
-        known: It is in the table.
+        name: The name, such as ``GET`` or ``CONFIG GET``; ``_OTHER`` for a command that isn't in the table. It never
+            contains an argument.
+        group: The group of the command, such as ``string``, ``hash``, ``server`` or ``search``; ``unknown`` for a
+            command that isn't in the table.
+        access: What the command does to the keyspace: ``read``, ``write`` or ``other``.
+        keys: The rule that finds its keys; ``key_arguments`` applies it.
+        blocking: Which argument gives the time that the server may hold the reply: ``last_s``, ``first_s``,
+            ``fifth_s`` or ``last_ms`` (the last, first or fifth argument, in seconds or milliseconds), or ``block_ms``
+            (the argument after the word BLOCK). ``forever`` if there is no time limit; None if the command never
+            blocks.
+        long_running: Whether the command may take long without a fault. Its timeout must never be shorter than
+            redis-py's own.
+        secret: Whether its arguments, keys included, must never be shown.
+        replay_safe: Whether the command may be repeated after an ambiguous failure: it changes nothing, does not block
+            and is quick.
+        known: Whether the command is in the table.
     """
 
     name: str
@@ -57,7 +66,7 @@ UNKNOWN = CommandInfo(
     replay_safe=False,
     known=False,
 )
-"""Any command that isn't in the table."""
+"""The facts about every command that isn't in the table."""
 
 
 def _info(row: Row) -> CommandInfo:
@@ -75,17 +84,23 @@ def _info(row: Row) -> CommandInfo:
 
 
 COMMANDS: dict[str, CommandInfo] = {row.name: _info(row) for row in rows()}
-"""Every known command by its upper-case name, containers alone (``CONFIG``) and with their sub-commands included."""
+"""Every known command by its upper-case name, including containers alone (``CONFIG``) and with their sub-commands."""
 
 _CONTAINERS = frozenset(name.partition(" ")[0] for name in COMMANDS if " " in name)
 AT_ONCE = {name: info for name, info in COMMANDS.items() if name not in _CONTAINERS}
-"""Commands that their first argument tells; not a container alone, whose second word may be in the next argument."""
+"""The commands that can be identified by their first argument alone.
+
+Containers such as ``CONFIG`` are left out, because the second word of the name may be in the next argument.
+"""
 _LOWER_CASE: dict[str, CommandInfo] = {}
-"""The same commands as written by programs in lower case; at most one entry per known command."""
+"""The commands that the program wrote in lower case, by that name; at most one entry per known command."""
 
 
 def identify(args: Sequence[object]) -> CommandInfo:
-    """The command that ``args`` (name first) calls. Never raises; anything not in the table is ``UNKNOWN``."""
+    """Return the command that ``args`` calls, whose first item is the name.
+
+    This never raises; for a command that is not in the table it returns ``UNKNOWN``.
+    """
     try:
         word = args[0]
         if type(word) is str:
@@ -93,19 +108,22 @@ def identify(args: Sequence[object]) -> CommandInfo:
             if found is not None:
                 return found
         return _identify_slowly(args)
-    except Exception:  # whatever the arguments are, the caller's call must go on
+    except Exception:  # the program's call must go on, whatever its arguments are
         return UNKNOWN
 
 
 def words_in_name(args: Sequence[object], info: CommandInfo) -> int:
-    """How many leading arguments the name took: 1 for ``("CONFIG GET", ...)``, 2 for ``("CONFIG", "GET", ...)``."""
+    """Return how many leading arguments the name takes.
+
+    That is 1 for ``("CONFIG GET", ...)`` and 2 for ``("CONFIG", "GET", ...)``.
+    """
     if not len(args):
         return 0
     return 2 if " " in info.name and len(_words(args[0])) == 1 and len(args) > 1 else 1
 
 
 def words_after_name(args: Sequence[object], info: CommandInfo) -> int:
-    """How many arguments are hidden in the first string: 2 for ``("SET key value",)``, normally 0."""
+    """Return how many arguments the first string contains after the name: 2 for ``("SET key value",)``, normally 0."""
     if not len(args) or _is_plain(args[0], info):
         return 0
     words = len(_words(args[0]))
@@ -113,7 +131,7 @@ def words_after_name(args: Sequence[object], info: CommandInfo) -> int:
 
 
 def key_arguments(info: CommandInfo, args: Sequence[object]) -> Sequence[object]:
-    """The arguments that are keys; none where they can't be told from values for certain."""
+    """Return the arguments that are keys; none if keys cannot be told from values with certainty. Never raises."""
     try:
         arguments = args[words_in_name(args, info) :]
         if words_after_name(args, info):
@@ -124,7 +142,10 @@ def key_arguments(info: CommandInfo, args: Sequence[object]) -> Sequence[object]
 
 
 def block_budget_s(info: CommandInfo, args: Sequence[object]) -> float | None:
-    """For how many seconds the server may hold the reply; ``inf`` for ever, None if it doesn't as called."""
+    """Return for how many seconds the server may hold the reply.
+
+    The result is ``inf`` if there is no time limit, and None if this call does not block. This never raises.
+    """
     kind = info.blocking
     if kind is None:
         return None
@@ -156,7 +177,7 @@ def _budget(kind: str, args: Sequence[object], options_at: int) -> float | None:
 
 
 def _is_plain(first: object, info: CommandInfo) -> bool:
-    return type(first) is str and first == info.name  # never compares bytes with str, which `python -bb` forbids
+    return type(first) is str and first == info.name  # `python -bb` forbids comparing bytes with str
 
 
 def _seconds(value: object, per_second: float = 1.0) -> float | None:
@@ -184,7 +205,10 @@ def _identify_slowly(args: Sequence[object]) -> CommandInfo:
 
 
 def _as_spelled(info: CommandInfo, spelling: str) -> CommandInfo:
-    """The variant in lower case for a program that writes so: the conventions want names as the program gave them."""
+    """Return the lower-case variant of ``info`` if the program wrote the name in lower case.
+
+    The database conventions of OpenTelemetry ask for the operation name as the application gives it.
+    """
     lower = info.name.lower()
     if spelling != lower:
         return info
@@ -197,7 +221,7 @@ def _as_spelled(info: CommandInfo, spelling: str) -> CommandInfo:
 
 
 def _words(first: object) -> list[str]:
-    """The words of a first argument, split as redis-py does before sending them."""
+    """Return the words of the first argument, split in the way that redis-py splits them before sending."""
     return _text(first)[:_LONGEST_CALL_TEXT].split()
 
 
@@ -205,7 +229,7 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bytes):
-        # Not `value[...]`, which in a subclass is the program's own code.
+        # Not `value[...]`, because a subclass may override it with code of the program.
         return bytes.__getitem__(value, slice(_LONGEST_CALL_TEXT)).decode("latin-1")
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value[:_LONGEST_CALL_TEXT]).decode("latin-1")
@@ -217,20 +241,20 @@ _PLAIN_WORDS = {str}
 
 
 class Census(dict[CommandInfo, int]):
-    """How often each command occurs.
+    """The number of occurrences of each command in a batch.
 
     Attributes:
-        plain: Each is told by its first argument alone, which is its name as the table has it and nothing else.
+        plain: Whether the first argument of every command is exactly its name, as in ``AT_ONCE``.
     """
 
     plain = False
 
 
 def census_of(commands: Sequence[Sequence[object]]) -> Census:
-    """Count the commands of a batch; never raises, whatever they are."""
+    """Count the commands of a batch. Never raises, whatever the batch contains."""
     try:
-        # Nearly all are plain words. Only such are compared: comparing bytes with str is what `python -bb` forbids,
-        # and a class of the program's may do anything when it is.
+        # Nearly all names are plain strings. Only such names are compared here: `python -bb` forbids comparing bytes
+        # with str, and comparing an instance of a class of the program would run code of the program.
         words = list(map(_FIRST, commands))
         if set(map(type, words)) == _PLAIN_WORDS:
             first = words[0]
@@ -238,6 +262,6 @@ def census_of(commands: Sequence[Sequence[object]]) -> Census:
             found = Census({AT_ONCE[word]: count for word, count in counts.items()})
             found.plain = True
             return found
-    except Exception:  # noqa: S110 - an empty command, or a word that is not in the table as it stands
+    except Exception:  # noqa: S110 - an empty command, or a name that is not in AT_ONCE; both are handled below
         pass
     return Census(Counter([identify(args) for args in commands]))

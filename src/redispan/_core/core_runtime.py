@@ -1,7 +1,7 @@
-"""The part of the runtime that works without the instrumentation: counters, alerts, the state of pools.
+"""``CoreRuntime``: the part of the runtime that works without the instrumentation.
 
-A program may use a tuned pool, an alert callback or the span processor without instrumenting anything. What these need
-is here; ``_runtime.Runtime`` adds the rest.
+A program may use a tuned pool, an alert callback or the span processor without instrumenting anything. This module has
+what these need: the self-metrics, the alerts and the state of the pools. ``_runtime.Runtime`` adds the rest.
 """
 
 from __future__ import annotations
@@ -21,52 +21,54 @@ if TYPE_CHECKING:
 _log = logging.getLogger("redispan")
 
 RENEWAL_ORDER = (
-    # What every other part may use while it is renewed: its locks may be held by a thread that the child lacks.
+    # Every other part may use these two while it is renewed. A thread that does not exist in the child may have held
+    # their locks.
     "self_metrics",
     "deferred_alerts",
-    # What is shared by all instrumentations.
+    # These are shared by all instrumentations.
     "alerts",
     "judged_spans",
     "pool_sources",
-    # The pool layer: its pools, then what limits their retries and their time.
+    # The pool layer: the pool registry, then the limits of retries and of time.
     "pool_registry",
     "retry_budget",
     "deadline_pressure",
-    # What the parent measured, and how it is judged.
+    # The figures that the parent measured, and the alert rules that judge them.
     "figures",
     "alerting",
-    # Threads, sockets and files of the parent come last: they only have to be let go.
+    # The parent's threads, sockets and files come last: the child only has to let go of them.
     "host",
 )
 """The order in which a forked child renews the parts of its runtime."""
 
 
 class Part(Protocol):
-    """One thing that the process owns."""
+    """An object that the process owns one of, and that a forked child renews."""
 
     def renew_in_child(self) -> None:
-        """Forget what the parent counted, and make new locks, in a forked child."""
+        """Forget the parent's data and make new locks in a forked child."""
 
 
 Made = TypeVar("Made", bound=Part)
 
 
 class CoreRuntime:
-    """What one process owns below ``_runtime``.
+    """The objects of one process that the packages below ``_runtime`` use.
 
     Attributes:
-        self_metrics: What redispan did, dropped and failed at.
-        deferred_alerts: The alerts that are held back until their interval is over.
-        alerts: The alerts of this process: counts, history, callbacks.
-        judged_spans: The spans that were looked at for slowness.
-        pool_sources: Where the figures of pools are read, and who is notified of their events.
+        parts: The objects that a forked child renews, by their name in ``RENEWAL_ORDER``.
+        self_metrics: The counters of what redispan recorded and dropped, and of its own errors.
+        deferred_alerts: The objects that hold alerts back until their interval is over.
+        alerts: The alerts of this process: counts, alert history and callbacks.
+        judged_spans: The spans that slow detection has judged already.
+        pool_sources: The sources of the figures of pools, and the listeners to their events.
         pool_settings: The settings of the pool layer in force; None while the layer is off.
-        judges_operations: Whether the statistics judge every operation, so that spans of others for the same
-            operation need not be judged.
+        judges_operations: Whether redispan judges the duration of every operation. While it does, the span of another
+            instrumentation for the same operation is not judged.
     """
 
     def __init__(self, before: CoreRuntime | None = None) -> None:
-        """Make the parts, or take over those of the runtime before.
+        """Make the parts, or take over the parts of an earlier runtime.
 
         Args:
             before: The runtime that this one replaces in the slot.
@@ -81,11 +83,11 @@ class CoreRuntime:
         self.judges_operations = False
 
     def part(self, name: str, kind: type[Made]) -> Made:
-        """Return the part of this name, made at its first use.
+        """Return the part of this name; make it if there is none yet.
 
         Args:
             name: One of ``RENEWAL_ORDER``.
-            kind: Its class.
+            kind: The class of the part.
         """
         found = self.parts.get(name)
         if found is None:
@@ -94,10 +96,10 @@ class CoreRuntime:
         return found  # type: ignore[return-value]
 
     def evaluate(self) -> None:
-        """Judge the alerts that last; without the instrumentation there are none."""
+        """Evaluate the alert rules. Without the instrumentation there are none, so this does nothing."""
 
     def renew_in_child(self) -> None:
-        """Renew every part in its order; a part that fails doesn't stop the others."""
+        """Renew every part in ``RENEWAL_ORDER``; a part that fails does not stop the others."""
         for name in RENEWAL_ORDER:
             part = self.parts.get(name)
             if part is None:

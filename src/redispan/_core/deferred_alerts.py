@@ -1,7 +1,7 @@
-"""Alerts that were held back and are emitted in the end: about once a second, and when the program ends.
+"""Deferred alerts: alerts that were held back by a rate limit and are emitted later.
 
-No thread of its own does it: operations, the host member, the reader of metrics and the end of the program call
-``emit_due``.
+They are emitted about once a second, and when the program ends. No thread exists for this alone: operations, the host
+member, the collection of metrics and the exit of the program call ``emit_due``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Protocol
 
 
 class Holder(Protocol):
-    """An object that holds alerts back, such as a ``RateLimit``."""
+    """An object that holds deferred alerts, such as a ``RateLimit``."""
 
     def emit_due(self, *, everything: bool = False) -> None:
-        """Emit what is due, or everything."""
+        """Emit the alerts whose interval is over; with ``everything`` all of them."""
 
 
 class DeferredAlerts:
-    """The holders that have something to emit later. Holds them weakly."""
+    """The holders of deferred alerts, which are referenced weakly."""
 
     def __init__(self) -> None:
         self._holders: tuple[weakref.ref[Holder], ...] = ()
@@ -28,17 +28,18 @@ class DeferredAlerts:
         self.renew_in_child()
 
     def renew_in_child(self) -> None:
-        """Make a new lock in a forked child. What the parent held back, each holder forgets by itself."""
+        """Make a new lock in a forked child. Each holder forgets the alerts of the parent by itself."""
         self._lock = threading.RLock()
 
     def follow(self, holder: Holder) -> None:
-        """Ask ``holder`` from now on to emit what is due, as long as it lives."""
+        """Include ``holder`` in ``emit_due`` from now on, as long as it exists."""
         with self._lock:
             living = [known for known in self._holders if known() is not None]
             if all(known() is not holder for known in living):
                 self._holders = (*living, weakref.ref(holder))
             if not self._emits_at_exit:
-                # Registered as late as this, so that it runs before the end of the providers that exist by now.
+                # Exit functions run in reverse order. Registered only now, this one runs before the shutdown of the
+                # OpenTelemetry providers that exist already.
                 self._emits_at_exit = True
                 atexit.register(self.emit_due, everything=True)
 
@@ -46,7 +47,7 @@ class DeferredAlerts:
         """Emit the alerts whose interval is over.
 
         Args:
-            everything: Emit the others too: the program or the instrumentation ends.
+            everything: Emit all deferred alerts, because the program or the instrumentation ends.
         """
         for known in self._holders:
             holder = known()

@@ -1,7 +1,8 @@
-"""Properties that are computed on first use, without a lock.
+"""``lazily``: a property that is computed at its first use, without a lock.
 
-``functools.cached_property`` of Python 3.10 and 3.11 holds one lock for all instances of a class: who is forked while
-another thread computes a figure would wait for it for ever. Here two threads may compute the same figure twice.
+In Python 3.10 and 3.11, ``functools.cached_property`` holds one lock for all instances of a class. A process that is
+forked while another thread computes such a property would wait for this lock forever. ``lazily`` has no lock, so two
+threads may compute the same value twice.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ Value = TypeVar("Value")
 
 
 class lazily(Generic[Value]):  # noqa: N801 - a decorator
-    """Like ``functools.cached_property``: the value takes the property's place in the instance."""
+    """A decorator like ``functools.cached_property``: the value replaces the property in the instance."""
 
     def __init__(self, compute: Callable[[Any], Value]) -> None:
         """Wrap the method that computes the value."""
@@ -21,7 +22,7 @@ class lazily(Generic[Value]):  # noqa: N801 - a decorator
         self.__doc__ = compute.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Learn the name that it was given."""
+        """Store the name of the property, under which the value is kept in the instance."""
         self._name = name
 
     @overload
@@ -29,7 +30,7 @@ class lazily(Generic[Value]):  # noqa: N801 - a decorator
     @overload
     def __get__(self, instance: object, owner: type) -> Value: ...
     def __get__(self, instance: object | None, owner: type) -> lazily[Value] | Value:
-        """Compute the value, and don't be asked again."""
+        """Compute the value and store it in the instance, so that this is not called again."""
         if instance is None:
             return self
         value = vars(instance)[self._name] = self._compute(instance)

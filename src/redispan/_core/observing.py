@@ -1,7 +1,7 @@
-"""Who watches operations: the observer protocol, guarded dispatch, and the operation now running.
+"""The observer protocol, the observers of one instrumentation, and the operation that runs in the current context.
 
-An observer that raises is logged once, counted and switched off: telemetry never breaks the program. Under redispan's
-own tests (``strict``) it raises on, so that no fault of ours hides.
+An observer that raises is logged once, counted in the self-metrics and switched off, so that telemetry never breaks the
+program. Under redispan's own tests (``strict``) the exception is raised, so that no fault of redispan stays hidden.
 """
 
 from __future__ import annotations
@@ -19,44 +19,49 @@ from redispan._core.slot import SLOT
 _log = logging.getLogger("redispan")
 
 strict = False
-"""Let faults of observers through. Only redispan's own tests set it."""
+"""Whether exceptions of observers are raised. Only redispan's own tests set it."""
 
 
 class Observer(Protocol):
-    """Someone who is told of every operation, on its caller's thread: be quick, keep nothing.
+    """An object that is notified when an operation starts and when it ends.
 
-    Either moment may be None for an observer that has nothing to do then.
+    Both methods run on the caller's thread, so they must be quick, and they must not keep the operation. Either may be
+    None if the observer has nothing to do at that moment.
     """
 
     @property
     def started(self) -> Callable[[Operation], None] | None:
-        """The operation is about to run; the context in effect is its caller's."""
+        """Called when the operation is about to run, in the context of its caller."""
 
     @property
     def finished(self) -> Callable[[Operation], None] | None:
-        """The operation ended; its duration and outcome are known.
+        """Called when the operation has ended and its duration and outcome are known.
 
-        An observer with a true ``only_remarkable`` is told of those alone that were remarkable when they ended.
+        For an observer whose ``only_remarkable`` is true, it is called only if the operation was remarkable when it
+        ended.
         """
 
 
 INTERNAL = Operation(CommandSeries(Endpoint(None, None, None), UNKNOWN), ())
-"""Stands for the client's own housekeeping (handshakes, health checks, topology): nothing in it is an operation."""
+"""The current operation while the client sends client-internal commands, which are not recorded as operations.
+
+Such commands belong to handshakes, health checks and the discovery of the topology.
+"""
 INTERNAL.internal = True
-INTERNAL.sends = -1  # never the first send of anything
+INTERNAL.sends = -1  # so that no send is taken for its first one
 
 current: ContextVar[Operation | None] = ContextVar("redispan_operation", default=None)
-"""The operation that runs in this thread or task, or ``INTERNAL``."""
+"""The operation that runs in this thread or task; an internal one while client-internal commands are sent."""
 
 
 def running() -> Operation | None:
-    """The operation in progress here, if there is one."""
+    """Return the operation that runs in this context, or None."""
     operation = current.get()
     return None if operation is None or operation.done or operation.internal else operation
 
 
 def waiting() -> Operation | None:
-    """The operation in progress here, or the one that waits for the housekeeping in progress here."""
+    """Return the operation that runs in this context, or the one that waits for client-internal commands here."""
     operation = current.get()
     if operation is not None and operation.internal:
         operation = operation.waiting
@@ -64,9 +69,10 @@ def waiting() -> Operation | None:
 
 
 def client_internal() -> Operation:
-    """A stretch of the client's own doing, to be made the current one and marked as done at its end.
+    """Return a new internal operation, to be made the current one while client-internal commands are sent.
 
-    Not one for all: a task started meanwhile inherits the context, and must not count as housekeeping for ever.
+    The caller marks it as done at the end. It is not the shared ``INTERNAL``: a task that starts meanwhile inherits the
+    context, and its later commands must not count as client-internal forever.
     """
     operation = Operation(INTERNAL.series, ())
     operation.internal = True
@@ -78,16 +84,22 @@ def client_internal() -> Operation:
 class Observers:
     """The observers of one instrumentation, called in order at the start and in reverse order at the end.
 
-    Reverse order at the end makes the first observer (the span) the outermost: what others find out can still be
-    written on it.
+    The reverse order makes the first observer (the span) the outermost one, so that the span can still get attributes
+    for what the others find out.
+
+    Attributes:
+        enabled: Returns False while instrumentation is suppressed in the current context.
+        started: The ``started`` functions of the observers that are on.
+        finished: The ``finished`` functions, called for a remarkable operation.
+        always_finished: The part of ``finished`` that is called for every operation.
     """
 
     def __init__(self, observers: Iterable[Observer], enabled: Callable[[], bool] = lambda: True) -> None:
-        """Wire observers.
+        """Prepare to call the observers.
 
         Args:
-            observers: Outermost first.
-            enabled: False while instrumentation is suppressed in the current context.
+            observers: The observers, the outermost first.
+            enabled: Returns False while instrumentation is suppressed in the current context.
         """
         self.enabled = enabled
         self._lock = threading.RLock()
@@ -96,7 +108,6 @@ class Observers:
         self.started: tuple[Callable[[Operation], None], ...] = ()
         self.finished: tuple[Callable[[Operation], None], ...] = ()
         self.always_finished: tuple[Callable[[Operation], None], ...] = ()
-        """Those of ``finished`` that are told of every operation."""
         self._rebuild()
 
     def _rebuild(self) -> None:
@@ -113,7 +124,7 @@ class Observers:
         )
 
     def dismiss(self, call: Callable[[Operation], None], fault: Exception) -> None:
-        """Switch off the observer whose call failed, saying so once."""
+        """Switch off the observer whose call raised ``fault``, and log that once."""
         SLOT.runtime.self_metrics.telemetry_error("observer")
         if strict:
             raise fault
@@ -123,7 +134,7 @@ class Observers:
                 return
             self._off.append(observer)
             self._rebuild()
-        # The message of the fault may hold arguments of the program: its class is what is safe to show.
+        # The message of the exception may contain the program's arguments, so only its class is logged.
         _log.error(
             "redispan: %s failed with %s and is switched off; the program is not affected.",
             type(observer).__name__,
@@ -132,12 +143,15 @@ class Observers:
 
 
 def enter(operation: Operation) -> Token[Operation | None]:
-    """Make ``operation`` the running one of this context."""
+    """Make ``operation`` the running operation of this context."""
     return current.set(operation)
 
 
 def leave(token: Token[Operation | None]) -> None:
-    """Go back to what ran before; a generator closed in another context can't, and needn't."""
+    """Restore the operation that was current before.
+
+    A generator that is closed in another context cannot restore it there, and need not.
+    """
     try:
         current.reset(token)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``Operation``: one call into Redis as its caller saw it, and ``Endpoint``: where it went."""
+"""``Operation``, which is one call into Redis as its caller sees it, and ``Endpoint``, where the call goes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from redispan._core.commands import Census, CommandInfo
 
 
 class Endpoint:
-    """One place that operations go to: a server, a cluster or a sentinel service, and a database.
+    """The target of operations: a server, a cluster or a Sentinel service, and a database.
 
-    Compared and hashed by identity, which is what makes it a cheap dictionary key: ask ``endpoints.intern`` for one.
+    Instances are compared and hashed by identity, which makes them cheap dictionary keys. ``endpoints.intern`` returns
+    the one instance for a target.
     """
 
     __slots__ = ("address", "cached", "db", "late", "port")
@@ -25,14 +26,14 @@ class Endpoint:
         late: bool = False,
         cached: bool = False,
     ) -> None:
-        """Describe a place.
+        """Describe a target.
 
         Args:
-            address: Host name as configured, or the path of a UNIX socket; None if it isn't known.
-            port: TCP port; None for a UNIX socket.
-            db: Index of the database as text (the value at connection time: SELECT isn't followed).
-            late: The server that answers is known only once it answered (cluster, sentinel).
-            cached: A client-side cache may answer without the network.
+            address: The host name as configured, or the path of a UNIX socket; None if it isn't known.
+            port: The TCP port; None for a UNIX socket.
+            db: The index of the database as text, as set at connection time: a later SELECT isn't followed.
+            late: Whether the server that answers is known only when it answers, as with a cluster or Sentinel.
+            cached: Whether a client-side cache may answer without the network.
         """
         self.address = address
         self.port = port
@@ -45,7 +46,7 @@ class Endpoint:
 
     @property
     def label(self) -> str:
-        """``host:port/db``, ``path/db``, ``unknown``, or ``others`` for those not told apart: for people."""
+        """The text for display: ``host:port/db``, ``path/db``, ``unknown``, or ``others`` for ``OTHER_ENDPOINTS``."""
         if self.address is None:
             return "others" if self is OTHER_ENDPOINTS else "unknown"
         place = self.address if self.port is None else f"{self.address}:{self.port}"
@@ -53,29 +54,30 @@ class Endpoint:
 
 
 OTHER_ENDPOINTS = Endpoint(None, None, None)
-"""All places that are one too many to be told apart. Whatever is bounded by endpoint keeps them as this one."""
+"""The endpoint that replaces every further endpoint where the number of endpoints is limited."""
 
 
 class CommandSeries:
-    """One command on one endpoint, and what observers prepared for it once: names, attributes, counters.
+    """A command series: one command on one endpoint, and what the observers prepared for it once.
 
-    Bounded where it is made: commands come from a table, endpoints are interned up to a limit.
+    What they prepare are names, attributes and counters. The code that makes the series bounds their number: commands
+    come from a table, and endpoints are interned up to a limit.
     """
 
     __slots__ = ("count", "endpoint", "info", "metric", "span", "statistics")
 
     def __init__(self, endpoint: Endpoint, info: CommandInfo, count: Callable[[], object] = int) -> None:
-        """Prepare for one command on one endpoint.
+        """Make a series without anything prepared.
 
         Args:
-            endpoint: Where it goes.
+            endpoint: The endpoint.
             info: The command.
-            count: Called for each operation that ended.
+            count: Called for each operation that ended, to count it.
         """
         self.endpoint = endpoint
         self.info = info
         self.count = count
-        # Each belongs to one observer of the recorder that made the series.
+        # Each of these is set by one observer of the recorder that made the series.
         self.span: Any = None
         self.metric: Any = None
         self.statistics: Any = None
@@ -87,12 +89,12 @@ class Batch:
     __slots__ = ("census", "commands", "kind")
 
     def __init__(self, kind: str, commands: Sequence[Sequence[Any]], census: Census) -> None:
-        """Keep the batch.
+        """Describe a batch.
 
         Args:
             kind: ``PIPELINE`` or ``MULTI``.
-            commands: The argument lists, in order. They hold the caller's values: no observer may keep them.
-            census: How often each command occurs in it.
+            commands: The argument lists, in order. They hold the caller's values, so no observer may keep them.
+            census: The number of occurrences of each command.
         """
         self.kind = kind
         self.commands = commands
@@ -100,54 +102,55 @@ class Batch:
 
 
 class Operation:
-    """One call into Redis, from the caller's first line to the caller's result: retries, waits and all.
+    """One call into Redis, from the call to its result, with all retries and waits.
 
-    It holds the caller's arguments, so no observer may keep it once ``finished`` returned. What every operation has is
-    set when it is built; the rest are class defaults, set only where they differ, and ``remarkable`` tells at once
-    whether there is anything to read there: an unremarkable operation costs its observers one attribute.
+    An operation holds the caller's arguments, so no observer may keep it after ``finished`` has returned. The
+    constructor sets what every operation has. All other attributes are class defaults, which are set only where they
+    differ. For an operation that is not ``remarkable``, observers read this one attribute and can skip the error, the
+    retries, the redirects and the like.
 
     Attributes:
-        series: The command and the endpoint, with what observers prepared for them.
-        info: The command, or the common one of a batch.
+        series: The command series: the command and the endpoint, and what observers prepared for them.
+        info: The command; for a batch, the info that names it, such as ``PIPELINE SET``.
         args: The arguments as the caller gave them, the command included; empty for a batch.
-        endpoint: Where it went; for clusters and sentinels replaced by the server that really answered.
-        batch: The pipeline or transaction, if it was one.
+        endpoint: The target. For clusters and Sentinel, it is replaced by the server that really answers.
+        batch: The pipeline or transaction; None for a single command.
         start_ns: ``perf_counter_ns`` at the start.
-        duration_ns: How long the caller waited; 0 while it runs.
-        error: The exception the caller got.
-        healed_error: The first error inside a ``raise_on_error=False`` batch.
+        duration_ns: The nanoseconds that the caller waited; 0 while the operation runs.
+        error: The exception that the caller got.
+        healed_error: The first error in the result of a batch with ``raise_on_error=False``.
         response: The result, while ``finished`` runs.
-        sends: How often the command was written to a connection.
-        resends: How often of these it went to a server that had got it before.
-        failed_connects: Connections that could not be opened.
-        pool_retries: Attempts repeated by the client's retry objects, those of connecting included.
-        nested: It calls the client again for its parts, as a script object does.
-        new_part: The next write belongs to another such part, so it repeats nothing.
-        batch_sent: The batch itself was written, not just what prepares it.
-        redirects: MOVED and ASK answers followed.
-        retries: Attempts repeated inside the client.
-        pool_wait_ns: Time spent waiting for a connection of the pool.
-        connect_ns: Time spent opening connections, handshake included.
-        backoff_ns: Time slept between attempts.
-        peer: ``(address, port)`` of the connection really used; port None for a UNIX socket.
-        blocking: The command asked the server to hold its answer.
-        client: The client or pipeline object, while it runs.
-        connection: The connection last written to, while it runs.
-        before_send: To be called with the operation and its connection before anything is written: those who want to
-            know of the start are told only then, because only then it is known which server will answer.
-        moving: The endpoint was replaced by the server that was written to first.
-        resolved: The endpoint was replaced, after the start, by the server that answered.
-        nodes: Servers written to in this part, where there was more than one write.
-        defer_span: Whether it used the network is known only at its end.
-        internal: Housekeeping of the client, not an operation.
-        waiting: The operation that waits for this housekeeping.
-        pipelined: It came from a pipeline, so an answer may hold errors.
-        cache_hit: Answered by the client-side cache, without the network.
-        remarkable: Any of error, healed_error, retries, redirects, cache_hit or slow is set. Whoever sets
+        sends: How many times the command was written to a connection.
+        resends: How many of these writes went to a server that had received the command before.
+        failed_connects: The number of connections that could not be opened.
+        pool_retries: The number of attempts that the client's retry objects repeated, including those to connect.
+        nested: Whether the operation calls the client again for its parts, as a script object does.
+        new_part: Whether the next write belongs to another such part, so that it is not a repetition.
+        batch_sent: Whether the batch itself was written, and not only the commands that prepare it.
+        redirects: The number of MOVED and ASK replies that the client followed.
+        retries: The number of attempts that were repeated inside the client.
+        pool_wait_ns: The nanoseconds spent waiting for a connection of the pool.
+        connect_ns: The nanoseconds spent opening connections, including the handshake.
+        backoff_ns: The nanoseconds slept between attempts.
+        peer: The ``(address, port)`` of the connection that was really used; the port is None for a UNIX socket.
+        blocking: Whether the command asked the server to hold its reply.
+        client: The client or pipeline object, while the operation runs.
+        connection: The connection that was written to last, while the operation runs.
+        before_send: Called with the operation and its connection before anything is written, where only then the server
+            that will answer is known. The observers are notified of the start at that moment.
+        moving: Whether the endpoint was replaced by the server of the first write.
+        resolved: Whether the endpoint was replaced, after the start, by the server that answered.
+        nodes: The servers written to in this part; None until there is a second write.
+        defer_span: Whether the span waits for the end, because only then it is known whether the network was used.
+        internal: Whether this is not an operation but a group of client-internal commands.
+        waiting: The operation that waits for these client-internal commands.
+        pipelined: Whether it came from a pipeline, so that its result may contain errors.
+        cache_hit: Whether the client-side cache answered, without the network.
+        remarkable: Whether any of error, healed_error, retries, redirects, cache_hit and slow is set. Code that sets
             one of these sets this too.
-        slow: It took as long as the alert threshold, or longer.
-        slow_threshold_ns: That threshold, once it is slow.
-        done: It ended; what happens later on its context isn't part of it.
+        slow: Whether it took as long as the alert threshold, or longer.
+        slow_threshold_ns: The alert threshold in nanoseconds, if the operation is slow.
+        done: Whether it ended; later events in its context do not belong to it.
     """
 
     batch: Batch | None = None
@@ -178,12 +181,12 @@ class Operation:
     batch_sent = False
     pipelined = False
     waiting: Operation | None = None
-    # What the recorder and the observers keep on a running operation.
+    # The recorder and the observers keep these on a running operation.
     span: Any = None
     span_start_ns = 0
     scope: Any = None
     late_span: Callable[[Operation], None] | None = None
-    """Starts the span, where that waits until it is known whether there should be one."""
+    """Starts the span, if its start waits until it is known whether the operation gets one."""
 
     def __init__(self, series: CommandSeries, args: Sequence[Any], client: Any = None) -> None:
         self.series = series

@@ -1,6 +1,6 @@
-"""What pools do: ``PoolStats``, and the book of sources that can be asked for them.
+"""The figures and the events of connection pools: ``PoolStats``, ``PoolEvent`` and the sources that supply them.
 
-Nothing is stored here that a pool knows itself: a source is asked when someone wants to know, and holds its pools
+No figures of pools are stored here. A source computes them each time that it is read, and it references its pools
 weakly.
 """
 
@@ -17,28 +17,28 @@ _log = logging.getLogger("redispan")
 
 @dataclass(frozen=True)
 class PoolStats:
-    """One pool at one moment.
+    """The figures of one pool at one moment.
 
     Attributes:
-        name: ``host:port/db``, ``service/db`` or ``path/db``; ``#2`` and so on for further pools of the same place.
+        name: ``host:port/db``, ``service/db`` or ``path/db``; further pools for the same target get ``#2`` and so on.
         kind: ``pool``, ``blocking`` or ``cluster_node``.
-        used: Connections lent out.
-        idle: Connections that are free and open.
-        parked: Of the used ones, those that sit in a blocking read or a subscription.
-        limit: The most connections it makes; None for no limit worth the name.
-        soft: The limit is redispan's and may be exceeded.
-        pending: Callers waiting for a connection.
-        timeouts: Waits that ended without one.
-        waits: Waits there were.
-        wait_s: How long they took together.
-        exceeded: Connections opened beyond a soft limit.
-        exhausted: Calls that found no connection at once.
-        created: Connections opened.
-        connect_failures: Connections that could not be opened.
-        uses: Connections lent out so far.
-        closed: Connections closed, by reason.
-        tuned: Whether redispan tunes it.
-        values: Settings of its connections in effect, for people.
+        used: The connections that are lent out now.
+        idle: The connections that are open and free now.
+        parked: The used connections that are in a blocking read or a subscription.
+        limit: The most connections that the pool makes; None if there is no meaningful limit.
+        soft: Whether the limit comes from redispan and may be exceeded.
+        pending: The callers that wait for a connection now.
+        timeouts: The waits that ended without a connection.
+        waits: The waits for a connection.
+        wait_s: The total time of these waits in seconds.
+        exceeded: The connections opened beyond a soft limit.
+        exhausted: The calls that did not get a connection at once.
+        created: The connections opened.
+        connect_failures: The connections that could not be opened.
+        uses: How many times a connection was lent out.
+        closed: The connections closed, by reason.
+        tuned: Whether redispan tunes the pool.
+        values: The settings of its connections in effect, for display.
     """
 
     name: str
@@ -63,22 +63,22 @@ class PoolStats:
 
     @property
     def reused(self) -> int:
-        """Uses of a connection that was open already."""
+        """How many times a connection that was open already was lent out."""
         return max(0, self.uses - self.created)
 
 
 @dataclass(frozen=True)
 class PoolEvent:
-    """Something that happened to a pool.
+    """An event of a pool.
 
     Attributes:
-        kind: ``exhausted`` (no connection within the wait), ``exceeded`` (one more than the soft limit was opened) or
-            ``resized``.
-        pool: The pool's name.
-        limit: Its limit.
-        used: Connections lent out.
-        waited_s: How long the caller waited.
-        reason: Why, in words.
+        kind: ``exhausted`` (the wait ended without a connection), ``exceeded`` (a connection beyond the soft limit was
+            opened) or ``resized``.
+        pool: The name of the pool.
+        limit: The limit of the pool.
+        used: The connections that are lent out.
+        waited_s: The seconds that the caller waited.
+        reason: The reason in words.
     """
 
     kind: str
@@ -93,51 +93,51 @@ Source = Callable[[], Iterable[PoolStats]]
 
 
 class PoolSources:
-    """Where pools are asked about, and who is told of what happens to them."""
+    """The sources of the figures of pools, and the listeners that are notified of events of pools."""
 
     def __init__(self) -> None:
         self._sources: list[Source] = []
         self._on_event: list[Callable[[PoolEvent], None]] = []
         self.on_created: list[Callable[[str, float], None]] = []
-        """``call(pool name, seconds)`` for each connection opened."""
+        """Called with the name of the pool and the seconds to connect, for each connection opened."""
         self.on_waited: list[Callable[[str, float], None]] = []
-        """``call(pool name, seconds)`` for each use, with the time until there was a connection."""
+        """Called with the name of the pool and the seconds until a connection was available, for each use."""
         self.on_used: list[Callable[[str, float], None]] = []
-        """``call(pool name, seconds)`` for each connection given back."""
+        """Called with the name of the pool and the seconds of the use, for each connection that is returned."""
         self.renew_in_child()
 
     def renew_in_child(self) -> None:
-        """Make a new lock in a forked child."""
+        """Make a new lock in a forked child; keep the sources and the listeners."""
         self._lock = threading.RLock()
 
     def add_source(self, source: Source) -> None:
-        """Ask ``source`` too."""
+        """Include ``source`` in ``read``; adding it twice changes nothing."""
         with self._lock:
             if source not in self._sources:
                 self._sources.append(source)
 
     def remove_source(self, source: Source) -> None:
-        """Ask ``source`` no more."""
+        """Remove ``source`` from ``read``."""
         with self._lock:
             if source in self._sources:
                 self._sources.remove(source)
 
     def read(self) -> list[PoolStats]:
-        """All pools now, by name."""
+        """Return the current figures of all pools, sorted by name."""
         found = [stats for source in tuple(self._sources) for stats in source()]
         return sorted(found, key=lambda stats: stats.name)
 
     def listen(self, listener: Callable[[PoolEvent], None]) -> None:
-        """Tell ``listener`` of events."""
+        """Notify ``listener`` of every event from now on."""
         self._on_event.append(listener)
 
     def forget(self, listener: Callable[[PoolEvent], None]) -> None:
-        """Tell ``listener`` no more."""
+        """Stop notifying ``listener``."""
         if listener in self._on_event:
             self._on_event.remove(listener)
 
     def notify(self, event: PoolEvent) -> None:
-        """Something happened."""
+        """Notify every listener of ``event``; a listener that raises is logged at debug level."""
         for listener in tuple(self._on_event):
             try:
                 listener(event)
@@ -145,7 +145,7 @@ class PoolSources:
                 _log.debug("redispan: a pool listener failed: %s", type(fault).__name__)
 
     def call(self, listeners: list[Callable[[str, float], None]], name: str, seconds: float) -> None:
-        """Tell the listeners of one kind."""
+        """Call the given listeners, such as ``on_created``, with the name of the pool and the seconds."""
         for listener in tuple(listeners):
             try:
                 listener(name, seconds)

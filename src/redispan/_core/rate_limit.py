@@ -1,4 +1,4 @@
-"""Letting one through per interval and kind, and counting those held back, exactly."""
+"""``RateLimit``: admits one item per kind and interval, and counts exactly the items that it holds back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS_LIMIT = 1000
 NEVER_S = float("inf")
 
 Late = Callable[[int], None]
-"""Tells an item that was held back, given how many more were."""
+"""Emits an item that was held back; called with the number of further items of its kind that were held back."""
 
 
 @dataclass(slots=True)
@@ -24,36 +24,39 @@ class _Kind:
 
 
 class RateLimit:
-    """Says of each item whether it is let through. Items let through + items held back = items asked about.
+    """Decides for each item whether it is admitted or held back.
 
-    What was held back is never forgotten, not even when its kind is dropped for want of room: it is then handed to
-    the item that took the room. When none of its kind follows, the last one held back is told after all, once the
-    interval is over and somebody calls ``emit_due``.
+    Every item is either admitted or counted as held back. The count survives when its kind is dropped to make room for
+    another: it is then added to the count of the item that took the room. If no other item of a kind follows, the last
+    one held back is emitted by ``emit_due`` once the interval is over.
     """
 
     def __init__(self, interval_s: float, clock_s: Callable[[], float]) -> None:
-        """Start empty.
+        """Start without any item.
 
         Args:
-            interval_s: One item per kind and interval; 0 lets all through.
-            clock_s: A monotonic clock.
+            interval_s: The interval in seconds, in which one item per kind is admitted; 0 admits all.
+            clock_s: Returns the seconds of a monotonic clock.
         """
         self.interval_s = interval_s
         self._clock_s = clock_s
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget every kind and every deferred item, and make a new lock."""
         self._lock = threading.RLock()
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
         self._due_s = NEVER_S
 
     def admit(self, kind: Hashable, late: Late | None = None) -> int | None:
-        """None if the item is held back, else how many were before it.
+        """Admit an item or hold it back.
 
         Args:
-            kind: One of these is let through per interval.
-            late: Tells this very item later, if it is the last of its kind; kept until then, so it must be small.
+            kind: The kind of the item.
+            late: Emits this item later, if it stays the last of its kind. It is kept until then, so it must be small.
+
+        Returns:
+            None if the item is held back; otherwise how many items were held back before it.
         """
         now_s = self._clock_s()
         with self._lock:
@@ -73,10 +76,10 @@ class RateLimit:
             return held_back
 
     def emit_due(self, *, everything: bool = False) -> None:
-        """Tell the last one held back of each kind whose interval is over; cheap while there is none.
+        """Emit the last item held back of each kind whose interval is over. This is cheap while there is none.
 
         Args:
-            everything: Whether the interval is over or not: there will be no later.
+            everything: Emit also the items whose interval is not over, because the program or the instrumentation ends.
         """
         now_s = self._clock_s()
         if now_s < self._due_s and not everything:
@@ -100,6 +103,6 @@ class RateLimit:
                 SLOT.runtime.self_metrics.telemetry_error("late_alert")
 
     def waiting(self) -> int:
-        """How many were held back and not yet reported by a later item."""
+        """Return how many items were held back and not yet reported by a later item."""
         with self._lock:
             return sum(kind.held_back for kind in self._kinds.values())

@@ -1,4 +1,4 @@
-"""Records that cross the layers: what was found slow, what was alerted, what a server looks like."""
+"""The records that the layers exchange: slow operations, alerts and the readings of servers."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ POOL_USAGE = "pool_usage"
 ANOMALY = "anomaly"
 
 ALERT_NAMES = (SLOW_OPERATION, ERROR_RATE, MEMORY_USAGE, POOL_USAGE, ANOMALY)
-"""No other spelling anywhere: dashboards, rules and the Collector match these."""
+"""The names of all alerts. Dashboards, alert rules and the Collector match these exact spellings."""
 
 DETECTED, FIRED, CLEARED = "detected", "fired", "cleared"
-"""A momentary alert is detected; an alert that lasts fires, and clears."""
+"""The states of an alert. A momentary alert is ``detected``; an alert that lasts is ``fired`` and then ``cleared``."""
 
 
 @dataclass(frozen=True)
 class SlowOperation:
-    """One operation that took too long, and where its time went.
+    """One slow operation, and where its time went.
 
     Attributes:
-        command: Its command, or the common one of a batch.
-        endpoint: ``host:port/db``.
-        address: Host, or path of a UNIX socket.
-        port: TCP port.
-        duration_ms: How long the caller waited.
-        pool_wait_ms: Of which waiting for a connection of the pool.
-        connect_ms: Of which opening connections.
-        backoff_ms: Of which sleeping between attempts.
-        retries: Attempts repeated inside the client.
-        error: Its error type, if it failed.
-        at_unix_ns: When it ended.
-        trace_id: Its trace as hexadecimal text, empty without one.
-        span_id: Its span, likewise.
-        db: Index of the database as text.
+        command: The name of the command; for a batch, a name such as ``PIPELINE SET``.
+        endpoint: The target as ``host:port/db``.
+        address: The host, or the path of a UNIX socket.
+        port: The TCP port.
+        duration_ms: The milliseconds that the caller waited.
+        pool_wait_ms: The part of these spent waiting for a connection of the pool.
+        connect_ms: The part of these spent opening connections.
+        backoff_ms: The part of these slept between attempts.
+        retries: The number of attempts that were repeated inside the client.
+        error: The error type, if the operation failed.
+        at_unix_ns: The end of the operation, in nanoseconds since the Unix epoch.
+        trace_id: The trace id as hexadecimal text; empty if there is no trace.
+        span_id: The span id as hexadecimal text; empty if there is no span.
+        db: The index of the database as text.
     """
 
     command: str
@@ -57,41 +57,41 @@ class SlowOperation:
 
     @property
     def server_ms(self) -> float:
-        """The rest: the server and the network."""
+        """The milliseconds that remain for the server and the network."""
         return max(0.0, self.duration_ms - self.pool_wait_ms - self.connect_ms - self.backoff_ms)
 
     def where(self) -> str:
-        """Where the time went, in words."""
+        """Describe in words where the time went."""
         parts = [
             (self.pool_wait_ms, "waiting for a connection of the pool"),
             (self.connect_ms, "connecting"),
             (self.backoff_ms, "pausing between retries"),
             (self.server_ms, "server and network"),
         ]
-        # Less than 0.05 ms is printed as 0.0: it explains nothing.
+        # A part below 0.05 ms would be printed as 0.0 ms, so it is left out.
         return ", ".join(f"{value_ms:.1f} ms {words}" for value_ms, words in parts if value_ms >= 0.05)
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that a person should know, as it is told to telemetry, logs, callbacks and webhooks.
+    """One alert, as it goes to OpenTelemetry events, logs, callbacks and webhooks.
 
     Attributes:
         name: One of ``ALERT_NAMES``.
-        state: ``detected`` (momentary), ``fired`` or ``cleared``.
-        message: One sentence.
-        endpoint: What it is about: ``host:port/db``, or the name of a pool.
+        state: ``detected`` for a momentary alert; ``fired`` or ``cleared`` for an alert that lasts.
+        message: The alert in one sentence.
+        endpoint: The subject of the alert: ``host:port/db``, or the name of a pool.
         value: The figure that crossed the threshold.
         threshold: The threshold.
-        unit: Unit of both: ``s`` or ``1`` (a share).
-        at_unix_ns: When.
+        unit: The unit of value and threshold: ``s`` or ``1`` (a share).
+        at_unix_ns: The time of the alert, in nanoseconds since the Unix epoch.
         severity: ``info``, ``warning`` or ``error``.
-        address: Host of the server, if it is about one.
-        port: Port of the server.
-        db: Index of the database as text.
-        command: The command, for a slow operation.
-        held_back: How many alerts of the same kind were held back since the last one that was told.
-        evidence: Further figures behind it, by attribute name.
+        address: The host of the server, if the alert is about a server.
+        port: The port of the server.
+        db: The index of the database as text.
+        command: The name of the command, for a slow operation.
+        held_back: How many alerts of the same kind were held back since the last one that was emitted.
+        evidence: Further figures that explain the alert, by attribute name.
     """
 
     name: str
@@ -111,24 +111,24 @@ class Alert:
     evidence: Mapping[str, float | int | str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return the alert as plain data for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class ServerReading:
-    """What a probe read from one server.
+    """The figures that the server probe read from one server.
 
     Attributes:
         endpoint: ``host:port``.
-        at_unix_ns: When it was read.
-        reachable: It answered.
-        address: Its host.
-        port: Its port.
-        used_memory_bytes: Memory it uses.
-        max_memory_bytes: Its limit; 0 or None for none.
-        host_memory_bytes: Memory of its host.
-        figures: Anything else worth showing, by name.
+        at_unix_ns: The time of the reading, in nanoseconds since the Unix epoch.
+        reachable: Whether the server answered.
+        address: The host of the server.
+        port: The port of the server.
+        used_memory_bytes: The memory that the server uses.
+        max_memory_bytes: The memory limit of the server; 0 or None for no limit.
+        host_memory_bytes: The memory of the server's host.
+        figures: All other figures, by name.
     """
 
     endpoint: str
@@ -143,7 +143,7 @@ class ServerReading:
 
     @property
     def memory_share(self) -> float | None:
-        """Used memory as a share of the limit, or of the host's memory where there is no limit."""
+        """Used memory as a share of the limit, or of the host's memory if there is no limit; None if unknown."""
         limit = self.max_memory_bytes or self.host_memory_bytes
         if not limit or self.used_memory_bytes is None:
             return None

@@ -1,7 +1,8 @@
-"""redispan's own books: what it saw, what it dropped, what went wrong in it. Read by observable counters.
+"""The self-metrics: counters of what redispan recorded and dropped, and of its own errors.
 
-Exact under threads (one lock, held for a dictionary update), bounded (every key comes from a fixed vocabulary),
-and empty again in a forked child, which would otherwise report its parent's figures as its own.
+Observable counters read them when metrics are collected. The counts are exact under threads (one lock is held for a
+dictionary update) and bounded (every key comes from a fixed vocabulary). A forked child starts from zero, because it
+would otherwise report its parent's counts as its own.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections.abc import Callable
 
 
 class LockFreeCounter:
-    """A counter that threads may raise without a lock, and that is exact.
+    """An exact counter that threads may increment without a lock.
 
     Attributes:
-        add: Counts one more: one call into C, so nothing can come between.
+        add: Increments the counter. It is one call into C, so no other thread can run in the middle of it.
     """
 
     __slots__ = ("_next", "_reads", "_start", "add")
@@ -28,25 +29,25 @@ class LockFreeCounter:
         self._start = 0
 
     def read(self) -> int:
-        """How often ``add`` was called since the last ``clear``. One reader at a time."""
+        """Return how often ``add`` was called since the last ``clear``. Only one thread may read at a time."""
         return self._total() - self._start
 
     def clear(self) -> None:
-        """Start from zero; whoever holds ``add`` may go on using it."""
+        """Start from zero; references to ``add`` stay valid."""
         self._start = self._total()
 
     def _total(self) -> int:
-        # Reading takes a number, too.
+        # Each read increments the counter too, so the reads are subtracted.
         self._reads += 1
         return self._next.__next__() - self._reads + 1
 
 
 class SelfMetrics:
-    """Counters by name and kind.
+    """The counters of the self-metrics, by name and kind.
 
-    Names: ``operations`` by command group, ``raw`` (commands sent on a bare connection) by command group,
-    ``retries``, ``redirects``, ``messages`` (pub/sub messages received), ``cache_hits``, ``telemetry_errors`` by
-    part, ``dropped`` by what was dropped.
+    The names are ``operations`` by command group, ``raw`` (commands sent on a bare connection) by command group,
+    ``retries``, ``redirects``, ``messages`` (pub/sub messages received), ``cache_hits``, ``telemetry_errors`` by the
+    part of redispan that failed, and ``dropped`` by what was dropped.
     """
 
     def __init__(self) -> None:
@@ -61,24 +62,27 @@ class SelfMetrics:
             tally.clear()
 
     def operations(self, group: str) -> Callable[[], int]:
-        """What to call for each operation of ``group``: for the path of every call, where a lock would cost."""
+        """Return the function that counts one operation of ``group``.
+
+        It runs in every call, where a lock would cost too much.
+        """
         return self._operations.setdefault(group, LockFreeCounter()).add
 
     def add(self, name: str, kind: str = "", amount: int = 1) -> None:
-        """Count ``amount`` more of ``name``/``kind``."""
+        """Add ``amount`` to the counter ``name`` for ``kind``."""
         with self._lock:
             self._counts[name, kind] += amount
 
     def telemetry_error(self, part: str) -> None:
-        """A fault of redispan itself in ``part``."""
+        """Count an error of redispan itself in ``part``."""
         self.add("telemetry_errors", part)
 
     def dropped(self, what: str, amount: int = 1) -> None:
-        """Something was not reported, on purpose or for want of room."""
+        """Count items that redispan did not report, on purpose or because a limit was reached."""
         self.add("dropped", what, amount)
 
     def read(self, name: str) -> dict[str, int]:
-        """A snapshot of one counter by kind."""
+        """Return the counts of one counter by kind, without those that are zero."""
         with self._lock:
             found = Counter({kind: count for (of, kind), count in self._counts.items() if of == name})
             if name == "operations":
@@ -86,7 +90,7 @@ class SelfMetrics:
         return {kind: count for kind, count in found.items() if count}
 
     def clear(self) -> None:
-        """Start from zero (tests, and a new ``instrument()``)."""
+        """Set every counter to zero."""
         with self._lock:
             self._counts.clear()
             for tally in self._operations.values():

@@ -1,6 +1,6 @@
-"""The slot that holds the runtime of this process, and the one hook that renews it in a forked child.
+"""``SLOT``, which holds the runtime of this process, and the one fork hook that renews the runtime in a child.
 
-Every package below ``_runtime`` finds here what the process owns: ``SLOT.runtime.self_metrics`` and so on.
+Every package below ``_runtime`` finds the objects of the process here, such as ``SLOT.runtime.self_metrics``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Slot:
-    """Where the runtime of this process is found.
+    """The holder of the runtime of this process.
 
     Attributes:
-        runtime: A ``CoreRuntime`` from its first use on, and a ``_runtime.Runtime`` once the process is instrumented
-            or asks for a report.
+        runtime: A ``CoreRuntime``, made at its first use. It becomes a ``_runtime.Runtime`` once the process is
+            instrumented or asks for a report.
     """
 
     runtime: CoreRuntime

@@ -1,6 +1,7 @@
-"""One detection of a slow operation: counted always, told unless one of its kind was told a moment ago.
+"""The alert for a slow operation: every detection is counted, and the alert is emitted as the rate limit allows.
 
-Shared by the two that detect: insight, for our own operations, and the span processor, for everyone's spans.
+Both detectors use this: the statistics detect slow operations that redispan recorded, and the span processor detects
+slow spans of any instrumentation.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ JUDGED_LIMIT = 4096
 
 
 class JudgedSpans:
-    """The ids of the spans judged last."""
+    """The ids of the last ``JUDGED_LIMIT`` spans that were judged, so that no other detector judges them again."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all."""
+        """Forget all spans, and make a new lock."""
         self._lock = threading.RLock()
         self._ids: OrderedDict[int, None] = OrderedDict()
 
     def add(self, span_id: int) -> bool:
-        """Remember a span; False if it was judged already."""
+        """Remember the span; return False if it was judged already."""
         with self._lock:
             if span_id in self._ids:
                 return False
@@ -41,21 +42,22 @@ class JudgedSpans:
         return True
 
     def renew_in_child(self) -> None:
-        """Forget the spans of the parent in a forked child."""
+        """Forget the parent's spans in a forked child."""
         self.reset()
 
 
 def detect(
     book: AlertBook, record: SlowOperation, threshold_ns: int, emit: Emit, emit_later: Emit | None = None
 ) -> None:
-    """Count one detection, and emit its alert unless it is to be held back.
+    """Count one detection, and emit its alert unless the rate limit holds it back.
 
     Args:
-        book: Counts it.
+        book: The alerts of the process, which count the detection.
         record: The slow operation.
-        threshold_ns: What made it slow.
+        threshold_ns: The threshold that the operation reached.
         emit: Emits the alert now.
-        emit_later: Emits it from another thread, later, if it is the last one held back; by default ``emit``.
+        emit_later: Emits the alert later, maybe on another thread, if it is the last one held back. The default is
+            ``emit``.
     """
 
     def emit_counted(emit_by: Emit, held_back: int) -> None:
@@ -71,7 +73,7 @@ def detect(
 
 
 def slow_alert(record: SlowOperation, threshold_ns: int, held_back: int) -> Alert:
-    """The alert of a slow operation."""
+    """Return the alert for a slow operation, with its phases as evidence."""
     evidence: dict[str, float | int | str] = {"redis.client.operation.duration": record.duration_ms / 1000}
     for name, value_ms in (
         ("redis.client.operation.pool_wait.time", record.pool_wait_ms),

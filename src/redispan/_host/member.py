@@ -1,7 +1,8 @@
-"""One process as a member of its service on this host: it answers, asks, leaves its totals, and does small chores.
+"""``HostMember``: one process among the processes of its service on this host.
 
-One daemon thread, from ``start`` on, which the first operation of a process calls. A forked child is no member until
-its own first operation.
+A host member serves its snapshot to the sibling processes, queries theirs, writes its exit totals and runs small
+chores. It has one daemon thread, which the first operation of the process starts (``start``). A forked child becomes a
+host member at its own first operation.
 """
 
 from __future__ import annotations
@@ -29,31 +30,43 @@ _log = logging.getLogger("redispan")
 BEAT_S = 1.0
 _FIRST_AFTER_S = 0.05
 _CHORE_S = 2.0
-"""So long the end waits for a chore that is being done."""
+"""The most seconds that ``stop`` and the exit of the program wait for a running chore."""
 _TIDY_EVERY_BEATS = 20
 _BEATS_AFTER_WORK = 2
-"""Work is noted once a second at most, so the beat after the one that saw it may still find something new."""
+"""The number of beats that write the exit totals after ``start`` was called.
+
+``start`` is called at most once a second while operations run, so the second beat may find operations that the first
+one did not.
+"""
 
 Data = dict[str, Any]
 
 
 class HostMember:
-    """This process among its siblings."""
+    """This process as a member of its service on this host, among its sibling processes.
+
+    Attributes:
+        service: The name of the service; empty until it is needed.
+        name_service: Returns the name of the service. It is called when the name is first needed, because
+            ``sys.argv`` may not be set yet while a program starts.
+        base: The setting ``runtime_dir``: the folder that contains the folders of services.
+        sharing: Whether the sibling processes can query this process (setting ``host_sharing``).
+        chores: The chores that the thread runs about once a second.
+    """
 
     def __init__(self, snapshot: Callable[[], Data], totals: Callable[[], Data], merge: Merge) -> None:
-        """Prepare; nothing is started or written yet.
+        """Prepare; no thread starts and nothing is written yet.
 
         Args:
-            snapshot: Makes this process's summary.
-            totals: Makes what shall outlive it.
-            merge: Makes one summary of several.
+            snapshot: Returns the snapshot of this process.
+            remains: Returns the exit totals of this process.
+            merge: Merges several snapshots into one.
         """
         self._snapshot = snapshot
         self._make_exit_totals = totals
         self._merge = merge
         self.service = ""
         self.name_service: Callable[[], str] = str
-        """Asked for the name when it is first needed: as programs start, they don't know their own arguments yet."""
         self.base = ""
         self.sharing = True
         self.chores: list[Chore] = []
@@ -62,8 +75,9 @@ class HostMember:
 
     def _new_process(self) -> None:
         self._pid = os.getpid()
-        # Not the id alone: containers that share the folder may have processes of the same id. And one for all the
-        # life of the process: what it left when it was stopped and started again must not count twice.
+        # The process id alone is not enough, because containers that share the folder may have processes of the same
+        # id. The name stays the same as long as the process lives, so that the exit totals do not count twice when the
+        # host member is stopped and started again.
         self._name = f"{self._pid}-{secrets.token_hex(3)}"
         self._saving = threading.Lock()
         self._not_started()
@@ -81,7 +95,10 @@ class HostMember:
         self._beats = 0
 
     def renew_in_child(self) -> None:
-        """Be no member in a forked child until its own first operation; the parent goes on with its own sockets."""
+        """Forget the parent's thread and files in a forked child, and close its copies of the parent's sockets.
+
+        The parent continues to use its sockets. The child becomes a host member at its own first operation.
+        """
         server, totals = self._server, self._exit_totals
         self._new_process()
         if server is not None:
@@ -93,22 +110,26 @@ class HostMember:
 
     @property
     def folder(self) -> Path:
-        """The service's private folder, whether it exists or not."""
+        """The path of the service's private folder, which may not exist."""
         if not self.service:
             self.service = self.name_service()
         return folder_of(self.base, self.service)
 
     def start(self) -> None:
-        """Become a member, unless this process is one; and note that it is at work. Cheap, and called often."""
+        """Start the thread if it does not run, and note that operations run, so that the exit totals are written.
+
+        Operations call this about once a second, and it is cheap.
+        """
         self._unsaved_beats = _BEATS_AFTER_WORK
         if self._thread is not None and self._pid == os.getpid():
             return
-        if self._pid != os.getpid():  # forked where Python's hooks aren't called
+        if self._pid != os.getpid():  # the fork did not run Python's fork hooks
             self.renew_in_child()
         with self._lock:
             if self._thread is not None or not (self.sharing or self.chores):
                 return
-            # Given to it: by the time that it runs, it may have been stopped, and these be those of the next one.
+            # The thread gets these two as arguments. By the time that it runs, the member may have been stopped and
+            # started again, and the attributes may belong to the next thread.
             given = (self._stopping, self._at_chores)
             self._thread = threading.Thread(target=self._run, args=given, name="redispan-member", daemon=True)
             self._thread.start()
@@ -117,7 +138,7 @@ class HostMember:
                 atexit.register(self._at_exit)
 
     def stop(self) -> None:
-        """Be a member no more: the thread and the chores end now, and what this process did is left to the others."""
+        """End the thread and the chores now, and leave the exit totals of this process for the sibling processes."""
         thread = self._thread
         if thread is not None and self._pid == os.getpid():
             self._leave()
@@ -129,8 +150,8 @@ class HostMember:
             self._guarded(chore.stop)
 
     def _halt(self) -> None:
-        """Let the thread begin nothing any more."""
-        # Not for ever: a chore that hangs must not hang the program.
+        """Prevent the thread from starting another task, and wait for the one that runs."""
+        # The wait is bounded, so that a chore that hangs cannot hang the program.
         waited = self._at_chores.acquire(timeout=_CHORE_S)
         self._stopping.set()
         if waited:
@@ -140,10 +161,11 @@ class HostMember:
         self._guarded(lambda: self._live(stopping, at_chores))
 
     def _live(self, stopping: threading.Event, at_chores: threading.Lock) -> None:
-        # The operation that started this goes first: opening a socket beside it would make it slow.
+        # The operation that started this thread runs first: opening a socket at the same time would make it slow.
         if stopping.wait(_FIRST_AFTER_S):
             return
-        # A chore like the others: what is still being put into the folder can't be cleared up by who ends.
+        # The lock is held as for a chore: ``stop`` waits for it, so it does not clear up the folder while files are
+        # still being created there.
         with at_chores:
             if stopping.is_set():
                 return
@@ -199,7 +221,7 @@ class HostMember:
     def _beat(self) -> None:
         self._beats += 1
         if self._unsaved_beats:
-            # Counted down before reading: an operation that ends meanwhile sets it again.
+            # This is decremented before the totals are read, because an operation that ends meanwhile sets it again.
             self._unsaved_beats -= 1
             self._write_exit_totals()
         if self._beats % _TIDY_EVERY_BEATS == 0:
@@ -212,7 +234,7 @@ class HostMember:
                 self._exit_totals.write(self._name, self._group, self._make_exit_totals())
 
     def _tidy(self) -> None:
-        """Keep the folder small: sockets and files of processes that ended."""
+        """Keep the folder small: remove the sockets of ended processes, and fold their exit totals into one file."""
         server, totals = self._server, self._exit_totals
         if server is None or totals is None:
             return
@@ -228,7 +250,7 @@ class HostMember:
         totals.fold(ended, self._groups(answers))
 
     def _clear_up(self) -> None:
-        """Leave nothing if nobody is left to read it."""
+        """Remove the exit totals and the folder if no process of the service is left to read them."""
         folder = self.folder
         if self._exit_totals is not None and not any(folder.glob(f"*{snapshot_server.SUFFIX}")):
             self._exit_totals.clear()
@@ -243,18 +265,24 @@ class HostMember:
         return query_siblings(sorted(paths), within_s)
 
     def gather(self, within_s: float = WITHIN_S) -> tuple[list[Data], list[int]] | None:
-        """The summaries of the others and what ended ones left, and the ids of those who did not answer.
+        """Query the sibling processes for their snapshots.
 
-        For those, what they wrote down a moment ago stands in. None where this process speaks for itself alone.
+        Args:
+            within_s: The seconds that each sibling has for its whole reply.
+
+        Returns:
+            The snapshots of the siblings and the exit totals of ended processes, and the process ids of the siblings
+            that did not reply in time. For those, the totals that they wrote last are used. None if reports cover this
+            process alone.
         """
         if not self.sharing or not hasattr(socket, "AF_UNIX") or self._alone:
             return None
         try:
-            # Whoever asks believes what the folder says: it must be one that nobody else could put anything into.
+            # Reports trust the contents of the folder, so no other user may be able to write there.
             require_private(self.folder.parent)
             require_private(self.folder)
         except FileNotFoundError:
-            return [], []  # nobody has done anything yet
+            return [], []  # no process of the service has run an operation yet
         except OSError:
             return None
         answers = self._query(within_s)
@@ -271,7 +299,7 @@ class HostMember:
             self._guarded(chore.at_exit)
 
     def _leave(self) -> None:
-        # The thread lives on while the program's end takes its time: it must not listen anew, nor take the port again.
+        # The thread still runs while the program exits. It must not open the socket or the monitoring port again.
         self._halt()
         server = self._server
         if server is not None:

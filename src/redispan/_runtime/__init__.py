@@ -1,6 +1,7 @@
-"""What a process owns: one ``Runtime`` with the statistics, the alerts, the host member and the probe.
+"""The ``Runtime`` of a process, which owns the statistics, the alerts, the host member and the server probe.
 
-Belongs here: the object that ties ``_client``, ``_telemetry`` and ``_insight`` together for one process, its start, its
-end and its renewal after a fork; ``redispan.monitor`` and the webhook, which feed it and are fed by it. Must not be
-here: figures themselves (``_insight``) and the ports and pages that show them (``monitoring``).
+Belongs here: the object that connects ``_client``, ``_telemetry`` and ``_insight`` in one process, with its start, its
+end and its renewal after a fork; ``redispan.monitor``, which adds figures to it, and the webhook, which posts its
+alerts. Must not be here: the computation of figures (``_insight``) and the HTTP server and pages that show them
+(``monitoring``).
 """

@@ -1,4 +1,4 @@
-"""The judging of this process: slow operations, alerts that last, anomalies, and the webhook."""
+"""``Alerting``: the alert rules, the anomaly detection, the slow detection and the webhook of one process."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ from redispan.settings import Settings
 _log = logging.getLogger("redispan")
 
 _DETECTORS_KEPT = 20
-"""A program that instruments clients one by one makes a detector for each."""
+"""The most detectors that are kept. A program that instruments clients one by one makes a detector for each."""
 
 
 class Alerting:
     """Judges the figures of one process and emits its alerts.
 
     Attributes:
-        judged_servers: The servers that this process is to alert on, so that one process of the host does it for each;
-            None for all that the figures know.
+        judged_servers: Returns the readings of the servers that this process alerts on, so that one process of the host
+            does it for each server; None to use all readings of the figures.
+        evaluated_ns: ``perf_counter_ns`` of the last evaluation of the rules; 0 if there was none.
     """
 
     def __init__(self, figures: Figures) -> None:
-        """Judge nothing before ``configure``.
+        """Prepare; nothing is judged before ``configure``.
 
         Args:
             figures: The figures to judge.
@@ -56,7 +57,7 @@ class Alerting:
         self.evaluated_ns = 0
 
     def renew_in_child(self) -> None:
-        """Forget what was judged in the parent; rules and callbacks stay."""
+        """Forget the parent's alerts, baselines and slow operations in a forked child; keep rules and callbacks."""
         self._new_lock()
         for part in (*self._detectors, self._engine, self._anomalies):
             if part is not None:
@@ -66,16 +67,21 @@ class Alerting:
 
     @property
     def is_configured(self) -> bool:
-        """Whether there are rules to judge by."""
+        """Whether there are alert rules to evaluate."""
         return self._engine is not None
 
     def configure(self, settings: Settings, logger_provider: Any = None) -> None:
-        """Judge by the settings of ``instrument()``, and emit to its logger provider."""
+        """Use the settings of ``instrument()``, and emit alerts to its logger provider.
+
+        Args:
+            settings: The settings, with the thresholds.
+            logger_provider: The logger provider for alert events; None for the global one.
+        """
         SLOT.runtime.alerts.limit.interval_s = settings.slow_interval_s
         self._connect_webhook(settings)
         SLOT.runtime.judges_operations = settings.insight
         if not settings.insight:
-            # The rules of earlier settings end with them, whoever asks for an evaluation.
+            # The rules of earlier settings must not be evaluated any more.
             self._engine = self._anomalies = None
             return
         emit = self._emitter(settings, logger_provider).emit
@@ -99,10 +105,16 @@ class Alerting:
     def detector(
         self, settings: Settings, *, tracer_provider: Any, logger_provider: Any
     ) -> tuple[SlowDetector, Callable[[], None]]:
-        """Make the detector of slow operations of one instrumentation.
+        """Make the detector of slow operations for one instrumentation.
+
+        Args:
+            settings: The settings, with the thresholds.
+            tracer_provider: The tracer provider of the instrumentation; None for the global one.
+            logger_provider: The logger provider for alert events; None for the global one.
 
         Returns:
-            The detector, and a function that puts the span processor on the tracer provider as soon as that takes one.
+            The detector, and a function that adds the span processor to the tracer provider. The function may be called
+            again until the provider takes processors.
         """
         emitter = self._emitter(settings, logger_provider)
         found = SlowDetector(
@@ -118,7 +130,7 @@ class Alerting:
         return found, self._attacher(settings, emitter, tracer_provider)
 
     def stop(self) -> None:
-        """End the judging: the figures stay, the webhook's thread and the rules go."""
+        """Stop judging: end the rules, the span processor and the webhook's thread. The figures stay."""
         if self._processor is not None:
             self._processor.enabled = False
             self._processor = None
@@ -130,10 +142,12 @@ class Alerting:
         self._disconnect_webhook()
 
     def evaluate(self, now_ns: int | None = None) -> None:
-        """Judge the alerts that last, unless that was done less than a second ago; emit what was held back.
+        """Emit the deferred alerts that are due, and evaluate the alert rules.
+
+        The rules are skipped if they were evaluated less than a second ago.
 
         Args:
-            now_ns: ``perf_counter_ns`` of the moment to judge at; now by default.
+            now_ns: ``perf_counter_ns`` of the moment to evaluate at; now by default.
         """
         SLOT.runtime.deferred_alerts.emit_due()
         now_ns = perf_counter_ns() if now_ns is None else now_ns
@@ -155,20 +169,20 @@ class Alerting:
             anomalies.follow(figures.statistics.all(), now_ns / 1e9, time_ns())
 
     def slowest(self) -> list[SlowOperation]:
-        """Return the slow operations seen last, by all detectors, slowest first."""
+        """Return the last slow operations of all detectors, the slowest first."""
         found = [record for detector in self._detectors for record in list(detector.recent)]
         return sorted(found, key=lambda record: record.duration_ms, reverse=True)
 
     def baselines(self) -> list[dict[str, Any]]:
-        """Return what is usual now, for reports."""
+        """Return the baselines of the anomaly detection as plain data for reports."""
         return self._anomalies.snapshot() if self._anomalies is not None else []
 
     def learned(self) -> list[dict[str, Any]]:
-        """Return what was learned to be usual, for processes to come."""
+        """Return the learned baselines as plain data, for a later process to take over."""
         return self._anomalies.as_data() if self._anomalies is not None else []
 
     def take_over(self, learned: Iterable[Any]) -> None:
-        """Begin with what an earlier process learned."""
+        """Start with the baselines that an earlier process learned."""
         if self._anomalies is not None:
             self._anomalies.take_over(learned)
 

@@ -1,4 +1,4 @@
-"""What this process measured of its Redis operations, as plain data that merges with other processes' data."""
+"""``Figures``: the figures that one process measured, and its snapshot, which merges with those of other processes."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Readings = Callable[[], Iterable[ServerReading]]
 
 
 class Figures:
-    """The figures of one process, which observers feed and reports read.
+    """The figures of one process. Observers add to them, and reports read them.
 
     Attributes:
         settings: The settings in effect.
-        statistics: The windows of operations by endpoint.
-        monitored: The runs under ``redispan.monitor``.
-        cache: How Redis is used as a cache.
-        sampler: Picks the operations that the cache figures look at.
-        memory: Where the memory of the servers is heading.
-        slices: The last minutes.
-        pools: The pools, read at most once a second.
-        servers: Asked for the figures of the servers; the probe sets it.
-        observers: The observers that feed these figures.
+        statistics: The windows of the last operations, by endpoint.
+        monitored: The monitored runs (``redispan.monitor``).
+        cache: The figures of Redis as a cache.
+        sampler: Selects the operations that the cache figures are taken from.
+        memory: The trend of the servers' memory.
+        slices: The figures of the last minutes, in slices of time.
+        pools: The figures of the pools, read at most once a second.
+        servers: Returns the readings of the servers. The server probe sets it.
+        observers: The observers that add to these figures, referenced weakly.
     """
 
     def __init__(self) -> None:
@@ -59,14 +59,14 @@ class Figures:
         self.observers: weakref.WeakSet[InsightObserver] = weakref.WeakSet()
 
     def configure(self, settings: Settings) -> None:
-        """Measure by the settings of ``instrument()`` from now on."""
+        """Use the settings of ``instrument()`` from now on."""
         self.settings = settings
         if self.statistics.size != settings.window_size:
             self.statistics.resize(settings.window_size)
         self.cache.patterns = settings.query_text == "keys"
 
     def renew_in_child(self) -> None:
-        """Forget every figure in a forked child; settings and observers stay."""
+        """Forget every figure in a forked child; keep the settings and the observers."""
         self.statistics.reset()
         self.monitored.reset()
         self.cache.reset()
@@ -78,11 +78,11 @@ class Figures:
             observer.tick_soon()
 
     def snapshot(self, slow: list[SlowOperation], baselines: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return everything that reports are made of.
+        """Return the snapshot of this process: the plain data that reports are made of.
 
         Args:
-            slow: The slow operations seen last.
-            baselines: What is known to be usual.
+            slow: The last slow operations.
+            baselines: The baselines of the anomaly detection, as plain data.
         """
         pid = os.getpid()
         return {
@@ -97,9 +97,10 @@ class Figures:
         }
 
     def exit_totals(self) -> dict[str, Any]:
-        """Return what outlives the process: totals and counts, not what was going on.
+        """Return the exit totals: the totals and counts that stay after the process has ended.
 
-        The host member writes it down about once a second, so it is cheap.
+        They leave out everything current, such as windows, firing alerts and pools. The host member writes them to a
+        file about once a second, so computing them is cheap.
         """
         return {
             **snapshots.empty(),
@@ -119,7 +120,7 @@ class Figures:
                 "memory_usage": self.settings.memory_alert,
                 "pool_usage": self.settings.pool_alert,
             },
-            # Before the slices, which are made of what is read for the endpoints.
+            # This comes before the slices, because they are computed from what is read here.
             "endpoints": self.statistics.snapshot(self.slices, windows=windows),
             "slices": self.slices.snapshot(time_ns()),
             "cache": self.cache.snapshot(),
@@ -128,7 +129,7 @@ class Figures:
 
 
 def read(source: Callable[[], Iterable[Any]]) -> list[Any]:
-    """Return what a source of figures gives; nothing, if it fails."""
+    """Return the items of a source of figures; an empty list if the source raises."""
     try:
         return list(source())
     except Exception as fault:

@@ -1,4 +1,4 @@
-"""``redispan.monitor("checkout")``: what Redis did in one named piece of work. And ``redispan.on_alert``."""
+"""``redispan.monitor``, which records the Redis operations of a monitored run, and ``redispan.on_alert``."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ _NAME_LENGTH = 100
 
 
 class monitor:  # noqa: N801 - it is used like a function
-    """Watches the Redis operations of one piece of work; a context manager (``with``, ``async with``) and a decorator.
+    """Records the Redis operations of monitored runs of one name.
 
-    Operations of threads that the work starts aren't seen unless they run in a copy of its context; those of tasks
-    are. Pieces of work may be nested: an operation belongs to all of those around it.
+    It is a context manager (``with``, ``async with``) and a decorator. Operations of tasks that a run starts are
+    included. Operations of threads that it starts are included only if they run in a copy of its context. Runs may be
+    nested: an operation belongs to all runs around it.
 
     Example:
         with redispan.monitor("checkout") as work:
@@ -37,10 +38,10 @@ class monitor:  # noqa: N801 - it is used like a function
     """
 
     def __init__(self, name: str) -> None:
-        """Name the work.
+        """Set the name of the runs.
 
         Args:
-            name: Its name: one of few, such as a route or a job, never an id.
+            name: A name of low cardinality, such as a route or a job, never an id. It is cut to 100 characters.
         """
         self.name = str(name)[:_NAME_LENGTH]
         self._run: MonitoredRun | None = None
@@ -49,7 +50,7 @@ class monitor:  # noqa: N801 - it is used like a function
         self._work = RunTotals()
 
     def __enter__(self) -> monitor:
-        """The work begins."""
+        """Begin a monitored run."""
         self._run, self._token = current().figures.monitored.begin(self.name)
         self._begin_ns = perf_counter_ns()
         return self
@@ -57,7 +58,7 @@ class monitor:  # noqa: N801 - it is used like a function
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """The work is over."""
+        """End the monitored run; it counts as failed if the block raised."""
         run, token = self._run, self._token
         if run is None or token is None:
             return
@@ -68,19 +69,19 @@ class monitor:  # noqa: N801 - it is used like a function
         self._work.absorb(run, duration_ns, failed=failed)
 
     async def __aenter__(self) -> monitor:
-        """The work begins."""
+        """The async version of ``__enter__``."""
         return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """The work is over."""
+        """The async version of ``__exit__``."""
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: Function) -> Function:
-        """Watch every call of ``function``, which may be a coroutine function.
+        """Make every call of ``function`` a monitored run. It may be a coroutine function.
 
-        Of a generator function, sync or async, the work is what its body does from the first item to the end.
+        For a generator function, sync or async, the run is what its body does from the first item to the end.
         """
         name = self.name
         if inspect.isasyncgenfunction(function):
@@ -104,20 +105,27 @@ class monitor:  # noqa: N801 - it is used like a function
         return cast("Function", watched)
 
     def figures(self) -> WorkFigures:
-        """Statistics and slowest operations of what ran under this object, once it is over."""
+        """Return the statistics and the slowest operations of the runs of this object that have ended."""
         return work_figures(self.name, self._work.as_data())
 
     def findings(self) -> tuple[Finding, ...]:
-        """What to change about it."""
+        """Return the advice for these runs, such as calls that could be one pipeline."""
         return tuple(repeated_calls.look_at(self.name, self._work.as_data()))
 
 
 def on_alert(callback: Callable[[Alert], Any]) -> Callable[[], None]:
-    """Call ``callback`` with every alert that is told (see ``Alert``), on the thread that met it: be quick.
+    """Call ``callback`` with every alert that is emitted (see ``Alert``).
 
-    A slow operation that was held back at first is told on a thread of redispan's, or on the next one that comes by.
+    It runs on the thread that detected the alert, so it must be quick. For a deferred alert, it runs on a thread of
+    redispan or on the next thread that emits deferred alerts.
+
+    Args:
+        callback: The function to call. What it raises is logged and counted.
 
     Returns:
-        A function that takes the callback off again.
+        A function that removes the callback.
+
+    Raises:
+        ValueError: There are 100 callbacks already.
     """
     return SLOT.runtime.alerts.subscribe(callback)

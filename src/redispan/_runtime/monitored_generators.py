@@ -1,6 +1,6 @@
-"""Generators under ``redispan.monitor``: the work is what their bodies do, from the first item to the end.
+"""Monitored runs of generators: a run is what the body of the generator does, from the first item to the end.
 
-What the consumer does between two items, and how long it takes for it, is the consumer's.
+The operations and the time of the consumer between two items do not belong to the run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from redispan._runtime.runtime import current
 
 
 class _Segments:
-    """One run of a generator: entered while its body runs, left while it is suspended."""
+    """The segments of the monitored run of one generator: entered while its body runs, left while it is suspended."""
 
     def __init__(self, name: str) -> None:
         self._run = current().figures.monitored.start(name)
@@ -35,18 +35,22 @@ class _Segments:
         self._duration_ns += perf_counter_ns() - self._begin_ns
         if self._token is not None:
             current().figures.monitored.pause(self._token)
-        # The end, and a consumer that wants no more, are no failure.
+        # The end of the generator is no failure, and neither is a consumer that closes it.
         self._failed = kind is not None and not issubclass(kind, (StopIteration, StopAsyncIteration, GeneratorExit))
 
     def end(self) -> None:
-        """The generator is done."""
+        """Finish the monitored run, because the generator has ended."""
         current().figures.monitored.finish(self._run, self._duration_ns, failed=self._failed)
 
 
 def watch(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, a generator function, with every run of its generators watched as work of this name.
+    """Wrap a generator function, so that each of its generators is a monitored run.
 
-    The result is a generator function too, as frameworks look for.
+    The result is a generator function too, because frameworks check for that.
+
+    Args:
+        name: The name of the runs.
+        function: The generator function.
     """
 
     @functools.wraps(function)
@@ -64,7 +68,7 @@ def watch(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
                 except StopIteration as end:
                     return end.value
                 finally:
-                    given = None  # what is raised now would hold itself
+                    given = None  # an exception raised here would refer to itself through this frame
                 try:
                     resume, given = inner.send, (yield items.pop())
                 except BaseException as error:
@@ -76,7 +80,7 @@ def watch(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def watch_async(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for an async generator function; the time that its body awaits counts as its own."""
+    """The async version of ``watch``. The time that the body of the generator awaits belongs to the run."""
 
     @functools.wraps(function)
     async def watched(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:

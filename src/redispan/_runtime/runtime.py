@@ -1,7 +1,7 @@
-"""``Runtime``: what this process owns, from ``instrument()`` on.
+"""``Runtime``: the object that owns the figures, the alerting and the host member of this process.
 
-``instrument()`` makes it, or the first report that is asked for; ``SLOT`` in ``_core`` finds it; one fork hook renews
-it in a child; ``uninstrument()`` ends it with its threads. Its figures outlive that: a later ``instrument()`` goes on.
+``instrument()`` or the first report makes it, ``SLOT`` in ``_core`` holds it, and one fork hook renews it in a child.
+``uninstrument()`` ends its threads and its alert rules. The figures stay, and a later ``instrument()`` continues them.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _log = logging.getLogger("redispan")
 
 
 class Runtime(CoreRuntime):
-    """Everything that one process owns.
+    """The objects that one process owns once it is instrumented or asks for a report.
 
     Attributes:
-        figures: What was measured.
-        alerting: How it is judged.
-        host: This process among the processes of its service on this host, with the chores of its thread.
-        probe: The server probe; None while there is none.
+        figures: The figures that the process measured.
+        alerting: The alert rules and the detectors that judge the figures.
+        host: This process as a host member, with the chores of its thread.
+        probe: The server probe; None while it is off.
     """
 
     def __init__(self, before: CoreRuntime | None = None) -> None:
-        """Make the parts; nothing is started.
+        """Make the parts; no thread starts.
 
         Args:
             before: The runtime that this one replaces in the slot.
@@ -60,20 +60,25 @@ class Runtime(CoreRuntime):
         self._prepared: Settings | None = None
 
     def configure(self, settings: Settings, logger_provider: Any = None) -> None:
-        """Measure and judge by the settings of ``instrument()``."""
+        """Use the settings of ``instrument()`` for the figures and the alerts.
+
+        Args:
+            settings: The settings.
+            logger_provider: The logger provider for alert events; None for the global one.
+        """
         self.figures.configure(settings)
         self.alerting.configure(settings, logger_provider)
 
     def observer(
         self, settings: Settings, *, tracer_provider: Any, meter: Any, logger_provider: Any
     ) -> InsightObserver:
-        """Return an observer that feeds the figures.
+        """Return an observer that adds operations to the figures.
 
         Args:
-            settings: The thresholds.
-            tracer_provider: The provider whose other Redis spans are to be watched; None for the global one.
-            meter: redispan's meter, None without metrics.
-            logger_provider: Where alert events go; None for the global one.
+            settings: The settings, with the thresholds.
+            tracer_provider: The tracer provider that gets the span processor; None for the global one.
+            meter: redispan's meter; None for no metrics.
+            logger_provider: The logger provider for alert events; None for the global one.
         """
         if not self.alerting.is_configured:
             self.configure(settings, logger_provider)
@@ -98,11 +103,11 @@ class Runtime(CoreRuntime):
         return observer
 
     def prepare(self, settings: Settings, *chores: Callable[[], Chore]) -> None:
-        """Have the host member start with the next operation; doing it again with the same settings changes nothing.
+        """Make the host member start at the next operation. A second call with the same settings changes nothing.
 
         Args:
-            settings: What it is to do.
-            *chores: Each makes a chore more for its thread.
+            settings: The settings, which decide which chores the host member has.
+            *chores: Functions that each make a further chore.
         """
         if not settings.insight or settings == self._prepared:
             return
@@ -129,14 +134,18 @@ class Runtime(CoreRuntime):
         if settings.host_sharing and settings.anomaly_alert > 0:
             host.chores.append(BaselineFile(self.alerting.learned, self.alerting.take_over))
         if host.sharing or settings.server_probe or settings.monitoring_port:
-            # No thread starts for this alone: without one, the next operation emits it, and the end of the program.
+            # No thread starts for this chore alone. Without a thread, the next operation or the exit of the program
+            # emits the deferred alerts.
             host.chores.append(Chore(self._emit_deferred))
 
     def _emit_deferred(self, _: Path | None) -> None:
         self.deferred_alerts.emit_due()
 
     def _tick(self, now_ns: int) -> None:
-        """Do what is due about once a second while operations run."""
+        """Evaluate the alert rules, and start the host member if it does not run.
+
+        Operations call this about once a second.
+        """
         self.evaluate(now_ns)
         if self._prepared is None:
             return
@@ -147,33 +156,33 @@ class Runtime(CoreRuntime):
             _log.debug("redispan: the host member did not start: %s", type(fault).__name__)
 
     def evaluate(self, now_ns: int | None = None) -> None:
-        """Judge the alerts that last; see ``Alerting.evaluate``."""
+        """Emit the deferred alerts that are due, and evaluate the alert rules; see ``Alerting.evaluate``."""
         self.alerting.evaluate(perf_counter_ns() if now_ns is None else now_ns)
 
     def own_readings(self) -> list[ServerReading]:
-        """Return what this process, and no other of the host, reports of servers."""
+        """Return the readings of the servers that this process probes, and no sibling process."""
         return self.probe.own() if self.probe is not None else []
 
     def gather_others(self) -> tuple[list[dict[str, Any]], list[int]] | None:
-        """Return the snapshots of the sibling processes, and the ids of those that did not answer.
+        """Return the snapshots of the sibling processes, and the process ids of those that did not answer.
 
-        None where this process speaks for itself alone.
+        The result is None if reports cover this process alone.
         """
         return None if self._prepared is None else self.host.gather()
 
     def snapshot(self) -> dict[str, Any]:
-        """Return everything that reports are made of, as plain data that merges with other processes' snapshots."""
+        """Return the snapshot of this process: plain data that merges with the snapshots of other processes."""
         return self.figures.snapshot(self.alerting.slowest(), self.alerting.baselines())
 
     def end_background(self) -> None:
-        """End every thread, socket and port of the host member; what was counted is left for the other processes."""
+        """End the threads, sockets and ports of the host member, which leaves the exit totals for its siblings."""
         self._prepared = self.probe = None
         self.host.stop()
         self.host.chores.clear()
         self.figures.servers, self.alerting.judged_servers = tuple, None
 
     def stop(self) -> None:
-        """End what ``instrument()`` began. The figures stay."""
+        """End the threads and the alert rules that ``instrument()`` started. The figures stay."""
         self.end_background()
         self.alerting.stop()
 
@@ -182,7 +191,7 @@ _making = threading.Lock()
 
 
 def current() -> Runtime:
-    """Return the runtime of this process, made if there is none yet."""
+    """Return the ``Runtime`` of this process; make it from the ``CoreRuntime`` in the slot if there is none yet."""
     found = SLOT.runtime
     if isinstance(found, Runtime):
         return found
@@ -194,7 +203,7 @@ def current() -> Runtime:
 
 
 def error_type(error: BaseException) -> str | None:
-    """Return the label of a failure that counts against Redis; None for flow control and for cancelled calls."""
+    """Return the error type of a failure; None for flow control and for cancelled calls, which are not failures."""
     if not isinstance(error, Exception):
         return None
     failure = classify(error)

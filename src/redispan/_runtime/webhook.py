@@ -1,6 +1,7 @@
-"""Alerts to a webhook: from a background thread that starts with the first alert, never delaying an operation.
+"""``AlertWebhook``: posts alerts to a URL from a background thread, so that no operation is delayed.
 
-The queue is bounded: alerts that find it full are dropped and counted. A URL may hold a secret, so it is never logged.
+The thread starts with the first alert. The queue is bounded: an alert that finds it full is dropped and counted. The
+URL may contain a secret, so it is never logged.
 """
 
 from __future__ import annotations
@@ -24,27 +25,30 @@ QUEUED = 100
 ATTEMPTS = 5
 TIMEOUT_S = 5.0
 IDLE_S = 30.0
-"""The thread ends after so long without an alert; the next one starts it again."""
+"""The seconds without an alert after which the thread ends. The next alert starts it again."""
 MOMENTARY_NS = 300_000_000_000
-"""For Alertmanager a slow operation is an alert that ends after five minutes."""
+"""The duration of a momentary alert for Alertmanager: a slow operation is an alert that ends after five minutes."""
 
 _AREAS = {MEMORY_USAGE: "server", POOL_USAGE: "pool"}
-"""As the alert rules of collector/prometheus name them, so that the same routes and silences fit."""
+"""The label ``area`` of alerts; other alerts have ``client``.
+
+The alert rules in collector/prometheus use the same values, so that the same routes and silences match.
+"""
 
 Send = Callable[[str, bytes], None]
 
 
 class AlertWebhook:
-    """Posts alerts to one URL. Register ``post`` as a callback of alerts."""
+    """Posts alerts to one URL. Its method ``post`` is a callback for alerts."""
 
     def __init__(self, url: str, form: str = "json", service: str = "", send: Send | None = None) -> None:
-        """Make a webhook; nothing is started yet.
+        """Make a webhook; no thread starts yet.
 
         Args:
-            url: Where to post; http or https.
-            form: ``json`` (one alert as it is) or ``alertmanager`` (a list, as Alertmanager's API v2 takes it).
-            service: Name of the service, told to Alertmanager as ``job``.
-            send: Does one post, raising if it failed; by default over HTTP.
+            url: The URL to post to, with http or https.
+            form: ``json`` (one alert as an object) or ``alertmanager`` (a list, for Alertmanager's API v2).
+            service: The name of the service: ``service`` in JSON, the label ``job`` for Alertmanager.
+            send: Sends one body to the URL, and raises if that fails; HTTP POST by default.
 
         Raises:
             ValueError: The URL is neither http nor https.
@@ -64,7 +68,7 @@ class AlertWebhook:
         self._thread: threading.Thread | None = None
 
     def post(self, alert: Alert) -> None:
-        """Queue an alert; never blocks."""
+        """Queue an alert, and start the thread if it does not run. Never waits for the queue."""
         try:
             self._queue.put_nowait(alert)
         except queue.Full:
@@ -76,7 +80,11 @@ class AlertWebhook:
                 self._thread.start()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Send what is queued, as far as that works in time, and end the thread."""
+        """Send the queued alerts and end the thread.
+
+        Args:
+            timeout_s: The most seconds to wait for room in the queue, and again for the thread to end.
+        """
         with self._lock:
             thread = self._thread
         if thread is not None:
@@ -99,7 +107,7 @@ class AlertWebhook:
                         return
                 continue
             try:
-                # The post itself must not be traced, nor anything that a client library does below it.
+                # ``_deliver`` suppresses instrumentation, so that the request itself is not traced.
                 self._deliver(self._encode(alert, self._service))
             except Exception as fault:
                 SLOT.runtime.self_metrics.telemetry_error("webhook")
@@ -120,7 +128,16 @@ class AlertWebhook:
 
 
 def send_over_http(url: str, body: bytes) -> None:
-    """Post ``body`` as JSON; a status of 400 or more raises."""
+    """Post ``body`` as JSON.
+
+    Args:
+        url: The URL, whose scheme is http or https.
+        body: The JSON text in bytes.
+
+    Raises:
+        HTTPError: The status is 400 or more.
+        OSError: The server cannot be reached.
+    """
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         url, data=body, headers={"Content-Type": "application/json"}, method="POST"
     )
@@ -128,7 +145,7 @@ def send_over_http(url: str, body: bytes) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - see above
             response.read(1000)
     except urllib.error.HTTPError as refusal:
-        refusal.close()  # it holds the connection
+        refusal.close()  # the exception holds the connection
         raise
 
 
@@ -146,7 +163,7 @@ def _plain(alert: Alert, service: str) -> bytes:
 def _alertmanager(alert: Alert, service: str) -> bytes:
     labels = {
         "alertname": "redispan_" + alert.name,
-        # Alertmanager tells alerts apart by their labels, so a cleared one must have those that it fired with.
+        # Alertmanager identifies an alert by its labels, so a cleared alert must have the labels that it fired with.
         "severity": "critical" if alert.name == ERROR_RATE else "warning",
         "area": _AREAS.get(alert.name, "client"),
         "subject": alert.endpoint,

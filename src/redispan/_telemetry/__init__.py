@@ -1,5 +1,5 @@
-"""Who is told: the only package that talks to OpenTelemetry.
+"""The output to OpenTelemetry: spans, instruments, events and the span processor.
 
-Belongs here: spans, instruments, events and the span processor. Must not be here: redis-py, thresholds' meaning,
-statistics. The OpenTelemetry SDK is imported in ``slow_spans`` alone.
+Belongs here: everything that calls the OpenTelemetry API to emit telemetry. Must not be here: redis-py, statistics, or
+the decision which operations are slow. Only ``slow_span_processor`` imports the OpenTelemetry SDK.
 """

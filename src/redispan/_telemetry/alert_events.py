@@ -1,4 +1,4 @@
-"""Telling alerts: the log-based event, the line for people, the callbacks; and the counter and the gauge."""
+"""Emitting alerts as log-based events and log lines, notifying the callbacks, and the two instruments of alerts."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _SEVERITIES = {
 
 
 class AlertEmitter:
-    """Tells alerts by every way there is; a way that fails doesn't stop the others."""
+    """Emits an alert as an event and as a log line, and notifies the callbacks. If one fails, the others still run."""
 
     def __init__(self, logger: Logger, book: AlertBook | None = None, *, events: bool = True) -> None:
-        """Wire a teller.
+        """Make an emitter.
 
         Args:
             logger: redispan's OpenTelemetry logger.
-            book: Keeps what was told.
+            book: The alerts of the process, which keep the emitted alerts; those of ``SLOT.runtime`` by default.
             events: Whether log-based events are emitted.
         """
         self._logger = logger
@@ -50,7 +50,12 @@ class AlertEmitter:
         self._events = events
 
     def emit(self, alert: Alert, context: Context | None = None) -> None:
-        """Emit ``alert``; its event belongs to the span of ``context``, by default the current one."""
+        """Add ``alert`` to the alert history, and emit it.
+
+        Args:
+            alert: The alert.
+            context: The context whose span the event belongs to; the current one by default.
+        """
         self._book.record(alert)
         severity, level = _SEVERITIES[alert.severity]
         if self._events:
@@ -71,7 +76,12 @@ class AlertEmitter:
 
 
 def log_slow(record: SlowOperation, held_back: int) -> None:
-    """Log an operation above the log threshold and below the alert's."""
+    """Log an operation that is above the log threshold and below the alert threshold.
+
+    Args:
+        record: The operation.
+        held_back: How many operations of the same kind were not logged since the last line.
+    """
     more = f"; {held_back} like it since the last line" if held_back else ""
     _slow_log.warning(
         "redispan: %s on %s took %.1f ms (%s; %d retries)%s",
@@ -85,7 +95,7 @@ def log_slow(record: SlowOperation, held_back: int) -> None:
 
 
 def attributes_of(alert: Alert) -> dict[str, Any]:
-    """The attributes of an alert's event."""
+    """Return the attributes of the event of an alert."""
     found: dict[str, Any] = {
         names.DB_SYSTEM_NAME: names.REDIS,
         ALERT_NAME: alert.name,
@@ -111,7 +121,7 @@ def attributes_of(alert: Alert) -> dict[str, Any]:
 def _line(alert: Alert) -> str:
     more = f"; {alert.held_back} like it since the last line" if alert.held_back else ""
     state = "" if alert.name == SLOW_OPERATION else f"alert {alert.name} {alert.state}: "
-    # Where nobody configured logging, the bare text lands on stderr: it has to say who speaks.
+    # Without a logging configuration the bare text goes to stderr, so it has to name redispan.
     return f"redispan: {state}{alert.message}{more}"
 
 
@@ -126,7 +136,7 @@ _meters: weakref.WeakSet[Meter] = weakref.WeakSet()
 
 
 def create_instruments(meter: Meter) -> None:
-    """Create the counter and the gauge of alerts, once per meter.
+    """Create the counter and the gauge of alerts; do nothing if the meter has them already.
 
     Args:
         meter: redispan's meter.
@@ -140,7 +150,7 @@ def create_instruments(meter: Meter) -> None:
             yield Observation(count, _label_attributes(label))
 
     def states(_: CallbackOptions) -> Iterable[Observation]:
-        # Judged first, so that an alert clears even when no operation comes along.
+        # The rules are evaluated first, so that an alert clears even if no operation runs any more.
         _guarded("alert_refresh", SLOT.runtime.evaluate)
         for label, state in SLOT.runtime.alerts.states().items():
             yield Observation(state, _label_attributes(label))

@@ -1,4 +1,4 @@
-"""Emitting log-based events on every version of the logs API that redispan supports."""
+"""Emitting log-based events with every supported version of the OpenTelemetry logs API, and logging their lines."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def emit_event(
 
     Args:
         logger: redispan's OpenTelemetry logger.
-        name: Static event name.
-        severity: OpenTelemetry severity.
-        attributes: Flat attributes.
-        timestamp_ns: When it happened; the SDK would leave the field empty.
+        name: The event name, which must be static.
+        severity: The OpenTelemetry severity.
+        attributes: The attributes, whose values are not nested.
+        timestamp_ns: The time of the event, in nanoseconds since the Unix epoch. Without it, the SDK would leave the
+            field empty.
         context: The context whose span the event belongs to; the current one by default.
     """
     where = get_current() if context is None else context
-    enabled = getattr(logger, "enabled", None)  # since 1.45
+    enabled = getattr(logger, "enabled", None)  # the API has it since 1.45
     if enabled is not None and not enabled(context=where, severity_number=severity, event_name=name):
         return
     logger.emit(
@@ -42,9 +43,9 @@ def emit_event(
 
 
 def log_line(logger: logging.Logger, level: int, message: str) -> None:
-    """Log a line whose event was emitted already: every handler gets it but those of OpenTelemetry.
+    """Log a line whose event was emitted already, with every handler except those of OpenTelemetry.
 
-    Such a handler would export it as a second record of the same thing, without the ids of its span.
+    A handler of OpenTelemetry would export the line as a second record of the same event, without the ids of its span.
     """
     if not logger.isEnabledFor(level):
         return

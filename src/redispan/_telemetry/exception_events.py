@@ -1,4 +1,4 @@
-"""Failure as data: the ``db.client.operation.exception`` event, rate-limited, with a redacted message."""
+"""The ``db.client.operation.exception`` event of failed operations: rate-limited, and with a redacted message."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _TYPES_LIMIT = 200
 
 
 class ExceptionEvents:
-    """Emits one log event per failed operation, in its span's context.
+    """Emits one log event per failed operation, in the context of its span.
 
-    Span events are on their way out of OpenTelemetry; the conventions ask for a log event of severity WARN.
+    OpenTelemetry is phasing out span events; its semantic conventions ask for a log event of severity WARN instead.
     """
 
     started = None  # nothing to do at the start
     only_remarkable = True
 
     def __init__(self, logger: Logger, *, per_minute: int) -> None:
-        """Wire the observer.
+        """Make the observer.
 
         Args:
             logger: redispan's OpenTelemetry logger.
-            per_minute: Most events per error type and minute; what is held back is counted as dropped.
+            per_minute: The most events per error type and minute. Further events are counted as dropped.
         """
         self._logger = logger
         self._per_minute = per_minute
@@ -39,7 +39,7 @@ class ExceptionEvents:
         self._seen: dict[str, tuple[int, int]] = {}
 
     def finished(self, operation: Operation) -> None:
-        """Emit the event if the operation failed."""
+        """Emit the event if the operation failed and the rate limit allows it."""
         error = operation.error or operation.healed_error
         if error is None:
             return

@@ -1,10 +1,12 @@
-"""``PreparedHistogram``: a histogram of the SDK, for sets of attributes that are known beforehand.
+"""``PreparedHistogram``: a histogram of the SDK for sets of attributes that are known beforehand.
 
-For every measurement the SDK cleans, copies, sorts and hashes its attributes, which is two thirds of the cost of
-watching a command, to find the cell it found the last time (docs/adr/0008). Here the cell of a set is remembered.
+For every measurement, the SDK cleans, copies, sorts and hashes the attributes to find the aggregation of that set. This
+is two thirds of the cost of recording a command (docs/adr/0008). Instead, ``PreparedHistogram`` remembers the
+aggregation of each set in a ``Cell``.
 
-This is the one module that knows the private attributes of the SDK's metrics. It reads them, writes none, and imports
-nothing of the SDK: where anything looks unfamiliar, measurements go the public way. A canary test holds it.
+This is the only module that uses private attributes of the SDK's metrics. It reads them, never writes them, and imports
+nothing of the SDK. If anything differs from what it knows, it records through the public API. A canary test checks that
+the private attributes are as this module expects.
 """
 
 from __future__ import annotations
@@ -19,17 +21,25 @@ from redispan._core.slot import SLOT
 
 _FAMILIAR = frozenset({"_ExplicitBucketHistogramAggregation", "_ExponentialBucketHistogramAggregation"})
 _TRIES = 3
-"""How often the cell of a set is looked for: beyond the SDK's limit of sets it has none of its own."""
+"""How many times the cells of a set are looked for. A set beyond the SDK's cardinality limit has no aggregation."""
 
 _NEWEST = 128
-"""Of how many cells, the newest first, a set's is looked for: a new set must not cost more the more there are."""
+"""How many of the newest aggregations are searched for a set, so that the cost of a new set stays bounded."""
 
 WITHOUT_EXEMPLAR = Context({"redispan-without-exemplar": True})
-"""A context that holds no span. It must not be empty: an empty one counts as none given."""
+"""A context without a span. It must not be empty, because the SDK uses the current context instead of an empty one."""
 
 
 class AttributeSet:
-    """Attributes of a measurement, and the cells that its measurements are added up in."""
+    """The attributes of measurements, and the cells that aggregate these measurements.
+
+    Attributes:
+        attributes: The attributes.
+        cells: One cell per metric reader; empty until they are found.
+        found_in: The SDK's dictionary of reader storages in which the cells were found. The cells are valid as long as
+            the SDK uses this same dictionary.
+        tries: How many times the cells were looked for.
+    """
 
     __slots__ = ("attributes", "cells", "found_in", "tries")
 
@@ -37,12 +47,18 @@ class AttributeSet:
         self.attributes = attributes
         self.cells: tuple[Cell, ...] = ()
         self.found_in: Any = None
-        """The SDK's table of readers in which the cells were found; while it is the same one, they are in force."""
         self.tries = 0
 
 
 class Cell:
-    """Where one reader adds up one set."""
+    """The aggregation of one attribute set for one metric reader.
+
+    Attributes:
+        match: The SDK's object that holds the aggregations of the instrument for the reader.
+        key: The key of the set in ``match``.
+        attributes: The attributes as the SDK keeps them.
+        aggregation: The aggregation; None if it has to be looked up by ``key`` each time.
+    """
 
     __slots__ = ("aggregation", "attributes", "key", "match")
 
@@ -50,12 +66,12 @@ class Cell:
         self.match = match
         self.key = key
         self.attributes = aggregation._attributes
-        # Readers of deltas throw their aggregations away at each collection: those are asked for anew each time.
+        # A delta reader discards its aggregations at each collection, so each measurement looks them up.
         self.aggregation = None if getattr(match, "_reset_on_collect", False) else aggregation
 
 
 class _Measured:
-    """As much of a measurement as an aggregation reads when no exemplar is wanted."""
+    """The part of a measurement that an aggregation reads if no exemplar is offered."""
 
     __slots__ = ("value",)
 
@@ -64,13 +80,13 @@ class _Measured:
 
 
 class PreparedHistogram:
-    """Records into one histogram, the short way where it can."""
+    """Records measurements into one histogram, directly into the aggregation where possible."""
 
     def __init__(self, histogram: Histogram) -> None:
         """Wrap a histogram.
 
         Args:
-            histogram: Of any provider, or of none yet.
+            histogram: A histogram of any meter provider, or the API's proxy while no provider is set.
         """
         self._histogram = histogram
         self._consumer: Any = None
@@ -80,11 +96,16 @@ class PreparedHistogram:
         self.record_publicly = histogram.record
 
     def record(self, amount: float, known: AttributeSet) -> None:
-        """Record ``amount`` (not negative, finite), without an exemplar."""
+        """Record a measurement without an exemplar.
+
+        Args:
+            amount: The value, which must be finite and not negative.
+            known: The attributes, with the cells that were found for them.
+        """
         consumer = self._consumer
         if consumer is None or known.found_in is not consumer._reader_storages:
             if self._proxy is not None and self._proxy._real_instrument is None:
-                return  # nobody has set up metrics
+                return  # no meter provider is set
             if not self._discards:
                 self.record_publicly(amount, known.attributes, WITHOUT_EXEMPLAR)
                 if self._familiar and known.tries < _TRIES:
@@ -108,7 +129,7 @@ class PreparedHistogram:
         self._consumer = None
 
     def _find_cells(self, known: AttributeSet) -> None:
-        """Look up the cells of a set that was just recorded the public way."""
+        """Look up the cells of a set that was just recorded through the public API."""
         try:
             instrument = self._histogram if self._proxy is None else self._proxy._real_instrument
             consumer = getattr(instrument, "_measurement_consumer", None)

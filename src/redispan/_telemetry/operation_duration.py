@@ -1,4 +1,4 @@
-"""The one synchronous instrument: ``db.client.operation.duration``, one measurement per operation or batch."""
+"""``db.client.operation.duration``: the histogram that gets one measurement per operation or batch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from redispan._telemetry.histogram_internals import AttributeSet, PreparedHistog
 _CACHE_LIMIT = 5000
 
 _EXEMPLAR_EVERY_NS = 20_000_000
-"""An exemplar is offered for every failed, slow or repeated operation, and for one in 20 ms of the rest: the SDK keeps
-one per bucket and export, and a measurement that offers one can't take the short way."""
+"""The shortest time between two ordinary operations for which an exemplar is offered: 20 ms.
+
+For every failed, slow or repeated operation, an exemplar is offered too. More would be of no use: the SDK keeps one per
+bucket and export, and a measurement that offers an exemplar cannot go directly into the aggregation.
+"""
 
 
 class Elsewhere(Protocol):
-    """Whether the metric is emitted by somebody else, as redis-py itself can since 7.4.
+    """Knows whether redis-py emits the metric itself, as it can since 7.4.
 
     Attributes:
-        duration: It is, at this moment.
+        duration: Whether redis-py emits the metric at this moment.
     """
 
     duration: bool
@@ -34,10 +37,10 @@ class _Nobody:
 
 
 class DurationObserver:
-    """Records how long operations took, failures included.
+    """Records the duration of operations, including failed ones.
 
-    The attributes of a (endpoint, command, outcome) are prepared once. The measurement is taken while the span is
-    current, which links an exemplar to it.
+    The attributes of each combination of endpoint, command and outcome are prepared once. While the duration is
+    recorded, the span is current, so that an exemplar links to it.
     """
 
     started = None  # nothing to do at the start
@@ -47,8 +50,8 @@ class DurationObserver:
 
         Args:
             meter: redispan's meter.
-            fine_buckets: Bounds from 0.1 ms instead of the conventions' list.
-            elsewhere: Knows whether another emits the same metric; None if nobody can.
+            fine_buckets: Whether the bucket bounds start at 0.1 ms instead of being those of the semantic conventions.
+            elsewhere: Knows whether redis-py emits the same metric; None if it cannot.
         """
         self._elsewhere = elsewhere or _Nobody()
         histogram = PreparedHistogram(
@@ -67,7 +70,7 @@ class DurationObserver:
         self._failures: dict[tuple[Endpoint, CommandInfo, Failure], AttributeSet] = {}
 
     def finished(self, operation: Operation) -> None:
-        """Record the duration."""
+        """Record the duration in seconds, unless redis-py emits the metric or the client-side cache answered."""
         if self._elsewhere.duration:
             return
         series = operation.series

@@ -1,4 +1,8 @@
-"""Pools as metrics and events: the conventions' ``db.client.connection.*``, read from the pools at collection."""
+"""The metrics and events of connection pools.
+
+The metrics ``db.client.connection.*`` follow the semantic conventions, and ``redis.client.connection.*`` adds to them.
+The gauges and counters are read from the pools when metrics are collected.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,8 @@ _EVENTS_INTERVAL_S = 10.0
 Row = tuple[str, str, str, str, Callable[[PoolStats], Any]]
 
 _GAUGES: tuple[Row, ...] = (
-    # instrument, unit, description, attribute of a split figure, reader
+    # The name of the instrument, its unit and description, the attribute of a figure with several parts, and the
+    # function that reads the figure.
     (
         names.METRIC_CONNECTION_COUNT,
         "{connection}",
@@ -118,18 +123,18 @@ _ACTIVE: weakref.WeakKeyDictionary[Meter, PoolTelemetry] = weakref.WeakKeyDictio
 
 
 class PoolTelemetry:
-    """The pools of this process, told to one meter and one logger."""
+    """Emits the metrics and events of the pools of this process through one meter and one logger."""
 
     def __init__(
         self, meter: Meter | None, logger: Logger | None, *, histograms: bool, elsewhere: Callable[[str], bool]
     ) -> None:
-        """Start telling.
+        """Start emitting metrics and events.
 
         Args:
             meter: redispan's meter; None for no metrics.
-            logger: redispan's logger; None for no events.
-            histograms: Also record how long each use of a connection took and was waited for.
-            elsewhere: Whether redis-py emits the metric of this name itself, at this moment.
+            logger: redispan's OpenTelemetry logger; None for no events.
+            histograms: Whether the wait time and the use time of each connection are recorded too.
+            elsewhere: Returns whether redis-py emits the metric of a given name itself, at this moment.
         """
         self._elsewhere = elsewhere
         self._logger = logger
@@ -143,7 +148,7 @@ class PoolTelemetry:
             SLOT.runtime.pool_sources.listen(self._on_event)
 
     def stop(self) -> None:
-        """Tell no more."""
+        """Stop emitting metrics and events."""
         for meter, active in list(_ACTIVE.items()):
             if active is self:
                 del _ACTIVE[meter]
@@ -199,12 +204,12 @@ class PoolTelemetry:
         return listener
 
     def leaves(self, name: str) -> bool:
-        """Whether redis-py emits the metric of this name, at this moment."""
+        """Return whether redis-py emits the metric of this name itself, at this moment."""
         return self._elsewhere(name)
 
     def _on_event(self, event: PoolEvent) -> None:
         if self._pid != os.getpid():
-            # After a fork: a thread that is not here any more may have been at it.
+            # In a forked child, a thread that does not exist here may have held the lock of the rate limit.
             self._pid = os.getpid()
             self._limit.reset()
         held_back = self._limit.admit((event.kind, event.pool))
@@ -224,7 +229,11 @@ class PoolTelemetry:
 
 
 def _reader(meter: Meter, name: str, attribute: str, read: Callable[[PoolStats], Any]) -> Observe:
-    """The callback of one instrument of ``meter``, of which a meter keeps the first that it was ever given."""
+    """Return the callback of one instrument of ``meter``.
+
+    A meter keeps the first callback that it is given for an instrument. So the callback looks up the current
+    ``PoolTelemetry`` each time.
+    """
 
     def observe(_: CallbackOptions) -> Iterable[Observation]:
         active = _ACTIVE.get(meter)

@@ -1,4 +1,4 @@
-"""The instrumentation scope: tracer, meter and logger of redispan, and whether instrumentation is suppressed."""
+"""redispan's instrumentation scope: its tracer, meter and logger, and the suppression of instrumentation."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ NAME = "redispan"
 
 
 def tracer_of(provider: Any) -> Tracer:
-    """redispan's tracer, from ``provider`` or the global one."""
+    """Return redispan's tracer from ``provider``, or from the global provider if that is None."""
     return trace.get_tracer(NAME, __version__, tracer_provider=provider, schema_url=SCHEMA_URL)
 
 
 def meter_of(provider: Any) -> Meter:
-    """redispan's meter, from ``provider`` or the global one."""
+    """Return redispan's meter from ``provider``, or from the global provider if that is None."""
     return metrics.get_meter(NAME, __version__, meter_provider=provider, schema_url=SCHEMA_URL)
 
 
 def logger_of(provider: Any) -> Logger:
-    """redispan's OpenTelemetry logger, from ``provider`` or the global one."""
+    """Return redispan's OpenTelemetry logger from ``provider``, or from the global provider if that is None."""
     return _logs.get_logger(NAME, __version__, logger_provider=provider, schema_url=SCHEMA_URL)
 
 
-# The runtime context that every program has keeps its context in one variable: asking that saves a call in every call.
+# The default runtime context keeps its context in one ContextVar. Reading that directly saves a function call in every
+# operation.
 _variable = getattr(_RUNTIME_CONTEXT, "_current_context", None)
 _current_context: Callable[[], Any] = (
     _variable.get if isinstance(_variable, ContextVar) else _RUNTIME_CONTEXT.get_current
@@ -42,16 +43,17 @@ _current_context: Callable[[], Any] = (
 
 
 def is_enabled() -> bool:
-    """False inside ``suppress_instrumentation()``.
+    """Return False inside ``suppress_instrumentation()``.
 
-    The helper of opentelemetry-instrumentation asks for two keys at twice the cost; the second is its old name.
+    The helper of opentelemetry-instrumentation looks up two keys, at twice the cost; the second is the old name of the
+    first.
     """
     return not _current_context().get(_SUPPRESS_INSTRUMENTATION_KEY)
 
 
 @contextmanager
 def without_instrumentation() -> Iterator[None]:
-    """Instrumentations leave alone what is done inside."""
+    """Suppress all instrumentations, including those of HTTP clients, inside the ``with`` block."""
     quiet = context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True)
     token = context.attach(context.set_value(_SUPPRESS_HTTP_INSTRUMENTATION_KEY, True, quiet))
     try:

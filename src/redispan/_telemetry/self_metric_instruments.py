@@ -1,4 +1,4 @@
-"""redispan's own books as observable counters: read when metrics are collected, free between."""
+"""The self-metrics as observable counters, which cost nothing between two collections of metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from redispan._core.slot import SLOT
 
 COUNTERS = (
-    # instrument, name in the self-metrics, attribute of the kind, unit, description
+    # The name of the instrument, the name in the self-metrics, the attribute for the kind, the unit, the description.
     (
         "redis.client.operations",
         "operations",

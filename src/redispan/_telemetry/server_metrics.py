@@ -1,6 +1,7 @@
-"""What the probe read of the servers, as gauges ``redis.server.*``; the Collector's receiver has names of its own.
+"""The readings of the server probe as gauges ``redis.server.*``.
 
-Only the process that probes a server reports it, so that no backend adds one server up once per worker.
+The Redis receiver of the OpenTelemetry Collector uses other metric names. Only the process that probes a server reports
+it, so that no backend adds up the same server once per worker.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ GAUGES: tuple[tuple[str, str, str, Value], ...] = (
 
 
 def create(meter: Meter, readings: Readings) -> None:
-    """Create the gauges of what ``readings`` says at the time of asking."""
+    """Create the gauges, which call ``readings`` each time that metrics are collected.
+
+    Args:
+        meter: redispan's meter.
+        readings: Returns the latest reading of each server that this process probes.
+    """
     for name, unit, description, value in GAUGES:
         meter.create_observable_gauge(name, callbacks=[_reader(readings, value)], unit=unit, description=description)
 

@@ -1,7 +1,8 @@
-"""The span side of slow detection: whose threshold holds, which spans were judged, and one processor per provider.
+"""The part of slow detection that deals with spans: thresholds, judged spans, and one span processor per provider.
 
-Two detectors may see the same operation: insight, which sees all of ours whether sampled or not, and the span
-processor, which sees everyone's recorded spans. Whoever judges a span first remembers its id here.
+Two detectors may see the same operation. The statistics see every operation that redispan records, sampled or not. The
+span processor sees the recorded spans of every instrumentation. The detector that judges a span first remembers its id,
+so that the other one skips the span.
 """
 
 from __future__ import annotations
@@ -19,29 +20,41 @@ from redispan._core.operation import Operation
 from redispan._core.slot import SLOT
 
 EXPLICIT = "redispan_explicit_threshold_ns"
-"""Attribute by which a processor that the program added itself is known, and its threshold."""
+"""The attribute that marks a processor that the program itself added. Its value is the threshold in nanoseconds."""
 
 
 def is_part_of_ours() -> bool:
-    """Whether a span that ends now is of a call in the middle of one of our operations, which insight will judge."""
+    """Return whether a span that ends now is part of a running operation of redispan.
+
+    If it is, the statistics judge the operation when it ends.
+    """
     return SLOT.runtime.judges_operations and observing.running() is not None
 
 
 class SpansOfOperations:
-    """What insight asks about the span of one of our operations."""
+    """Answers the questions of slow detection about the spans of redispan's operations."""
 
     def __init__(self, provider: Any = None) -> None:
-        """Look after the spans of one instrumentation.
+        """Prepare for the spans of one instrumentation.
 
         Args:
-            provider: Its tracer provider; None for the global one.
+            provider: The tracer provider of the instrumentation; None for the global one.
         """
         self._provider = provider
 
     def alert_ns(self, operation: Operation, own_ns: int) -> int:
-        """The threshold of a processor that the program added itself, on this span's provider; else ours."""
+        """Return the alert threshold for an operation, in nanoseconds.
+
+        Args:
+            operation: The operation.
+            own_ns: The threshold of the settings.
+
+        Returns:
+            The threshold of a processor that the program itself added to the provider of the span; otherwise
+            ``own_ns``.
+        """
         processors = getattr(operation.span, "_span_processor", None)
-        if processors is None:  # unsampled, not written, or another instrumentation's
+        if processors is None:  # the span is unsampled, not written, or written by another instrumentation
             provider = self._provider or trace.get_tracer_provider()
             processors = getattr(provider, "_active_span_processor", None)
         explicit = explicit_threshold_ns(processors)
@@ -51,17 +64,18 @@ class SpansOfOperations:
         """Remember the operation's span as judged.
 
         Returns:
-            Trace and span id of the operation as hexadecimal text; of the caller's span, where it has none; empty
-            outside any trace.
+            The trace id and the span id of the operation as hexadecimal text. If the operation has no span, these are
+            the ids of the caller's span, or empty outside any trace.
         """
         if operation.slow and operation.late_span is not None:
-            operation.late_span(operation)  # so that what is told of it is told in its own context
+            operation.late_span(operation)  # so that its alert and events are emitted in the context of its own span
         own = operation.span
         context = _span_context(operation)
         if own is not None:
             SLOT.runtime.judged_spans.add(context.span_id)
         if operation.slow:
-            # The span around ours may be another instrumentation's, of the same operation; if not, nobody looks it up.
+            # The parent span may be that of another instrumentation for the same operation. If it is not, remembering
+            # its id has no effect.
             around = context if own is None else getattr(own, "parent", None)
             if around is not None:
                 SLOT.runtime.judged_spans.add(around.span_id)
@@ -70,7 +84,7 @@ class SpansOfOperations:
         return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
 
     def place(self, operation: Operation) -> Context:
-        """A context that holds the ids of the operation's span, and nothing of the program's."""
+        """Return a context that contains the ids of the operation's span, and no objects of the program."""
         return trace.set_span_in_context(trace.NonRecordingSpan(_span_context(operation)), Context())
 
 
@@ -79,10 +93,13 @@ def _span_context(operation: Operation) -> trace.SpanContext:
 
 
 def explicit_threshold_ns(active_processor: Any) -> int | None:
-    """The threshold of a processor that the program added itself to the provider behind ``active_processor``.
+    """Return the lowest threshold in nanoseconds of the processors that the program itself added; None without any.
 
-    The SDK doesn't say publicly which processors a provider has. Where its private attribute is missing nothing is
-    overridden, and the ids of judged spans still keep every detection single.
+    The SDK has no public API for the processors of a provider. If its private attribute is missing, no threshold is
+    overridden. The ids of judged spans still prevent a second detection of the same operation.
+
+    Args:
+        active_processor: The ``_active_span_processor`` of the provider, which contains all of its processors.
     """
     processors = getattr(active_processor, "_span_processors", None)
     if not isinstance(processors, tuple):
@@ -97,13 +114,16 @@ _lowest_explicit_ns: list[int] = []
 
 
 def follow_floor(follower: Any) -> None:
-    """Call ``follower.lower_floor(threshold_ns)`` for every threshold of a processor that the program adds."""
+    """Call ``follower.lower_floor(threshold_ns)`` for the threshold of each processor that the program makes.
+
+    That is done now for the lowest threshold so far, and later for each new one.
+    """
     _floors.add(follower)
     follower.lower_floor(*_lowest_explicit_ns)
 
 
 def announce_threshold(threshold_ns: int) -> None:
-    """A processor with a threshold of its own was made: spans from there on must be looked at."""
+    """Notify all followers that the program made a processor with this threshold, in nanoseconds."""
     if not _lowest_explicit_ns or threshold_ns < _lowest_explicit_ns[0]:
         _lowest_explicit_ns[:] = [threshold_ns]
     for follower in list(_floors):
@@ -115,11 +135,14 @@ _attach_lock = threading.RLock()
 
 
 def attach(provider: Any, make: Callable[[Any], Any]) -> Any | None:
-    """Put one processor of ours on ``provider``, if that takes any; None while it is only the API's placeholder.
+    """Add redispan's processor to ``provider``, unless it has been added already.
 
     Args:
         provider: The tracer provider; None for the global one.
         make: Makes the processor for a provider.
+
+    Returns:
+        The processor; None if the provider takes no processors, as the placeholder of the API does not.
     """
     if provider is None:
         provider = trace.get_tracer_provider()
@@ -132,9 +155,9 @@ def attach(provider: Any, make: Callable[[Any], Any]) -> Any | None:
             if processor is None:
                 processor = make(provider)
                 add(processor)
-                # A provider has no way to take a processor off again: the same one is woken up next time.
+                # A provider cannot remove a processor, so the next instrumentation enables this one again.
                 _attached[provider] = processor
             return processor
-        except Exception:  # a provider of another maker, or no SDK: spans of others are not watched
+        except Exception:  # the provider is not of the SDK: spans of other instrumentations are not judged
             SLOT.runtime.self_metrics.telemetry_error("span_processor")
             return None

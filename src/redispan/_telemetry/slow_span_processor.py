@@ -1,6 +1,6 @@
-"""``SlowOperationSpanProcessor``: detects slow Redis operations in anyone's spans.
+"""``SlowOperationSpanProcessor``: detects slow Redis operations in the spans of any instrumentation.
 
-The only module that names the OpenTelemetry SDK, and only when it is imported.
+This is the only module that imports the OpenTelemetry SDK, and it is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ _SYSTEMS = frozenset({"redis", "valkey"})
 
 
 class SlowOperationSpanProcessor(SpanProcessor):
-    """Raises an alert event for every Redis client span that took too long, in the span's context.
+    """Emits an alert for every Redis client span that took too long, in the context of that span.
 
-    Works with any instrumentation: redispan's, contrib's (old and new attribute names) or another's. Add it to a
-    provider to give that provider a threshold of its own; redispan's instrumentor adds one by itself otherwise.
+    It works with any instrumentation: redispan's, contrib's (with old and new attribute names) or another one. Add it
+    to a provider to set a threshold for that provider. Otherwise redispan's instrumentor adds one with the threshold of
+    its settings.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ class SlowOperationSpanProcessor(SpanProcessor):
         """Make a processor.
 
         Args:
-            threshold_ms: Operations from this duration on are slow.
-            logger_provider: Where alert events go; the global one by default.
-            _emitter: Of the instrumentor.
-            _book: Counts detections.
-            _automatic_for: The provider that the instrumentor adds it to.
+            threshold_ms: The duration in milliseconds from which an operation is slow; 0 for none.
+            logger_provider: The logger provider for alert events; the global one by default.
+            _emitter: The emitter of the instrumentor.
+            _book: The alerts of the process, which count the detections.
+            _automatic_for: The provider that the instrumentor adds this processor to.
         """
         self.threshold_ns = int(threshold_ms * 1e6)
         self.enabled = self.threshold_ns > 0
@@ -67,20 +68,25 @@ class SlowOperationSpanProcessor(SpanProcessor):
             announce_threshold(self.threshold_ns)
 
     def configure(self, threshold_ms: float, emitter: AlertEmitter) -> None:
-        """Work by new settings; the instrumentor calls it when it instruments again."""
+        """Use new settings, and enable the processor again. The instrumentor calls this when it instruments.
+
+        Args:
+            threshold_ms: The duration in milliseconds from which an operation is slow; 0 for none.
+            emitter: Emits the alerts.
+        """
         self.threshold_ns = int(threshold_ms * 1e6)
         self._emitter = emitter
         self.enabled = self.threshold_ns > 0
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Nothing to do."""
+        """Do nothing; spans are judged when they end."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Judge the span; whatever goes wrong here must not reach the program nor the next processor."""
+        """Judge the span. No exception of this method reaches the program or the next processor."""
         try:
             if not self.enabled or span.kind is not SpanKind.CLIENT:
                 return
-            # Without the instrumentor nobody else comes by.
+            # Without the instrumentor, nothing else emits deferred alerts while spans end.
             self._book.limit.emit_due()
             duration_ns = (span.end_time or 0) - (span.start_time or 0)
             if duration_ns >= self.threshold_ns:
@@ -89,11 +95,11 @@ class SlowOperationSpanProcessor(SpanProcessor):
             SLOT.runtime.self_metrics.telemetry_error("span_processor")
 
     def shutdown(self) -> None:
-        """Stop judging."""
+        """Stop judging spans."""
         self.enabled = False
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
-        """Tell what was held back, if its time has come."""
+        """Emit the deferred alerts whose interval is over. Always returns True."""
         SLOT.runtime.deferred_alerts.emit_due()
         return True
 
@@ -101,7 +107,7 @@ class SlowOperationSpanProcessor(SpanProcessor):
         attributes = span.attributes or {}
         system = attributes.get(names.DB_SYSTEM_NAME, attributes.get("db.system"))
         if system not in _SYSTEMS or attributes.get(names.REDIS_CLIENT_OPERATION_SLOW):
-            return  # of something else, or of ours and detected before it was written
+            return  # the span is not of Redis, or it is redispan's and was detected as slow already
         if self._overridden() or self._is_blocking(span):
             return
         scope_of = span.instrumentation_scope
@@ -119,13 +125,14 @@ class SlowOperationSpanProcessor(SpanProcessor):
         )
 
     def _overridden(self) -> bool:
-        """Whether the program added a processor of its own to the provider that this one was added to."""
+        """Return whether the program itself added a processor to the provider that got this one automatically."""
         provider = None if self._provider is None else self._provider()
         return explicit_threshold_ns(getattr(provider, "_active_span_processor", None)) is not None
 
     @staticmethod
     def _is_blocking(span: ReadableSpan) -> bool:
-        # Whether an XREAD had BLOCK can't be told from a foreign span: a command that may block gets the benefit.
+        # The span of another instrumentation does not show whether an XREAD had BLOCK. So a command that may block is
+        # never judged.
         return identify([_command_text(span)]).blocking is not None
 
 
@@ -145,7 +152,7 @@ def _record(span: ReadableSpan, attributes: Any, duration_ns: int) -> SlowOperat
     address = None if address is None else str(address)
     port = int(port) if isinstance(port, (int, str)) and str(port).isdigit() else None
     text = _command_text(span)
-    # Looked up, never taken as it stands: a span of another may hold whole commands.
+    # The name is looked up in the command table: the span of another instrumentation may contain a whole command.
     info = identify(text.split()[:2] or [""])
     command = text if text.startswith(("PIPELINE", "MULTI")) and len(text) < 40 and "?" not in text else info.name
     error = attributes.get(names.ERROR_TYPE)

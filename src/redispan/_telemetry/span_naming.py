@@ -1,4 +1,7 @@
-"""Span names and attributes of operations, prepared once per (endpoint, command) so that a call only looks them up."""
+"""``Namer``: the names and the attributes of the spans of operations.
+
+They are prepared once per endpoint and command, so that a call only looks them up.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ _PEER_CHANGES_LIMIT = 50
 _PLACES_LIMIT = 1000
 _COUNTS_LIMIT = 64
 _PROCEDURES_LIMIT = 1000
-"""Most scripts and functions named; the conventions want span names of low cardinality."""
+"""The most scripts and functions that are named. The semantic conventions ask for span names of low cardinality."""
 _SHA1 = re.compile(r"[0-9a-fA-F]{40}", re.ASCII)
 _FUNCTION_NAME = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
 _BATCH_TEXTS = 50
-"""Commands of a batch whose text is built; what follows could only be cut off again."""
+"""The number of commands of a batch whose text is built. The texts of the others would be cut off anyway."""
 
 PROCEDURE_COMMANDS = frozenset({"FCALL", "FCALL_RO", "EVALSHA", "EVALSHA_RO"})
 
@@ -35,10 +38,18 @@ _NO_OTHERS: dict[int, dict[str, Any]] = {}
 
 
 class Prepared:
-    """What all spans of one command on one endpoint share.
+    """The name and the attributes that the spans of one command on one endpoint share.
 
-    There are thousands of these in a large program: it holds one dictionary, and more only where a command comes with
-    different numbers of arguments.
+    A large program has thousands of these. So each has one dictionary of attributes, and more only if the command is
+    called with different numbers of arguments.
+
+    Attributes:
+        name: The span name.
+        particular: Whether the attributes depend on more than the number of arguments.
+        generation: The ``Namer.generation`` in which this was prepared.
+        usual_count: The number of arguments, including the command, that ``usual`` is for. A batch has no arguments.
+        usual: The attributes for ``usual_count`` arguments; None until there was a call.
+        others: The attributes for other numbers of arguments.
     """
 
     __slots__ = ("generation", "name", "others", "particular", "usual", "usual_count")
@@ -46,19 +57,17 @@ class Prepared:
     def __init__(self, name: str, *, particular: bool, generation: int) -> None:
         self.name = name
         self.particular = particular
-        """Not even the number of arguments tells all that its attributes depend on."""
         self.generation = generation
         self.usual_count = -1
-        """The number of arguments, the command included, that ``usual`` belongs to; a batch has none."""
         self.usual: dict[str, Any] | None = None
         self.others = _NO_OTHERS
 
     def of_count(self, count: int) -> dict[str, Any] | None:
-        """The attributes of spans with so many arguments, if they are the same for all."""
+        """Return the attributes of the spans with ``count`` arguments; None if they were not prepared."""
         return self.usual if count == self.usual_count else self.others.get(count)
 
     def remember(self, count: int, attributes: dict[str, Any]) -> None:
-        """Have ``attributes`` ready for the next call with as many arguments."""
+        """Keep ``attributes`` for the next call with ``count`` arguments."""
         if self.usual is None:
             self.usual_count, self.usual = count, attributes
         elif len(self.others) < _COUNTS_LIMIT:
@@ -66,7 +75,12 @@ class Prepared:
 
 
 class Namer:
-    """Names and attributes as one set of settings wants them."""
+    """Makes the span names and attributes according to one set of settings.
+
+    Attributes:
+        generation: A number that grows whenever prepared attributes become outdated. What was prepared in an earlier
+            generation is prepared again.
+    """
 
     def __init__(self, *, query_mode: str, query_limit: int, script_names: bool, old_names: bool) -> None:
         self._mode = query_mode
@@ -74,35 +88,37 @@ class Namer:
         self._script_names = script_names
         self._old_names = old_names
         self.generation = 0
-        """What was prepared in an earlier one is made again."""
         self._peers: dict[Endpoint, Peer] = {}
         self._places: dict[Endpoint, dict[str, Any]] = {}
         self._procedures: set[str] = set()
         self._peer_changes: dict[Endpoint, int] = {}
 
     def expected_peer(self, endpoint: Endpoint) -> Peer | None:
-        """The peer that spans of ``endpoint`` start with."""
+        """Return the peer that the spans of ``endpoint`` start with; None if none is expected."""
         return self._peers.get(endpoint)
 
     def expect_peer(self, endpoint: Endpoint, peer: Peer | None) -> None:
-        """From now on, spans of ``endpoint`` start with ``peer``.
+        """Start the spans of ``endpoint`` with ``peer`` from now on.
 
-        Attributes given at the start cost half of those set later, and samplers see them; so a span starts with the
-        peer of its endpoint's last operation, and is corrected at its end where that was wrong.
+        Attributes that are given at the start cost half of those that are set later, and samplers see them. So a span
+        starts with the peer of the last operation of its endpoint. If that was wrong, the peer is corrected at the end.
         """
         changes = self._peer_changes.get(endpoint, 0)
         if changes > _PEER_CHANGES_LIMIT or len(self._peer_changes) >= _PEERS_LIMIT:
-            return  # behind a name with many addresses every guess would be wrong, and guessing anew isn't free
+            return  # a name with many addresses makes every guess wrong, and each new guess has a cost
         self._peer_changes[endpoint] = changes + 1
         if peer is None or changes == _PEER_CHANGES_LIMIT:
             self._peers.pop(endpoint, None)
         else:
             self._peers[endpoint] = peer
         self._places.pop(endpoint, None)
-        self.generation += 1  # what was prepared with another peer is made again when it is used
+        self.generation += 1  # what was prepared with the old peer is prepared again when it is used
 
     def of(self, operation: Operation) -> tuple[str, dict[str, Any]]:
-        """Span name, and the attributes known at its start. The dictionary may be shared: don't change it."""
+        """Return the span name, and the attributes that are known at the start.
+
+        The dictionary may be shared by several spans, so the caller must not change it.
+        """
         info = operation.info
         series = operation.series
         prepared = series.span
@@ -125,12 +141,12 @@ class Namer:
         return prepared.name, attributes
 
     def _common(self, operation: Operation) -> dict[str, Any]:
-        """A new dictionary of what all spans of this command on this endpoint have."""
+        """Return a new dictionary with the attributes that all spans of this command on this endpoint have."""
         endpoint = operation.endpoint
         place = self._places.get(endpoint)
         if place is None:
             if len(self._places) >= _PLACES_LIMIT:
-                self._places.clear()  # each is made again when it is needed
+                self._places.clear()  # each entry is made again when it is needed
             place = self._places[endpoint] = self._attributes_of(endpoint)
         return {**place, names.DB_OPERATION_NAME: operation.info.name}
 
@@ -145,11 +161,11 @@ class Namer:
         return found
 
     def peer_attributes(self, peer: Peer) -> dict[str, Any]:
-        """``network.peer.*`` of a TCP peer or a UNIX socket."""
+        """Return the attributes ``network.peer.*`` of a TCP peer or a UNIX socket."""
         return self._with_old(_peer_attributes(peer))
 
     def target(self, operation: Operation) -> tuple[str | None, dict[str, Any]]:
-        """Span name (None: unchanged) and server attributes once the answering server is known."""
+        """Return the span name (None if it stays) and the server attributes, once the server that answers is known."""
         endpoint = operation.endpoint
         name: str | None = span_name(operation.info.name, endpoint.address, endpoint.port)
         if self._script_names and self._procedure_of(operation) is not None:
@@ -158,7 +174,7 @@ class Namer:
 
     @staticmethod
     def _is_plain(info: CommandInfo, args: Any) -> bool:
-        # The text depends on the number of arguments alone only if the name took exactly the first of them.
+        # Only if the name is exactly the first argument does the text depend on nothing but the number of arguments.
         return type(args[0]) is str and args[0] == info.name
 
     def _prepare(self, endpoint: Endpoint, info: CommandInfo) -> Prepared:
@@ -169,7 +185,10 @@ class Namer:
         )
 
     def _particular(self, operation: Operation, prepared: Prepared) -> tuple[str, dict[str, Any]]:
-        """Of a batch, a call of a script or function, or a command that may block: what depends on this very call."""
+        """Return the span name and the attributes of an operation whose attributes depend on the very call.
+
+        That is a batch, a call of a script or function, or a command that may block.
+        """
         attributes = self._common(operation)
         name = prepared.name
         procedure = self._procedure_of(operation)
@@ -187,7 +206,7 @@ class Namer:
         return name, self._with_old(attributes)
 
     def _procedure_of(self, operation: Operation) -> str | None:
-        """The script or function that is called; of a batch the one that all of it calls."""
+        """Return the script or function that is called; for a batch, the one that all of its commands call."""
         batch = operation.batch
         if batch is None:
             return self._procedure_name(operation.info, operation.args)
@@ -200,7 +219,10 @@ class Namer:
         return first
 
     def _procedure_name(self, info: CommandInfo, args: Sequence[Any]) -> str | None:
-        """Function name or sha1, if it looks like one: anything else may be a value put there by mistake."""
+        """Return the function name or the sha1 of the script.
+
+        The result is None if the argument looks like neither, because it may be a value that was put there by mistake.
+        """
         command = info.name.upper()
         if command not in PROCEDURE_COMMANDS or len(args) < 2:
             return None
@@ -228,7 +250,10 @@ class Namer:
         )
 
     def _hidden_text_of(self, commands: Sequence[Sequence[Any]], census: Census) -> str:
-        """Of commands that their first word tells: the number of arguments is all else that shows."""
+        """Return the hidden text of a batch whose commands are identified by their first argument alone.
+
+        Such a text depends on nothing but the name and the number of arguments of each command.
+        """
         if len(census) == len(set(map(len, commands))) == 1:
             (info,) = census
             return hidden_text(info.name, len(commands[0]) - 1, self._limit)

@@ -1,4 +1,8 @@
-"""The span of an operation: started before it, ended with its true duration, marked with what it met."""
+"""The observers that write the span of an operation.
+
+A span starts before the operation and ends with its true duration. At the end it gets the attributes and the status
+that are known only then.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ Hook = Callable[..., Any]
 
 
 class SpanObserver:
-    """Writes spans for one tracer, by one policy."""
+    """Writes the spans of operations with one tracer, according to one policy (setting ``spans``)."""
 
     def __init__(
         self,
@@ -36,15 +40,15 @@ class SpanObserver:
         request_hook: Hook | None = None,
         response_hook: Hook | None = None,
     ) -> None:
-        """Wire the observer.
+        """Make the observer.
 
         Args:
-            tracer: Where spans are started.
-            namer: Names and attributes.
-            policy: ``all``, ``parented`` or ``notable``.
-            late_provider: The tracer comes from the global provider, which may not be set yet, or never.
-            request_hook: Called as ``hook(span, instance, args, kwargs)`` is in contrib: see ``hooks``.
-            response_hook: Called with the span, the instance and the response, on errors too.
+            tracer: The tracer that starts the spans.
+            namer: Makes the names and the attributes.
+            policy: Which operations get a span: ``all``, ``parented`` or ``notable``.
+            late_provider: Whether the tracer comes from the global provider, which may be set later or never.
+            request_hook: Called as ``hook(span, instance, args, kwargs)``, as in contrib.
+            response_hook: Called as ``hook(span, instance, response)``; the response of a failed call is the exception.
         """
         self._start_span = tracer.start_span
         self._namer = namer
@@ -56,23 +60,23 @@ class SpanObserver:
         self._broken_hooks: set[str] = set()
         self._late_span = self.start_late
 
-    # One straight line on purpose: it runs in every call.
+    # Deliberately one long function: it runs in every call, and calling a function per step costs more than the step.
     def started(self, operation: Operation) -> None:  # noqa: C901
-        """Start the span, unless the policy writes it afterwards or not at all."""
+        """Start the span, unless the policy asks for it at the end of the operation or not at all."""
         if self._waits_for_provider:
             if getattr(trace, "_TRACER_PROVIDER", trace) is None:
-                return  # nobody has set up tracing: nothing could come of a span
+                return  # no tracer provider is set, so no span would be exported
             self._waits_for_provider = False
         if operation.defer_span or not self._always:
             if self._policy == "notable" or operation.defer_span:
-                operation.scope = otel_context.get_current()  # the parent it will have had
+                operation.scope = otel_context.get_current()  # the context with the parent of the later span
                 operation.late_span = self._late_span
                 return
             if not trace.get_current_span().get_span_context().is_valid:
                 return
         prepared = operation.series.span
         if prepared is not None and prepared.generation == self._namer.generation:
-            count = len(operation.args)  # none of a batch
+            count = len(operation.args)  # 0 for a batch
             attributes = prepared.usual if count == prepared.usual_count else prepared.others.get(count)
             name = prepared.name
         else:
@@ -80,7 +84,7 @@ class SpanObserver:
         if attributes is None:
             name, attributes = self._namer.of(operation)
         start_ns = time_ns()
-        if operation.start_ns:  # told of it only once the server was known
+        if operation.start_ns:  # the observers were notified only when the server was known
             start_ns -= perf_counter_ns() - operation.start_ns
         span = self._start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=start_ns)
         if span.is_recording():
@@ -91,7 +95,7 @@ class SpanObserver:
                 self._call_hook("request_hook", self._request_hook, operation, _request_of(operation))
 
     def finished(self, operation: Operation) -> None:
-        """Mark and end the span."""
+        """Set the attributes and the status that the end gives, call the response hook, and end the span."""
         if operation.late_span is not None:
             self.start_late(operation)
         span = operation.span
@@ -113,7 +117,10 @@ class SpanObserver:
             _detach(operation.scope)
 
     def start_late(self, operation: Operation) -> None:
-        """Start the span of an operation that is over, if it deserves one: with its true start, and current."""
+        """Start the span of an operation that has ended, if the policy asks for one.
+
+        The span gets the true start time of the operation, and becomes the current span.
+        """
         parent, operation.scope, operation.late_span = operation.scope, None, None
         if operation.cache_hit:
             return
@@ -148,7 +155,7 @@ class SpanObserver:
             span.set_attributes(found)
 
     def _correct_target(self, span: trace.Span, operation: Operation) -> dict[str, Any]:
-        """The attributes of where the operation really went, where its start had to guess."""
+        """Return the attributes of the real server and peer, if they differ from those that the span started with."""
         endpoint, peer = operation.endpoint, operation.peer
         if operation.resolved:
             name, found = self._namer.target(operation)
@@ -177,27 +184,28 @@ class SpanObserver:
 
 
 def _forget_peer(span: trace.Span) -> None:
-    # The interface has no way to take an attribute back. Once per outage, so it may cost something; a span of another
-    # maker keeps the peer of the call before.
+    # The OpenTelemetry API cannot remove an attribute, so this uses a private attribute of the SDK's spans. It happens
+    # once per outage, so it may cost something. A span of another implementation keeps the peer of the previous call.
     attributes: Any = getattr(span, "_attributes", {})
     for name in (names.NETWORK_PEER_ADDRESS, names.NETWORK_PEER_PORT, names.OLD_PEER_ADDRESS):
         try:
             del attributes[name]
-        except Exception:  # noqa: S112 - not there, or not to be changed
+        except Exception:  # noqa: S112 - the attribute is missing, or the span cannot be changed
             continue
 
 
 class LateSpans:
-    """Starts the spans that had to wait for the operation's end: once that is known, and before it is told on.
+    """Starts the spans that had to wait for the end of the operation.
 
-    So it runs after insight, which says what is slow, and before those whose events and exemplars belong to the span.
+    It runs after the statistics, which decide whether the operation is slow. It runs before the observers whose events
+    and exemplars belong to the span.
     """
 
     started = None  # nothing to do at the start
     only_remarkable = True
 
     def finished(self, operation: Operation) -> None:
-        """Start the span, if one waits for this moment."""
+        """Start the span of the operation, if it waits for the end."""
         if operation.late_span is not None:
             operation.late_span(operation)
 
@@ -234,5 +242,6 @@ def _detach(token: Any) -> None:
     try:
         _RUNTIME_CONTEXT.detach(token)
     except ValueError:
-        # Ended in another context than it began in (a coroutine closed from outside): there is nothing to restore.
+        # The operation ended in another context than it began in, as when a coroutine is closed from outside. There is
+        # nothing to restore.
         pass

@@ -1,8 +1,8 @@
-"""Every setting of redispan: its name, meaning, unit, default and reason.
+"""``Settings``: every setting of redispan, with its meaning, unit, default and reason.
 
 A setting can be given as an argument (``Settings(spans="parented")``), as the environment variable
 ``OTEL_PYTHON_REDISPAN_<NAME>``, or as an ``opentelemetry-instrument`` flag (``--redispan_<name>``).
-``docs/reference/settings.md`` is generated from this table.
+``docs/reference/settings.md`` is generated from these declarations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from redispan.settings.table import setting
 
 @dataclasses.dataclass(frozen=True)
 class Settings(MonitoringSettings, PoolSettings, InsightSettings):
-    """The settings of redispan, frozen. Build them with ``Settings(...)`` or ``Settings.from_environment(...)``."""
+    """The values of all settings, which cannot be changed later.
+
+    Make it with ``Settings(...)`` or ``Settings.from_environment(...)``.
+    """
 
     # --- spans -------------------------------------------------------------------------------------------------
     spans: str = setting(
@@ -93,14 +96,14 @@ class Settings(MonitoringSettings, PoolSettings, InsightSettings):
     def from_environment(
         cls, arguments: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
     ) -> tuple[Settings, table.Resolved]:
-        """Build the settings in effect. Never raises: an unusable value becomes a warning.
+        """Return the settings in effect. This never raises: a value that cannot be used becomes a warning.
 
         Args:
-            arguments: Values given in code; they override the environment.
-            environ: The environment to read; ``os.environ`` by default.
+            arguments: The values given in code, which override the environment.
+            environ: The environment variables to read; those of the process by default.
 
         Returns:
-            The settings, and a record of the source of each value and of the warnings.
+            The settings, and a record of the source of each setting and of the warnings.
         """
         resolved = table.resolve(dataclasses.fields(cls), arguments or {}, os.environ if environ is None else environ)
         return cls(**resolved.values), resolved
