@@ -36,21 +36,21 @@ JOB_TIMEOUT_S = 1800
 AT_A_TIME = 2 * (os.cpu_count() or 1)
 
 NO_MATTER_OF_REDIS_PY = {
-    "test_alerts_of_state.py": "alerts are made of redispan's own books",
+    "test_alerts_of_state.py": "alerts are made of what redispan counts itself",
     "test_anomalies.py": "so are baselines",
     "test_contrib_bugs.py": "one version of contrib beside redispan, held on the redis-py of `make test`",
     "test_names_stay_few.py": "the bounds are redispan's own",
-    "test_reports.py": "reports are made of redispan's own books",
+    "test_reports.py": "reports are made of what redispan counts itself",
     "test_servers.py": "the servers under the other tests",
     "test_settings_seen.py": "settings are read before redis-py comes in",
     "test_slow_operations.py": "durations are judged after redis-py has answered",
-    "test_slow_operations_told_late.py": "likewise",
+    "test_deferred_alerts.py": "deferred alerts, too",
     "test_slow_processor.py": "the processor sees OpenTelemetry's spans only",
     "test_telemetry_fixtures.py": "the receivers under the other tests",
     "test_third_party.py": "the job third-party runs it",
     "test_threads.py": "the threads are redispan's own",
     "test_valkey.py": "another client",
-    "test_watched_generators.py": "generators are Python's",
+    "test_monitored_generators.py": "generators are Python's",
 }
 """Files of tests/behaviour that say the same with every redis-py, and why."""
 
@@ -73,9 +73,9 @@ MATTERS_OF_PYTHON = (
     "test_pool_cancelled.py",
     "test_pool_fork.py",
     "test_threads.py",
-    "test_watched_generators.py",
+    "test_monitored_generators.py",
 )
-"""Likewise, on every Python alone: asyncio, signals, threads, forks and generators are its own."""
+"""Files of tests/behaviour that also run on every Python: asyncio, signals, threads, forks, generators."""
 
 
 def files_of(folder: str, *, but: Collection[str]) -> tuple[str, ...]:

@@ -255,7 +255,7 @@ def test_a_forked_child_starts_from_nothing(telemetry: TelemetryInMemory, redis_
         os.close(read)
 
 
-def test_a_webhook_is_told(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
+def test_a_webhook_is_emitted(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
     """With a URL set, a real alert arrives there, and its own posting is no operation and no span."""
     import json
     from http.server import BaseHTTPRequestHandler, HTTPServer

@@ -169,7 +169,7 @@ def test_threads_have_their_own_parents(redis_server, recorded: TelemetryInMemor
 
 @only_async
 @pytest.mark.filterwarnings("ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning")  # redis-py asks so
-async def test_task_started_while_connecting_is_not_housekeeping_for_ever(world: World, recorded: TelemetryInMemory):
+async def test_task_started_while_connecting_is_not_client_internal_for_ever(world: World, recorded: TelemetryInMemory):
     """A task that outlives the connecting it was started in has its own operations told."""
     if world.is_cluster:
         pytest.skip("cluster clients have a connect function of their own")

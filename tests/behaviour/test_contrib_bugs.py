@@ -227,7 +227,7 @@ async def test_16_empty_pipeline_has_no_span(world: World, recorded: TelemetryIn
 
 
 @of_kinds("sync", "async", "cluster", "async-cluster")
-async def test_17_subscribing_is_told_and_starting_up_is_not(world: World, recorded: TelemetryInMemory):
+async def test_17_subscribing_is_emitted_and_starting_up_is_not(world: World, recorded: TelemetryInMemory):
     """SUBSCRIBE has a span; a cluster's start-up has none."""
     client = world.client()
     if world.kind != "async-cluster":

@@ -73,7 +73,7 @@ async def test_fault_in_any_part_reaches_nobody(
 
 
 @with_clusters
-async def test_fault_is_said_once_without_its_message(
+async def test_fault_is_logged_once_without_its_message(
     world: World, telemetry: TelemetryInMemory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """A part that fails is switched off with one line that names it, and the others go on."""
@@ -125,7 +125,9 @@ async def test_failing_exporter_reaches_nobody(world: World, telemetry: Telemetr
 
 
 @with_clusters
-async def test_failing_hook_is_said_once(world: World, telemetry: TelemetryInMemory, caplog: pytest.LogCaptureFixture):
+async def test_failing_hook_is_logged_once(
+    world: World, telemetry: TelemetryInMemory, caplog: pytest.LogCaptureFixture
+):
     """Hooks that raise break nothing and are reported once each."""
 
     def hook(*_):

@@ -63,7 +63,7 @@ async def test_closed_pools_cost_nothing(mode: str, redis_server: RedisServer, m
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-async def test_what_a_closed_pool_has_lent_is_told_until_it_is_back(mode: str, redis_server: RedisServer) -> None:
+async def test_what_a_closed_pool_has_lent_is_emitted_until_it_is_back(mode: str, redis_server: RedisServer) -> None:
     """A connection that is out while its pool is closed is in use still, each time that somebody looks."""
     module = redis if mode == "sync" else redis.asyncio
     pool = module.ConnectionPool.from_url(redis_server.url)
@@ -77,7 +77,7 @@ async def test_what_a_closed_pool_has_lent_is_told_until_it_is_back(mode: str, r
     await settle(pool.disconnect())
 
 
-def test_a_closed_pool_keeps_its_name_while_it_is_told_of(redis_server: RedisServer) -> None:
+def test_a_closed_pool_keeps_its_name_while_it_is_reported(redis_server: RedisServer) -> None:
     """A pool that was closed with a connection lent is told of until that is back: the next one of the place is #2."""
     old, new = (redis.ConnectionPool(host=redis_server.host, port=redis_server.port) for _ in range(2))
     lent = acquire(old)
@@ -128,7 +128,7 @@ def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-async def test_a_pool_that_waits_itself_is_told_of_alike(mode: str, redis_server: RedisServer) -> None:
+async def test_a_pool_that_waits_itself_is_reported_alike(mode: str, redis_server: RedisServer) -> None:
     """A BlockingConnectionPool waits as it always did: its waits are counted, and one in vain is told."""
     module = redis if mode == "sync" else redis.asyncio
     pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.05)

@@ -118,7 +118,7 @@ def test_a_child_does_not_wait_for_a_lock_of_its_parent(held: str, redis_server:
         assert in_child(work) == 0
 
 
-def test_a_child_tells_of_its_pools_whatever_its_parent_was_telling() -> None:
+def test_a_child_reports_its_pools_whatever_its_parent_was_reporting() -> None:
     """Likewise with what keeps pool events few."""
     telling = PoolTelemetry(None, None, histograms=False, elsewhere=lambda _: False)
     try:

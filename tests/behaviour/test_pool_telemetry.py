@@ -88,7 +88,7 @@ def test_wait_and_use_time_are_a_setting(instrument: Callable[..., TelemetryInMe
     assert points(telemetry, "db.client.connection.use_time", name) == {(): 3}
 
 
-def test_pool_off_says_nothing(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
+def test_pool_off_emits_nothing(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
     """pool=off: no values filled in, no pool metrics."""
     telemetry = instrument(pool="off")
     # A database of its own: what other tests left is not this pool's.

@@ -64,7 +64,7 @@ def test_nothing_of_the_probe_is_in_the_telemetry(redis_server: RedisServer, ins
     assert health_report("process").recent.operations == 1
 
 
-def test_what_the_acl_denies_is_left_out_and_said_once(
+def test_what_the_acl_denies_is_left_out_and_logged_once(
     new_redis_server: Callable[..., RedisServer], instrument: Instrument, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A user who may not ask gets no figures, one message for each part, and no second try."""
@@ -95,7 +95,7 @@ def test_a_user_who_may_ask_nothing_is_a_server_that_answers(acl_server: RedisSe
     assert reading.used_memory_bytes is None
 
 
-def test_a_server_that_died_is_told_as_such(
+def test_a_server_that_died_is_reported_as_such(
     new_redis_server: Callable[..., RedisServer], instrument: Instrument
 ) -> None:
     """The reading says unreachable, and the health report a reason; nothing raises."""

@@ -156,7 +156,7 @@ def counted_by_a_child(redis_url: str) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def test_redis_down_is_said(telemetry: TelemetryInMemory, new_redis_server: Any) -> None:
+def test_redis_down_is_reported(telemetry: TelemetryInMemory, new_redis_server: Any) -> None:
     """With the server gone every report still answers, and health says who can't be reached."""
     server = new_redis_server()
     instrument(telemetry)

@@ -98,7 +98,7 @@ def secret(random_source: random.Random) -> object:
 
 
 @pytest.mark.parametrize("mode", ["hidden", "keys"])
-def test_no_secret_of_any_command_is_told(redis_server, instrument, mode: str, caplog: pytest.LogCaptureFixture):
+def test_no_secret_of_any_command_is_emitted(redis_server, instrument, mode: str, caplog: pytest.LogCaptureFixture):
     """Every known command with secrets for arguments, alone and in pipelines, failing or not: none is told.
 
     Each is sent in every spelling and with every number of arguments; which go together is another for the next one.
@@ -138,7 +138,7 @@ def outcome_of_sync(call):
 
 
 @with_clusters
-async def test_no_secret_of_hostile_calls_is_told(
+async def test_no_secret_of_hostile_calls_is_emitted(
     world: World, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture
 ):
     """Secrets in place of commands, in one string, in scripts, in errors and in connection data: none is told."""
@@ -189,7 +189,7 @@ async def test_no_secret_of_hostile_calls_is_told(
     assert MARK not in everything(recorded, caplog)
 
 
-def test_credentials_are_never_told(acl_server, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture):
+def test_credentials_are_never_emitted(acl_server, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture):
     """User and password of the connection, right or wrong, appear nowhere."""
     with caplog.at_level(logging.DEBUG):
         client = redis.Redis.from_url(acl_server.url)

@@ -66,7 +66,7 @@ def of_sleep(events: list[Any]) -> list[Any]:
     return [event for event in events if event.attributes["db.operation.name"] == "DEBUG SLEEP"]
 
 
-def test_a_slow_operation_is_marked_counted_and_told(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
+def test_a_slow_operation_is_marked_counted_and_emitted(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
     """DEBUG SLEEP of 70 ms: a mark on the span, an event in the span's context, a count, a callback; all agree."""
     instrument(telemetry)
     recorded: list[Any] = []
@@ -165,7 +165,7 @@ def test_a_blocking_command_is_never_slow(telemetry: TelemetryInMemory, client: 
     assert "BLPOP" not in endpoint["answers"]["totals"]
 
 
-def test_what_is_held_back_is_counted_and_told_later(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
+def test_what_is_held_back_is_counted_and_emitted_later(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
     """Detections = emitted + held back: the next event says how many there were meanwhile."""
     now = 0.0
     instrument(telemetry, slow_interval_s=10.0, slow_alert_ms=5.0)

@@ -62,7 +62,7 @@ async def test_listening_opens_no_span(world: World, recorded: TelemetryInMemory
 
 
 @sync_and_async
-async def test_subscription_restored_after_a_lost_connection_is_housekeeping(world: World, recorded: TelemetryInMemory):
+async def test_subscription_restored_after_a_lost_connection_is_internal(world: World, recorded: TelemetryInMemory):
     """Re-subscribing on a new connection is the client's own doing: no span, and messages flow again."""
     client = world.client()
     pubsub = client.pubsub()

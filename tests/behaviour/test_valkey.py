@@ -91,7 +91,7 @@ async def test_messages_are_counted(package: ModuleType, redis_server: Any, reco
     await settle(client.connection_pool.disconnect())
 
 
-async def test_a_pool_is_told_of(package: ModuleType, redis_server: Any, recorded: TelemetryInMemory) -> None:
+async def test_a_pool_is_reported(package: ModuleType, redis_server: Any, recorded: TelemetryInMemory) -> None:
     """The pool of a valkey-py client is tuned and measured."""
     client = package.Valkey.from_url(redis_server.url)
     await settle(client.ping())

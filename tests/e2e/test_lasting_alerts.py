@@ -42,7 +42,7 @@ def test_what_is_usual_outlives_the_process(launcher: Launcher, otlp_receiver: O
     (line,) = [line for line in recorded.err.splitlines() if "95th percentile" in line]
     assert "unusual above" in line
     left = sorted(path.name for path in tmp_path.glob("redispan-*/*"))
-    assert [name.partition(".")[2] for name in left if not name.startswith("probe-")] == ["usual.json"]
+    assert [name.partition(".")[2] for name in left if not name.startswith("probe-")] == ["baselines.json"]
 
 
 @pytest.fixture

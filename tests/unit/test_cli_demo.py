@@ -88,7 +88,7 @@ def test_the_program_knows_nothing_of_telemetry() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf", ""])
-def test_a_refused_relay_tells_no_secret(protocol: str) -> None:
+def test_a_refused_relay_shows_no_secret(protocol: str) -> None:
     """A URL may hold a password: what is shown names the kind of failure only."""
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:hidden@127.0.0.1:1",

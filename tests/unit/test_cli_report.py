@@ -73,7 +73,7 @@ def test_each_report_is_text_with_its_figures(name: str) -> None:
     assert "0 processes" in empty
 
 
-def test_what_several_processes_find_out_is_said_once() -> None:
+def test_what_several_processes_find_out_is_logged_once() -> None:
     """The same alert of two workers is one line, the first one's, with how many say so."""
     found = busy_snapshot()
     one = {"name": "error_rate", "endpoint": "cache:6379/0", "message": "error rate is 7.0%", "at_unix_ns": 2}
@@ -107,7 +107,7 @@ def test_the_processes_are_asked_without_a_port(
     assert found["totals"]["operations"] == 100
 
 
-def test_nobody_there_is_said_with_what_to_do(
+def test_nobody_there_is_reported_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No process, no port, no report behind the port: one line on standard error, exit code 1."""

@@ -124,4 +124,4 @@ def _subject(one: dict[str, Any]) -> tuple[str, str | None, str]:
 
 def file_of(folder: Path) -> Path:
     """Return the path of the baseline file that belongs to the private folder ``folder``."""
-    return folder.with_name(f"{folder.name}.usual.json")
+    return folder.with_name(f"{folder.name}.baselines.json")

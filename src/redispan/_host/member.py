@@ -59,7 +59,7 @@ class HostMember:
 
         Args:
             snapshot: Returns the snapshot of this process.
-            remains: Returns the exit totals of this process.
+            totals: Returns the exit totals of this process.
             merge: Merges several snapshots into one.
         """
         self._snapshot = snapshot

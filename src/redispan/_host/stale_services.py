@@ -17,7 +17,7 @@ _log = logging.getLogger("redispan")
 
 KEPT_S = 86_400.0
 """Age at which a folder is removed. A member touches its socket every 20 s, so after a day its service has ended."""
-USUAL_KEPT_S = 30 * 86_400.0
+BASELINES_KEPT_S = 30 * 86_400.0
 """Age at which a baseline file is removed, so that a service that runs once a month finds its own."""
 
 _FOLDER = re.compile(r"[0-9a-f]{16}")
@@ -33,8 +33,8 @@ def sweep(users: Path, own: Path) -> None:
     now_s = time.time()
     try:
         for path in tuple(users.iterdir()):
-            if path.name.endswith(".usual.json"):
-                if path.name.partition(".")[0] != own.name and now_s - path.lstat().st_mtime > USUAL_KEPT_S:
+            if path.name.endswith(".baselines.json"):
+                if path.name.partition(".")[0] != own.name and now_s - path.lstat().st_mtime > BASELINES_KEPT_S:
                     path.unlink(missing_ok=True)
             elif path != own and _FOLDER.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
                 _sweep_one(path, now_s - KEPT_S)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from redispan.monitoring.fleet_findings import CRITICAL, WARNING, FleetAdvice, Server, Service, findings
+from redispan.monitoring.fleet_advice import CRITICAL, WARNING, FleetAdvice, Server, Service, fleet_advice
 
 Sample = tuple[Mapping[str, str], float]
 Ask = Callable[[str], Sequence[Sample]]
@@ -98,7 +98,7 @@ def fleet_report(ask: Ask, window: str = "5m") -> FleetReport:
         services_left_out=len(services) - len(shown),
         servers=servers[:SERVERS_SHOWN],
         servers_left_out=max(0, len(servers) - SERVERS_SHOWN),
-        findings=findings(shown, servers[:SERVERS_SHOWN]),
+        findings=fleet_advice(shown, servers[:SERVERS_SHOWN]),
     )
 
 

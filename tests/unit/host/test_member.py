@@ -88,7 +88,7 @@ def test_starting_again_starts_nothing(service: Service) -> None:
     assert threading.active_count() == threads
 
 
-def test_members_tell_each_other_and_never_themselves(service: Service) -> None:
+def test_members_answer_each_other_and_never_themselves(service: Service) -> None:
     """Each hears the others' operations once."""
     one, two, three = (started(service.member(10**place)) for place in range(3))
     assert operations(heard(one)) == 110

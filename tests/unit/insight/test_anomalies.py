@@ -75,7 +75,7 @@ def test_a_slow_server_is_one_alert() -> None:
     assert program.run(USUAL, 20) == [("cache:6379/0 latency", CLEARED)]
 
 
-def test_a_slow_command_is_told_by_its_name() -> None:
+def test_a_slow_command_is_named() -> None:
     """A rare command that becomes slow doesn't move the endpoint's percentile, and is found all the same."""
     program = Program()
     usual: Mix = {"GET": (1000, 1.0, 0), "ZRANGE": (30, 2.0, 0)}
@@ -107,7 +107,7 @@ def test_rare_failures_that_become_frequent() -> None:
     assert program.run(usual, 10) == [("cache:6379/0 error_rate", CLEARED)]
 
 
-def test_what_the_error_rate_tells_is_not_told_twice() -> None:
+def test_what_the_error_rate_covers_is_not_emitted_twice() -> None:
     """Above 5 % another alert fires; where that one is turned off this one speaks."""
     half: Mix = {"GET": (100, 1.0, 50), "SET": (30, 2.0, 15)}
     assert warm().run(half, 10) == []

@@ -174,7 +174,7 @@ def test_highs_and_lows_are_not_one_change() -> None:
     assert warm(THROUGHPUT, 300.0).see(3000.0, 1.0, 3000.0, 1.0) == []
 
 
-def test_what_another_alert_tells_is_not_learned() -> None:
+def test_what_another_alert_covers_is_not_learned() -> None:
     """While somebody else tells it, nothing fires and the baseline stays."""
     watched = warm()
     assert watched.see(*[1.0] * 50, may_fire=False) == []

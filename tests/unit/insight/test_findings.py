@@ -94,7 +94,7 @@ def test_a_finding_speaks(name: str) -> None:
     assert 1 <= finding.weight <= 3
 
 
-def test_a_healthy_program_is_told_nothing() -> None:
+def test_a_healthy_program_gets_no_advice() -> None:
     """Neither a quiet program nor one that runs well is given advice."""
     assert not found()
     assert not findings.find(Facts(empty()))

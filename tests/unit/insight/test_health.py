@@ -73,7 +73,7 @@ def test_reasons_add_up() -> None:
 
 
 @pytest.mark.parametrize("error", ["redis.exceptions.ConnectionError", "redis.exceptions.TimeoutError"])
-def test_an_unreachable_server_is_unhealthy_and_said_so(error: str) -> None:
+def test_an_unreachable_server_is_unhealthy_and_shown_so(error: str) -> None:
     """When the last operations all failed to get there, one sentence says which server is gone."""
     window = [*GOOD, *[entry(age_s=0.1, error=error) for _ in range(20)]]
     found = health(window)

@@ -57,7 +57,7 @@ def test_what_only_moves_is_no_growth(used) -> None:
     assert growth_bytes_per_s([(number * EVERY_S, used(number)) for number in range(POINTS)]) is None
 
 
-def test_too_short_a_time_tells_nothing() -> None:
+def test_too_short_a_time_proves_nothing() -> None:
     """A program that has just filled its cache isn't one that leaks."""
     assert growth_bytes_per_s([(number * EVERY_S, number) for number in range(LEAST_POINTS - 1)]) is None
     assert growth_bytes_per_s([]) is None

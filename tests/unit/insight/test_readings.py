@@ -37,7 +37,7 @@ def test_a_quiet_program_is_judged_by_five_minutes() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1000), st.booleans()), max_size=60), st.integers(1, 30))
-def test_the_shortcut_tells_the_same(ages: list[tuple[float, bool]], minimum: int) -> None:
+def test_the_shortcut_gives_the_same(ages: list[tuple[float, bool]], minimum: int) -> None:
     """Without a recent error nothing is counted; the result is the one that counting gives."""
     entries = [(age, "OOM" if failed else None) for age, failed in sorted(ages, reverse=True)]
     made = windows(*entries)

@@ -224,7 +224,7 @@ def test_messages_never_quote_what_they_were_given(noise: str, place: int) -> No
         (ValueError(SECRET), "ValueError"),
     ],
 )
-def test_known_errors_are_told_in_words_of_our_own(error: Exception, said: str) -> None:
+def test_known_errors_are_described_in_words_of_our_own(error: Exception, said: str) -> None:
     """The words help, and hold neither keys, values, hosts nor script text."""
     assert safe_message(error) == said
 

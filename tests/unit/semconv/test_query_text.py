@@ -63,7 +63,7 @@ def test_an_unknown_mode_hides() -> None:
     assert text_of(("SET", "k", "v"), "kyes") == "SET ? ?"
 
 
-def test_many_arguments_are_cut_and_said_to_be() -> None:
+def test_many_arguments_are_cut_and_marked() -> None:
     """A call with a thousand arguments has a short text that says how many there are."""
     args = ("MGET", *("k",) * 1000)
     assert text_of(args, "hidden") == "MGET" + " ?" * 50 + " ... (950 more)"

@@ -70,7 +70,7 @@ def slow_events(telemetry: TelemetryInMemory) -> list[Any]:
     return [event for event in telemetry.events(SLOW) if event.attributes["db.operation.name"] == "DEBUG SLEEP"]
 
 
-def test_the_last_one_is_told_when_nothing_follows(
+def test_the_last_one_is_emitted_when_nothing_follows(
     telemetry: TelemetryInMemory, be_slow: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A second after the interval, with no operation since: event, line and callback, and the figures add up."""
@@ -93,7 +93,7 @@ def test_the_last_one_is_told_when_nothing_follows(
     assert SLOT.runtime.alerts.limit.waiting() == 0
 
 
-def test_without_a_thread_whoever_comes_by_tells_it(
+def test_without_a_thread_whoever_comes_by_emits_it(
     telemetry: TelemetryInMemory, be_slow: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No sharing and no probe: no thread of ours; the next metric collection tells it, and the one after it nothing."""
@@ -109,7 +109,7 @@ def test_without_a_thread_whoever_comes_by_tells_it(
     assert [event.attributes[HELD_BACK] for event in slow_events(telemetry)] == [0, 1]
 
 
-def test_what_is_only_logged_is_told_late_alike(
+def test_what_is_only_logged_is_emitted_later_alike(
     telemetry: TelemetryInMemory, be_slow: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Below the alert: the end of the instrumentation logs the last one of those that were not."""
@@ -125,7 +125,7 @@ def test_what_is_only_logged_is_told_late_alike(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_tells_nothing_of_its_parent(telemetry: TelemetryInMemory, be_slow: Callable[..., None]) -> None:
+def test_a_forked_child_emits_nothing_of_its_parent(telemetry: TelemetryInMemory, be_slow: Callable[..., None]) -> None:
     """What the parent held back is told by the parent."""
     be_slow(3, slow_interval_s=1000.0, host_sharing=False)
     child = os.fork()
@@ -138,7 +138,7 @@ def test_a_forked_child_tells_nothing_of_its_parent(telemetry: TelemetryInMemory
 
 
 @pytest.mark.parametrize("sharing", [True, False])
-def test_the_end_of_the_program_tells_it(server: RedisServer, sharing: bool) -> None:
+def test_the_end_of_the_program_emits_it(server: RedisServer, sharing: bool) -> None:
     """A program that ends before the interval does: the event is exported and the line is logged before it is gone."""
     settings = {
         "slow_alert_ms": 15.0,

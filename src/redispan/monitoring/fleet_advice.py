@@ -128,7 +128,7 @@ _SERVER_RULES: tuple[_ServerRule, ...] = (
 )  # fmt: skip
 
 
-def findings(services: Iterable[Service], servers: Iterable[Server]) -> list[FleetAdvice]:
+def fleet_advice(services: Iterable[Service], servers: Iterable[Server]) -> list[FleetAdvice]:
     """Return advice for every figure that crosses a threshold, the most severe first."""
     found = [
         FleetAdvice(severity, service.name, f"{service.name}: {text.format(value=value)}")

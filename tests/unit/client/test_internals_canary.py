@@ -24,13 +24,13 @@ def test_every_required_target_exists(target):
     assert any(hasattr(owner, name) for name in target.method.split("|"))
 
 
-def test_version_is_told_by_the_package():
+def test_version_is_read_from_the_package():
     """The version comes from the package that runs."""
     assert clients.version_of(redis)[:2] == VERSION
 
 
 @pytest.mark.parametrize("package", [redis, redis.asyncio])
-def test_pools_tell_where_they_go(package):
+def test_pools_show_where_they_go(package):
     """``connection_kwargs`` holds host, port, path and database."""
     assert clients.place_of_pool(package.Redis(host="h", port=1, db=2).connection_pool) == ("h", 1, "2", False)
     assert clients.place_of_pool(package.Redis().connection_pool) == ("localhost", 6379, "0", False)
@@ -48,7 +48,7 @@ def test_sentinel_pools_are_late(package):
 
 
 @pytest.mark.parametrize("package", [redis, redis.asyncio])
-def test_connections_tell_where_they_go_and_whether_they_are_open(package):
+def test_connections_show_where_they_go_and_whether_they_are_open(package):
     """An unopened connection has host, port and database, and is not open; nobody is at its other end."""
     connection = package.Connection(host="h", port=1, db=2)
     assert clients.place_of_connection(connection) == ("h", 1, "2")
@@ -57,7 +57,7 @@ def test_connections_tell_where_they_go_and_whether_they_are_open(package):
 
 
 @pytest.mark.parametrize("package", [redis, redis.asyncio])
-def test_pipelines_tell_their_commands_and_kind(package):
+def test_pipelines_show_their_commands_and_kind(package):
     """The queue of a pipeline holds its commands, and its kind is known."""
     pipeline = package.Redis().pipeline(transaction=False)
     pipeline.set("a", 1)

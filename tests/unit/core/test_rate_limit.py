@@ -59,7 +59,7 @@ def test_nothing_waits_for_ever(items: list[tuple[int, float, bool]]) -> None:
         assert all(later >= earlier + 10.0 for earlier, later in pairwise(times))
 
 
-def test_each_is_told_once_whoever_comes_by() -> None:
+def test_each_is_emitted_once_whoever_comes_by() -> None:
     """Threads that hold back beside threads that tell what is due: none is lost and none is told twice."""
     ticks = count()
     limit = RateLimit(50.0, lambda: float(next(ticks)))
@@ -84,7 +84,7 @@ def test_each_is_told_once_whoever_comes_by() -> None:
     assert len(lines) + sum(lines) == 4 * 3000
 
 
-def test_a_teller_that_fails_keeps_nothing_from_the_others() -> None:
+def test_a_emitter_that_fails_keeps_nothing_from_the_others() -> None:
     """What the first raises reaches nobody, and the second is told; at the end no interval is waited for."""
     limit = RateLimit(10.0, lambda: 0.0)
     recorded: list[int] = []
@@ -122,7 +122,7 @@ def test_no_interval_lets_everything_through() -> None:
     assert [limit.admit("x") for _ in range(3)] == [0, 0, 0]
 
 
-def test_every_detection_is_counted_whether_told_or_not() -> None:
+def test_every_detection_is_counted_whether_emitted_or_not() -> None:
     """The book's count is of detections; those told are fewer."""
     book = AlertBook(10.0, lambda: 0.0)
     recorded = [book.detect(SLOW_OPERATION, "h:1/0", "GET", "h", 1) for _ in range(5)]
@@ -131,7 +131,7 @@ def test_every_detection_is_counted_whether_told_or_not() -> None:
     assert book.snapshot()["emitted"] == {SLOW_OPERATION: 1}
 
 
-def test_what_is_told_late_is_no_further_detection() -> None:
+def test_what_is_emitted_later_is_no_further_detection() -> None:
     """Detections = emitted + held back, before and after the last one held back is told."""
     book = AlertBook(10.0, lambda: 0.0)
     recorded: list[int] = []

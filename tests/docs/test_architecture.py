@@ -1,0 +1,45 @@
+"""The page on architecture and CONTRIBUTING: what they say of layers and files is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    tomllib = None  # type: ignore[assignment]
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "architecture.md"
+
+
+def linted_layers() -> str:
+    """The layers of the linter's contract, on one line."""
+    if tomllib is None:
+        pytest.skip("reading pyproject.toml needs Python 3.11")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    return " > ".join(re.sub(r"[()]", "", layer) for layer in layers)
+
+
+@pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_the_layers_on_the_page_are_the_linters(page: Path) -> None:
+    """A newcomer who follows the page never meets a contract that says something else."""
+    assert linted_layers() in [line.strip() for line in page.read_text("utf-8").splitlines()]
+
+
+def test_every_file_that_the_page_names_exists() -> None:
+    """The table leads to the file, and the text names no file of yesterday."""
+    text = PAGE.read_text("utf-8")
+    named = set(re.findall(r"`((?:src/redispan/)?_?[a-z]+/[a-z_/]+(?:\.[a-z]+|/)?)`", text))
+    assert len(named) > 25
+    missing = [name for name in named if not any((base / name).exists() for base in (ROOT, ROOT / "src" / "redispan"))]
+    assert missing == []
+
+
+def test_the_page_says_where_every_layer_is() -> None:
+    """Each layer of the contract has its row in the table of packages."""
+    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
+    described = {name for row in rows for name in re.findall(r"`(_?[a-z]+)`", row.split("|")[1])}
+    assert set(re.findall(r"_?[a-z]+", linted_layers())) <= described
