@@ -19,7 +19,7 @@ def linted_layers() -> str:
     if tomllib is None:
         pytest.skip("reading pyproject.toml needs Python 3.11")
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    (layers,) = [contract["layers"] for contract in contracts if contract.get("containers") == ["redispan"]]
     return " > ".join(re.sub(r"[()]", "", layer) for layer in layers)
 
 

@@ -119,7 +119,7 @@ _COUNTERS: tuple[Row, ...] = (
 Observe = Callable[[CallbackOptions], Iterable[Observation]]
 
 _ACTIVE: weakref.WeakKeyDictionary[Meter, PoolTelemetry] = weakref.WeakKeyDictionary()
-"""Who tells of the pools to each meter now: another after redispan was taken off and put on again."""
+"""The ``PoolTelemetry`` that reports the pools to each meter now: a new one each time redispan is switched on."""
 
 
 class PoolTelemetry:

@@ -30,7 +30,7 @@ class Settings(MonitoringSettings, PoolSettings, InsightSettings):
     spans: str = setting(
         "all",
         "Which operations get a span: `all`, `parented` (only inside a trace), `notable` (only slow or failed ones, "
-        "written after the fact with their true times). Metrics count every operation whatever this says.",
+        "written after the fact with their true times). Metrics count every operation in any case.",
         topic="spans",
         choices=("all", "parented", "notable"),
     )

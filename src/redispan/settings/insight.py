@@ -46,9 +46,9 @@ class InsightSettings:
     )
     slow_interval_s: float = setting(
         10.0,
-        "Slow operations of one endpoint and command are told (event, log line, callback) at most this often; all are "
-        "counted, and the next one told says how many were held back; if none follows, the last of them is told after "
-        "all. 0 tells every one.",
+        "Slow operations of one endpoint and command are emitted (event, log line, callback) at most this often. All "
+        "are counted, and the next one that is emitted says how many were held back. If none follows, the last of them "
+        "is emitted after all. 0 emits every one.",
         topic="slow operations",
         unit="s",
         low=0,

@@ -90,8 +90,8 @@ class PoolSettings:
     )
     pool_retry: bool = setting(
         True,
-        "Retry connecting, and reads that failed in transit, with exponential backoff and jitter. Nothing that could "
-        "run twice is ever repeated, and a retry policy of the program's own is left alone.",
+        "Retry connecting, and reads that failed in transit, with exponential backoff and jitter. A command that "
+        "changes data is never repeated once it may have run, and a retry policy of the program's own is left alone.",
         topic="pool",
     )
     pool_connect_retry_s: float = setting(
