@@ -19,8 +19,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redispan._core.arguments import plain
-
 READ_OPTIONS = {"COUNT": 1, "BLOCK": 1, "GROUP": 2, "NOACK": 0, "CLAIM": 1, "MAXCOUNT": 1, "MAXSIZE": 1}
 """The options of XREAD and XREADGROUP, and the number of values that follow each."""
 
@@ -147,3 +145,17 @@ def as_int(value: object) -> int | None:
         return int(found)
     word = as_word(value)
     return int(word) if word.isdigit() else None
+
+
+def plain(value: object) -> object:
+    """Return the ``str``, ``bytes`` or ``int`` in an argument as the built-in type, and any other value unchanged.
+
+    This never raises. A ``bool`` is returned unchanged too.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return bytes.__getitem__(value, slice(None))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__add__(value, 0)
+    return value

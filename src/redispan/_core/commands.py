@@ -7,13 +7,61 @@ every name is looked up in the command table, and a name that is not in the tabl
 from __future__ import annotations
 
 import math
+import pkgutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
+from typing import NamedTuple
 
 from redispan._core.command_keys import NO_KEYS, READ_OPTIONS, KeyRule, as_word, key_positions, parse_key_rule
-from redispan._core.command_table import Row, rows
+
+_ACCESS = {"r": "read", "w": "write", "-": "other"}
+_TABLE = "commands.txt"
+
+
+class Row(NamedTuple):
+    """One command of the table; ``CommandInfo`` explains the fields, whose abbreviations are resolved here."""
+
+    name: str
+    group: str
+    access: str
+    keys: str
+    blocking: str | None
+    long_running: bool
+    secret: bool
+    pure: bool
+
+
+def rows() -> Iterator[Row]:
+    """Yield every command of the table, in the order of the file."""
+    group = ""
+    for line in table_lines():
+        if line.startswith("["):
+            group = line.strip("[]")
+        else:
+            yield _row(group, *line.split())
+
+
+def table_lines() -> list[str]:
+    """Return the lines of ``commands.txt``, which explains its format, without comments and empty lines."""
+    # pkgutil also reads it where redispan is imported from a zip file.
+    lines = (pkgutil.get_data(__package__, _TABLE) or b"").decode().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _row(group: str, name: str, access: str, keys: str, *flags: str) -> Row:
+    return Row(
+        name=name.replace("|", " "),
+        group=group,
+        access=_ACCESS[access],
+        keys=keys,
+        blocking=next((flag[len("block=") :] for flag in flags if flag.startswith("block=")), None),
+        long_running="long" in flags,
+        secret="secret" in flags,
+        pure="pure" in flags,
+    )
+
 
 _LONGEST_CALL_TEXT = 4096
 """The number of characters that are read of a command that is given as one string."""

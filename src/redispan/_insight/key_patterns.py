@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from redispan._core.arguments import plain
+from redispan._core.command_keys import plain
 
 PATTERNS_LIMIT = 200
 WORDS_PER_PLACE = 12

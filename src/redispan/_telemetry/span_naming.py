@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from redispan._core.arguments import plain
+from redispan._core.command_keys import plain
 from redispan._core.commands import Census, CommandInfo, identify
 from redispan._core.operation import Endpoint, Operation
 from redispan._semconv import names

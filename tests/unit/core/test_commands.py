@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redispan._core import commands
-from redispan._core.command_table import rows
-from redispan._core.commands import COMMANDS, UNKNOWN, identify, words_after_name, words_in_name
+from redispan._core.commands import COMMANDS, UNKNOWN, identify, rows, words_after_name, words_in_name
 
 ALLOWED_NAMES = {*COMMANDS, *(name.lower() for name in COMMANDS), "_OTHER"}
 TABLE_SHA256 = "b7c616edaa6d139a131f3f7a63167cc4c5528a6a0fa4251dfcb1781825dfe05f"
@@ -191,10 +190,7 @@ def test_flags_of_the_table_are_known_words() -> None:
 
 
 def _table_lines() -> list[str]:
-    from redispan._core import command_table
-
-    lines = command_table._TABLE.read_text("utf-8").splitlines()
-    return [line for line in lines if line and line[0] not in "#["]
+    return [line for line in commands.table_lines() if not line.startswith("[")]
 
 
 def test_only_harmless_commands_may_be_replayed() -> None:
