@@ -12,6 +12,7 @@ from redispan._client.probe import targets
 from redispan._runtime.runtime import current
 from redispan.testing import TelemetryInMemory
 from waiting import wait_until
+from zero_code import free_port
 
 pytestmark = pytest.mark.redis
 
@@ -58,3 +59,22 @@ def test_none_at_all_where_nobody_wants_one(redis_url: str, instrument: Instrume
     assert ours() == {}
     assert list(tmp_path.iterdir()) == []
     assert current().snapshot()["endpoints"]
+
+
+def test_all_of_them_end_with_the_instrumentation(redis_url: str, instrument: Instrument, tmp_path: Path) -> None:
+    """With everything on that has a thread, none is left when ``uninstrument()`` returns."""
+    dead = f"http://127.0.0.1:{free_port()}/"
+    instrument(
+        runtime_dir=str(tmp_path),
+        host_sharing=True,
+        monitoring_port=free_port(),
+        alert_webhook=dead,
+        slow_log_ms=0,
+        slow_alert_ms=0.000_001,
+    )
+    names = {"redispan-member", "redispan-probe", "redispan-monitoring", "redispan-alert-webhook"}
+    with redis.Redis.from_url(redis_url) as client:
+        client.ping()
+        wait_until(lambda: set(ours()) == names, "all four threads")
+    RedispanInstrumentor().uninstrument()
+    assert ours() == {}

@@ -6,6 +6,7 @@ Every package below ``_runtime`` finds the objects of the process here, such as 
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,9 +19,13 @@ class Slot:
     Attributes:
         runtime: A ``CoreRuntime``, made at its first use. It becomes a ``_runtime.Runtime`` once the process is
             instrumented or asks for a report.
+        making: A lock for making the runtime.
     """
 
     runtime: CoreRuntime
+
+    def __init__(self) -> None:
+        self.making = threading.Lock()
 
     def __getattr__(self, name: str) -> CoreRuntime:
         # Python calls this only while the slot is empty.
@@ -32,6 +37,7 @@ class Slot:
 
     def renew_in_child(self) -> None:
         """Renew the runtime in a forked child, if the parent had one."""
+        self.making = threading.Lock()
         runtime = self.__dict__.get("runtime")
         if runtime is not None:
             runtime.renew_in_child()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter_ns
@@ -187,15 +186,12 @@ class Runtime(CoreRuntime):
         self.alerting.stop()
 
 
-_making = threading.Lock()
-
-
 def current() -> Runtime:
     """Return the ``Runtime`` of this process; make it from the ``CoreRuntime`` in the slot if there is none yet."""
     found = SLOT.runtime
     if isinstance(found, Runtime):
         return found
-    with _making:
+    with SLOT.making:
         found = SLOT.runtime
         if not isinstance(found, Runtime):
             found = SLOT.runtime = Runtime(found)

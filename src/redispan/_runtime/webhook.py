@@ -26,6 +26,8 @@ ATTEMPTS = 5
 TIMEOUT_S = 5.0
 IDLE_S = 30.0
 """The seconds without an alert after which the thread ends. The next alert starts it again."""
+_ENDING_S = 0.5
+"""The time in seconds in which the thread ends once it no longer pauses between two attempts."""
 MOMENTARY_NS = 300_000_000_000
 """The duration of a momentary alert for Alertmanager: a slow operation is an alert that ends after five minutes."""
 
@@ -66,6 +68,7 @@ class AlertWebhook:
         self._lock = threading.Lock()
         self._queue: queue.Queue[Alert | None] = queue.Queue(QUEUED)
         self._thread: threading.Thread | None = None
+        self._ending = threading.Event()
 
     def post(self, alert: Alert) -> None:
         """Queue an alert, and start the thread if it does not run. Never waits for the queue."""
@@ -80,22 +83,36 @@ class AlertWebhook:
                 self._thread.start()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Send the queued alerts and end the thread.
+        """Send the queued alerts and end the thread. What is not sent in time is dropped and counted.
 
         Args:
-            timeout_s: The most seconds to wait for room in the queue, and again for the thread to end.
+            timeout_s: How many seconds sending may take.
         """
         with self._lock:
             thread = self._thread
-        if thread is not None:
-            try:
-                self._queue.put(None, timeout=timeout_s)
-            except queue.Full:
-                return
+        if thread is None:
+            return
+        try:
+            self._queue.put_nowait(None)
             thread.join(timeout_s)
+        except queue.Full:
+            pass  # more than can be sent in time
+        if thread.is_alive():
+            self._ending.set()  # ends a pause between two attempts
+            thread.join(_ENDING_S)
+            self._drop_queued()
+
+    def _drop_queued(self) -> None:
+        while True:
+            try:
+                alert = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if alert is not None:
+                SLOT.runtime.self_metrics.dropped("webhook_alerts")
 
     def _run(self) -> None:
-        while True:
+        while not self._ending.is_set():
             try:
                 alert = self._queue.get(timeout=IDLE_S)
             except queue.Empty:
@@ -114,13 +131,21 @@ class AlertWebhook:
                 _log.warning("redispan: an alert could not be posted to the webhook: %s", type(fault).__name__)
 
     def _deliver(self, body: bytes) -> None:
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+        from tenacity import (
+            Retrying,
+            retry_if_exception,
+            sleep_using_event,
+            stop_after_attempt,
+            stop_when_event_set,
+            wait_random_exponential,
+        )
 
         from redispan._telemetry.scope import without_instrumentation
 
         with without_instrumentation():
             Retrying(
-                stop=stop_after_attempt(ATTEMPTS),
+                stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(self._ending),
+                sleep=sleep_using_event(self._ending),
                 wait=wait_random_exponential(multiplier=0.5, max=10.0),
                 retry=retry_if_exception(_may_succeed_later),
                 reraise=True,

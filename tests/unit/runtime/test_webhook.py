@@ -154,3 +154,24 @@ def test_other_schemes_are_refused() -> None:
     """A file is no webhook."""
     with pytest.raises(ValueError, match="http"):
         AlertWebhook("file:///etc/passwd")
+
+
+def test_the_end_waits_for_no_pause_and_counts_what_was_not_sent() -> None:
+    """Behind a receiver that is down: when ``close`` returns there is no thread, and no alert is lost silently."""
+    attempts: list[str] = []
+
+    def refuse(url: str, _: bytes) -> None:
+        attempts.append(url)
+        raise ConnectionRefusedError
+
+    webhook = AlertWebhook("http://127.0.0.1:1/x", send=refuse)
+    for _ in range(3):
+        webhook.post(alert())
+    thread = webhook._thread
+    assert thread is not None
+    wait_until(lambda: len(attempts) >= 1, "the first attempt")
+    webhook.close(timeout_s=0.0)
+    assert not thread.is_alive()
+    dropped = SLOT.runtime.self_metrics.read("dropped")["webhook_alerts"]
+    failed = SLOT.runtime.self_metrics.read("telemetry_errors")["webhook"]
+    assert dropped + failed == 3
