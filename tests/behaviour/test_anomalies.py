@@ -54,6 +54,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
+def forget_what_the_parent_saw() -> None:
+    """What a forked child does first, but for threads and sockets, which are this process's own."""
+    current().figures.renew_in_child()
+    current().alerting.renew_in_child()
+
+
 class Program:
     """A program whose slices are over at once: the time between them is not waited for."""
 
@@ -193,7 +199,7 @@ def test_a_forked_child_and_a_new_instrumentation_learn_anew(telemetry: Telemetr
     program.run(WARM_UP_SLICES)
     program.client.close()
     assert current().snapshot()["baselines"]
-    current().renew_in_child()  # what a forked child does first
+    forget_what_the_parent_saw()
     assert not current().snapshot()["baselines"]
     RedispanInstrumentor().uninstrument()
     assert not current().snapshot()["baselines"]
@@ -206,7 +212,7 @@ def test_the_next_process_begins_with_what_was_learned(telemetry: TelemetryInMem
     handed_on = json.loads(json.dumps(current().alerting.learned()))
     assert {(one["command"], one["figure"]) for one in handed_on} >= {(None, "latency"), ("GET", "latency")}
     assert "text" not in json.dumps(handed_on)
-    current().renew_in_child()
+    forget_what_the_parent_saw()
     current().alerting.take_over(handed_on)
     program.run(2)
     program.client.close()
