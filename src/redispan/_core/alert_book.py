@@ -9,9 +9,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from redispan._core.deferred_alerts import DeferredAlerts
 from redispan._core.rate_limit import RateLimit
 from redispan._core.records import CLEARED, FIRED, Alert
-from redispan._core.slot import SLOT
+from redispan._core.self_metrics import SelfMetrics
 
 _log = logging.getLogger("redispan")
 
@@ -32,14 +33,25 @@ class AlertBook:
     the callbacks.
     """
 
-    def __init__(self, interval_s: float = 10.0, clock_s: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        interval_s: float = 10.0,
+        clock_s: Callable[[], float] = monotonic,
+        *,
+        self_metrics: SelfMetrics | None = None,
+        deferred: DeferredAlerts | None = None,
+    ) -> None:
         """Start without any alert.
 
         Args:
             interval_s: The shortest time in seconds between two momentary alerts of the same kind that are emitted.
             clock_s: Returns the seconds of a monotonic clock.
+            self_metrics: Counts what is dropped and what fails; an object of its own by default.
+            deferred: Emits the alerts that were held back; an object of its own by default.
         """
-        self.limit = RateLimit(interval_s, clock_s)
+        self.self_metrics = self_metrics or SelfMetrics()
+        self.deferred = deferred or DeferredAlerts(self.self_metrics)
+        self.limit = RateLimit(interval_s, clock_s, self.deferred)
         self.callbacks: list[Callback] = []
         self.reset()
 
@@ -132,7 +144,7 @@ class AlertBook:
             try:
                 callback(alert)
             except Exception as fault:
-                SLOT.runtime.self_metrics.telemetry_error("alert_callback")
+                self.self_metrics.telemetry_error("alert_callback")
                 _log.error("redispan: an alert callback raised %s; nothing else is affected.", type(fault).__name__)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:

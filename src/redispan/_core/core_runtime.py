@@ -7,6 +7,7 @@ what these need: the self-metrics, the alerts and the state of the pools. ``_run
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from redispan._core.alert_book import AlertBook
@@ -75,24 +76,26 @@ class CoreRuntime:
         """
         self.parts: dict[str, Part] = {} if before is None else before.parts
         self.self_metrics = self.part("self_metrics", SelfMetrics)
-        self.deferred_alerts = self.part("deferred_alerts", DeferredAlerts)
-        self.alerts = self.part("alerts", AlertBook)
+        self.deferred_alerts = self.part("deferred_alerts", lambda: DeferredAlerts(self.self_metrics))
+        self.alerts = self.part(
+            "alerts", lambda: AlertBook(self_metrics=self.self_metrics, deferred=self.deferred_alerts)
+        )
         self.judged_spans = self.part("judged_spans", JudgedSpans)
         self.pool_sources = self.part("pool_sources", PoolSources)
         self.pool_settings: PoolSettings | None = None if before is None else before.pool_settings
         self.judges_operations = False
 
-    def part(self, name: str, kind: type[Made]) -> Made:
+    def part(self, name: str, make: Callable[[], Made]) -> Made:
         """Return the part of this name; make it if there is none yet.
 
         Args:
             name: One of ``RENEWAL_ORDER``.
-            kind: The class of the part.
+            make: Makes the part; its class, for most.
         """
         found = self.parts.get(name)
         if found is None:
             assert name in RENEWAL_ORDER, name
-            found = self.parts.setdefault(name, kind())
+            found = self.parts.setdefault(name, make())
         return found  # type: ignore[return-value]
 
     def evaluate(self) -> None:

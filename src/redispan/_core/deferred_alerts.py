@@ -11,6 +11,8 @@ import threading
 import weakref
 from typing import Protocol
 
+from redispan._core.self_metrics import SelfMetrics
+
 
 class Holder(Protocol):
     """An object that holds deferred alerts, such as a ``RateLimit``."""
@@ -22,7 +24,13 @@ class Holder(Protocol):
 class DeferredAlerts:
     """The holders of deferred alerts, which are referenced weakly."""
 
-    def __init__(self) -> None:
+    def __init__(self, self_metrics: SelfMetrics | None = None) -> None:
+        """Start without any holder.
+
+        Args:
+            self_metrics: Counts the alerts that could not be emitted; an object of its own by default.
+        """
+        self._self_metrics = self_metrics or SelfMetrics()
         self._holders: tuple[weakref.ref[Holder], ...] = ()
         self._emits_at_exit = False
         self.renew_in_child()
@@ -30,6 +38,10 @@ class DeferredAlerts:
     def renew_in_child(self) -> None:
         """Make a new lock in a forked child. Each holder forgets the alerts of the parent by itself."""
         self._lock = threading.RLock()
+
+    def count_fault(self) -> None:
+        """Count an alert that a holder could not emit."""
+        self._self_metrics.telemetry_error("late_alert")
 
     def follow(self, holder: Holder) -> None:
         """Include ``holder`` in ``emit_due`` from now on, as long as it exists."""

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from redispan._core.slot import SLOT
+from redispan._core.deferred_alerts import DeferredAlerts
 
 KINDS_LIMIT = 1000
 NEVER_S = float("inf")
@@ -31,13 +31,15 @@ class RateLimit:
     one held back is emitted by ``emit_due`` once the interval is over.
     """
 
-    def __init__(self, interval_s: float, clock_s: Callable[[], float]) -> None:
+    def __init__(self, interval_s: float, clock_s: Callable[[], float], deferred: DeferredAlerts | None = None) -> None:
         """Start without any item.
 
         Args:
             interval_s: The interval in seconds, in which one item per kind is admitted; 0 admits all.
             clock_s: Returns the seconds of a monotonic clock.
+            deferred: Calls ``emit_due`` regularly once an item was deferred; needed only if items are.
         """
+        self._deferred = deferred or DeferredAlerts()
         self.interval_s = interval_s
         self._clock_s = clock_s
         self.reset()
@@ -66,7 +68,7 @@ class RateLimit:
                 known.late = late
                 if late is not None:
                     self._due_s = min(self._due_s, known.emitted_s + self.interval_s)
-                    SLOT.runtime.deferred_alerts.follow(self)
+                    self._deferred.follow(self)
                 return None
             held_back = 0 if known is None else known.held_back
             self._kinds[kind] = _Kind(now_s)
@@ -100,7 +102,7 @@ class RateLimit:
             try:
                 late(more)
             except Exception:
-                SLOT.runtime.self_metrics.telemetry_error("late_alert")
+                self._deferred.count_fault()
 
     def waiting(self) -> int:
         """Return how many items were held back and not yet reported by a later item."""

@@ -13,7 +13,6 @@ from functools import partial
 
 from redispan._core.alert_book import AlertBook
 from redispan._core.records import DETECTED, SLOW_OPERATION, Alert, SlowOperation
-from redispan._core.slot import SLOT
 
 Emit = Callable[[Alert], None]
 
@@ -62,7 +61,7 @@ def detect(
 
     def emit_counted(emit_by: Emit, held_back: int) -> None:
         if held_back:
-            SLOT.runtime.self_metrics.dropped("alerts", held_back)
+            book.self_metrics.dropped("alerts", held_back)
         emit_by(slow_alert(record, threshold_ns, held_back))
 
     label = (record.address, record.port)

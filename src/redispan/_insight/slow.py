@@ -69,7 +69,7 @@ class SlowDetector:
         self._spans = spans
         self._emit = emit
         self._log = log
-        self._log_limit = RateLimit(log_interval_s, clock_s)
+        self._log_limit = RateLimit(log_interval_s, clock_s, book.deferred)
         self._wall_ns = wall_ns
         self.recent: deque[SlowOperation] = deque(maxlen=KEPT)
 
