@@ -2,6 +2,8 @@
 
 URLs, status codes and the look of the page belong here. The reports decide what a figure means. The pure function
 ``respond`` decides the answer to a request; the apps and the server only pass requests and answers on.
+
+This package is not ``redispan.monitor``, which measures one named piece of work in the program.
 """
 
 from __future__ import annotations
