@@ -6,10 +6,10 @@ what these need: the self-metrics, the alerts and the state of the pools. ``_run
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from redispan._core import fork
 from redispan._core.alert_book import AlertBook
 from redispan._core.deferred_alerts import DeferredAlerts
 from redispan._core.pool_sources import PoolSources
@@ -19,45 +19,14 @@ from redispan._core.slow_alerts import JudgedSpans
 if TYPE_CHECKING:
     from redispan.settings.pool import PoolSettings
 
-_log = logging.getLogger("redispan")
-
-RENEWAL_ORDER = (
-    # Every other part may use these two while it is renewed. A thread that does not exist in the child may have held
-    # their locks.
-    "self_metrics",
-    "deferred_alerts",
-    # These are shared by all instrumentations.
-    "alerts",
-    "judged_spans",
-    "pool_sources",
-    # The pool layer: the pool registry, then the limits of retries and of time.
-    "pool_registry",
-    "retry_budget",
-    "deadline_pressure",
-    # The figures that the parent measured, and the alert rules that judge them.
-    "figures",
-    "alerting",
-    # The parent's threads, sockets and files come last: the child only has to let go of them.
-    "host",
-)
-"""The order in which a forked child renews the parts of its runtime."""
-
-
-class Part(Protocol):
-    """An object that the process owns one of, and that a forked child renews."""
-
-    def renew_in_child(self) -> None:
-        """Forget the parent's data and make new locks in a forked child."""
-
-
-Made = TypeVar("Made", bound=Part)
+Made = TypeVar("Made", bound=fork.Part)
 
 
 class CoreRuntime:
     """The objects of one process that the packages below ``_runtime`` use.
 
     Attributes:
-        parts: The objects that a forked child renews, by their name in ``RENEWAL_ORDER``.
+        parts: The objects that a forked child renews, by their name in ``fork.RENEWAL_ORDER``.
         self_metrics: The counters of what redispan recorded and dropped, and of its own errors.
         deferred_alerts: The objects that hold alerts back until their interval is over.
         alerts: The alerts of this process: counts, alert history and callbacks.
@@ -74,7 +43,7 @@ class CoreRuntime:
         Args:
             before: The runtime that this one replaces in the slot.
         """
-        self.parts: dict[str, Part] = {} if before is None else before.parts
+        self.parts: dict[str, fork.Part] = {} if before is None else before.parts
         self.self_metrics = self.part("self_metrics", SelfMetrics)
         self.deferred_alerts = self.part("deferred_alerts", lambda: DeferredAlerts(self.self_metrics))
         self.alerts = self.part(
@@ -89,12 +58,12 @@ class CoreRuntime:
         """Return the part of this name; make it if there is none yet.
 
         Args:
-            name: One of ``RENEWAL_ORDER``.
+            name: One of ``fork.RENEWAL_ORDER``.
             make: Makes the part; its class, for most.
         """
         found = self.parts.get(name)
         if found is None:
-            assert name in RENEWAL_ORDER, name
+            assert name in fork.RENEWAL_ORDER, name
             found = self.parts.setdefault(name, make())
         return found  # type: ignore[return-value]
 
@@ -102,12 +71,5 @@ class CoreRuntime:
         """Evaluate the alert rules. Without the instrumentation there are none, so this does nothing."""
 
     def renew_in_child(self) -> None:
-        """Renew every part in ``RENEWAL_ORDER``; a part that fails does not stop the others."""
-        for name in RENEWAL_ORDER:
-            part = self.parts.get(name)
-            if part is None:
-                continue
-            try:
-                part.renew_in_child()
-            except Exception as fault:
-                _log.debug("redispan: %s was not renewed after a fork: %s", name, type(fault).__name__)
+        """Renew every part in a forked child."""
+        fork.renew(self.parts)

@@ -29,7 +29,8 @@ class monitor:  # noqa: N801 - it is used like a function
 
     It is a context manager (``with``, ``async with``) and a decorator. Operations of tasks that a run starts are
     included. Operations of threads that it starts are included only if they run in a copy of its context. Runs may be
-    nested: an operation belongs to all runs around it. It is not ``redispan.monitoring``, which serves reports over HTTP.
+    nested: an operation belongs to all runs around it. ``redispan.monitoring`` is another thing: it serves reports over
+    HTTP.
 
     Example:
         with redispan.monitor("checkout") as work:

@@ -9,7 +9,8 @@ from typing import ClassVar
 import pytest
 
 import redispan
-from redispan._core.core_runtime import RENEWAL_ORDER, CoreRuntime
+from redispan._core.core_runtime import CoreRuntime
+from redispan._core.fork import RENEWAL_ORDER
 from redispan._core.slot import SLOT
 from redispan._runtime.runtime import current
 
