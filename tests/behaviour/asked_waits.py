@@ -40,7 +40,7 @@ def _note_timeout(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class AskedWaits:
-    """Notes the seconds of each wait that runs its full time: a socket's timeout, a timer of a loop, a pause."""
+    """A record of each wait that runs its full time, in seconds: a socket's timeout, a loop's timer, a pause."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         """Wrap every function that waits, until ``patch`` is undone."""

@@ -215,7 +215,7 @@ def test_nothing_fires_once_uninstrumented(telemetry: TelemetryInMemory, redis_u
 def test_a_callback_that_raises_harms_nobody(
     telemetry: TelemetryInMemory, redis_url: str, later: Later, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The others are called, the event is emitted, the call returns what it returned."""
+    """When one callback raises, redispan calls the others and emits the event, and the program's call succeeds."""
     instrument(telemetry)
     recorded: list[Any] = []
     taking_off = [on_alert(lambda _: 1 / 0), on_alert(recorded.append)]
@@ -263,7 +263,7 @@ def test_a_forked_child_starts_from_nothing(telemetry: TelemetryInMemory, redis_
 
 
 def test_a_webhook_is_emitted(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
-    """redispan posts a real alert to the webhook URL that is set."""
+    """redispan posts a real alert to the webhook URL that is set. The post is no operation and has no span."""
     import json
     from http.server import BaseHTTPRequestHandler, HTTPServer
 

@@ -171,7 +171,10 @@ def test_what_becomes_slow_fires_once_and_clears_once(
 
 
 def test_failures_that_become_frequent_fire(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """A command that used to succeed and now fails a third of the time, where nobody set a limit for failures."""
+    """A command that used to succeed and now fails a third of the time fires the alert.
+
+    No limit for failures is set.
+    """
     program = Program(telemetry, redis_url, error_rate_alert=0)
     program.run(WARM_UP_SLICES)
 

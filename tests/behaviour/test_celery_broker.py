@@ -48,7 +48,7 @@ def asked_to_wait(port: int) -> list[float | None]:
 def test_a_task_is_published_once_to_a_broker_that_answers_late(
     new_redis_server: Callable[..., RedisServer],
 ) -> None:
-    """Who publishes to a frozen broker waits without a timeout: the task is there when it goes on, and once."""
+    """A publisher to a frozen broker waits without a timeout. The task arrives once the broker resumes, just once."""
     server = new_redis_server()
     app = app_on(server)
     with ThreadPoolExecutor(1) as threads:

@@ -1,4 +1,4 @@
-"""A signal handler or a destructor may call Redis at any line, of ours too: nothing hangs."""
+"""A signal handler or a destructor may call Redis at any line, also inside redispan: nothing hangs."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def test_redis_called_from_a_signal_handler(redis_url: str) -> None:
     )
     handler, program, counted = map(int, ran.stdout.split())
     assert handler >= 1000
-    # One that the handler makes in the middle of the program's own is part of that: as of a script or a redirect.
+    # A command that the handler sends during one of the program's operations counts as a part of it, as in a script.
     assert program + 1 <= counted <= program + handler + 1
