@@ -207,7 +207,7 @@ def test_scripts(redis_server: RedisServer, keys: list, values: list, lazy: bool
 
 
 def test_exception_is_the_very_object(redis_server: RedisServer, recorded: TelemetryInMemory):
-    """What a response callback raises reaches the caller as the same object, with the same cause and arguments."""
+    """What a response callback raises reaches the caller as the same object, with its cause and arguments."""
 
     class OwnError(Exception):
         pass

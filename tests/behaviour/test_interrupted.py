@@ -54,7 +54,10 @@ print(sent["handler"], sent["program"], counted)
 
 
 def test_redis_called_from_a_signal_handler(redis_url: str) -> None:
-    """Interrupted thousands of times a second at any line, a program ends, and the report counts its operations."""
+    """A program that is interrupted thousands of times a second, at any line, ends.
+
+    The report counts its operations.
+    """
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, redis_url], capture_output=True, text=True, timeout=60, check=True
     )

@@ -190,7 +190,10 @@ async def test_the_async_protocol_is_the_same(talk: str) -> None:
 
 
 def test_frameworks_recognise_it() -> None:
-    """It is a generator function still, with its name and signature, and works in ``contextmanager``."""
+    """The decorated function is still a generator function, with its name and signature.
+
+    It works in ``contextmanager``.
+    """
     watched = redispan.monitor("talk")(conversation)
     assert inspect.isgeneratorfunction(watched)
     assert inspect.isasyncgenfunction(redispan.monitor("talk")(async_conversation))
@@ -269,7 +272,10 @@ def test_nothing_is_kept_alive() -> None:
 
 
 async def test_a_task_that_iterates_the_generator_that_started_it(recorded: TelemetryInMemory, redis_url: str) -> None:
-    """The context of the task is inside of the work already: no operation counts twice."""
+    """When a task iterates the generator that started it, no operation counts twice.
+
+    The context of the task is already inside the monitored run.
+    """
     client = redis.asyncio.Redis.from_url(redis_url)
     tasks: list[asyncio.Task[None]] = []
     suspended = asyncio.Event()

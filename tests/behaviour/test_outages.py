@@ -26,7 +26,7 @@ def no_retry(package: Any) -> Any:
 async def test_the_first_failed_call_claims_no_peer(
     package: Any, new_redis_server: Callable[..., RedisServer], recorded: TelemetryInMemory
 ) -> None:
-    """Neither the first nor a later call that reached no server carries the address of an earlier connection."""
+    """A call that reached no server carries no address of an earlier connection, be it the first or a later one."""
     server = new_redis_server()
     client = package.Redis.from_url(server.url, retry=no_retry(package))
     for _ in range(2):

@@ -70,7 +70,10 @@ def test_nothing_of_the_probe_is_in_the_telemetry(redis_server: RedisServer, ins
 def test_what_the_acl_denies_is_left_out_and_logged_once(
     new_redis_server: Callable[..., RedisServer], instrument: Instrument, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user who may not ask gets no figures, one message for each part, and no second try."""
+    """For a user without the permission, the probe leaves values out and does not retry.
+
+    It logs one message for each part.
+    """
     server = new_redis_server()
     server.call("ACL", "SETUSER", "poor", "on", ">secret-pw-91", "~*", "+get", "+set", "+info")
     instrument()
@@ -127,7 +130,7 @@ def test_no_argument_of_the_slow_log_leaves_the_server(redis_server: RedisServer
 def test_gauges_and_the_memory_alert_come_from_the_reading(
     new_redis_server: Callable[..., RedisServer], instrument: Instrument, tmp_path: Path
 ) -> None:
-    """A server near its maxmemory: gauges say so, the alert fires once, and the report has it as a reason."""
+    """For a server near its maxmemory, the gauges show it, the alert fires once, and the report gives it as reason."""
     server = new_redis_server()
     limit = int(server.info("memory")["used_memory"]) * 10 // 9
     server.call("CONFIG", "SET", "maxmemory", limit)
