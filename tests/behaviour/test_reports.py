@@ -192,7 +192,7 @@ def test_redis_down_is_reported(telemetry: TelemetryInMemory, new_redis_server: 
 
 
 def test_reports_answer_before_anything_happened() -> None:
-    """Not instrumented, nothing done: every report is empty, healthy, and no error."""
+    """Without instrumentation and operations, every report is empty and healthy, and raises no error."""
     assert redispan.health_report("process").status == "healthy"
     assert redispan.performance_report("process").totals.operations == 0
     with pytest.raises(ValueError, match="scope"):
@@ -266,7 +266,7 @@ class TestNamedWork:
         assert other.figures().commands == {"SET": 1}
 
     def test_names_are_bounded(self) -> None:
-        """A name per id would grow without end: beyond a hundred they share one."""
+        """Beyond a hundred segment names, further ones share one: a name for each id would grow without end."""
         for number in range(150):
             with redispan.monitor(f"job {number}"):
                 pass

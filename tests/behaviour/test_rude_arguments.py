@@ -75,7 +75,7 @@ def call() -> Callable[..., Any]:
 def test_rude_arguments_cost_no_span(
     instrument: Callable[..., TelemetryInMemory], request: pytest.FixtureRequest, mode: str, kind: str
 ) -> None:
-    """Every command with arguments and an answer that raise at any question: the caller gets it, and a span is told."""
+    """When every argument and the reply raise at any use, the caller gets the reply, and redispan emits a span."""
     recorded = instrument(query_text=mode)
     call = request.getfixturevalue("call")
     for name in COMMANDS:

@@ -227,7 +227,10 @@ def test_the_alert_says_where_the_time_went(telemetry: TelemetryInMemory, server
 def test_an_opentelemetry_log_handler_gets_no_second_record(
     telemetry: TelemetryInMemory, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where OpenTelemetry hangs on Python's logging too, the alert is exported once, and people still see the line."""
+    """With OpenTelemetry's handler on Python's logging too, the alert is exported once.
+
+    The log line is still visible.
+    """
     seen: list[str] = []
 
     class Exporting(logging.Handler):

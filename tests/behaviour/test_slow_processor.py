@@ -121,7 +121,7 @@ class TestWithInstrumentation:
             yield client
 
     def test_spans_of_contrib_are_watched(self, telemetry: TelemetryInMemory, client: redis.Redis) -> None:
-        """Without our instrumentor, too, a slow span of contrib's is told in its own context."""
+        """Without redispan's instrumentor, a slow span of contrib's still emits an event in its own context."""
         RedisInstrumentor().instrument(tracer_provider=telemetry.tracer_provider)
         processor(telemetry)
         try:
@@ -219,7 +219,10 @@ class TestWithInstrumentation:
         telemetry.close()
 
     def test_an_sdk_that_comes_later_is_watched_too(self, redis_url: str, tmp_path: Any) -> None:
-        """Instrumented before the program sets its provider: from its first recorded span on, others' spans count."""
+        """A provider that the program sets after instrumenting is watched too.
+
+        Spans of other instrumentations count from its first recorded span on.
+        """
         program = tmp_path / "late.py"
         program.write_text(_LATE_SDK)
         done = subprocess.run(
