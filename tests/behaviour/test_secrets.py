@@ -101,8 +101,8 @@ def secret(random_source: random.Random) -> object:
 def test_no_secret_of_any_command_is_emitted(redis_server, instrument, mode: str, caplog: pytest.LogCaptureFixture):
     """No secret in the arguments of any known command is emitted, alone and in pipelines, failing or not.
 
-    Each command is sent in every spelling and with every number of arguments. The two vary together, one combination a
-    command.
+    Each command is sent in every spelling and with every number of arguments. The two are
+    paired differently from one command to the next.
     """
     recorded = instrument(query_text=mode, exception_events_per_minute=100_000)
     source = random.Random(7)

@@ -162,7 +162,7 @@ async def test_without_insight_nothing_is_judged(
 ):
     """Failures from the time with insight on raise no alert once it is off, whoever evaluates the alerts.
 
-    With it on they do.
+    If it is on, they do.
     """
     instrument()
     # Nothing evaluates the alerts while insight is on.

@@ -1,4 +1,7 @@
-"""The span processor: anyone's Redis spans, one detection each, and the program's own processor wins."""
+"""The span processor detects slow Redis spans of any instrumentation, once each.
+
+A processor that the program adds itself wins.
+"""
 
 import subprocess
 import sys

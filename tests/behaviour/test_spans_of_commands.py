@@ -226,7 +226,10 @@ async def test_blocking_command_is_a_span_of_its_full_time(world: World, recorde
 
 @sync_and_async
 async def test_what_may_be_held_is_marked_from_the_start(world: World, recorded: TelemetryInMemory):
-    """Calls that ask the server to hold its answer can be told, and sampled, apart from others of the same command."""
+    """Calls that ask the server to hold its reply are marked when the span starts.
+
+    A sampler can treat them apart from others of the same command.
+    """
     client = world.client()
     await settle(client.xread({"s": "$"}, block=1))
     await settle(client.execute_command("XREAD", "COUNT", 1, "STREAMS", "s", "0"))
@@ -335,7 +338,7 @@ async def test_span_starts_with_all_it_has(world: World, recorded: TelemetryInMe
 
 @every_kind
 async def test_span_is_as_long_as_the_call(world: World, recorded: TelemetryInMemory):
-    """Span and measurement agree to the clock's resolution, also where the span starts once the server is known."""
+    """Span and measurement agree to the clock's resolution, even where the span starts once the server is known."""
     client = world.client()
     await settle(client.get("user:42"))
     span = recorded.span()

@@ -1,4 +1,7 @@
-"""``spans=notable``: what belongs to a span that is written after the fact belongs to it as to any other."""
+"""With ``spans=notable`` redispan writes a span after the operation.
+
+Its events, exemplars and hooks belong to it as to any other span.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -105,7 +105,10 @@ def test_others_who_wrapped_us_keep_their_wrapper(redis_server, telemetry: Telem
 
 @every_kind
 async def test_one_client_alone(world: World, telemetry: TelemetryInMemory):
-    """One client instrumented: its commands, pipelines and subscriptions tell everything, other clients nothing."""
+    """With one client instrumented, its commands, pipelines and subscriptions have telemetry.
+
+    Other clients have none.
+    """
     client, other = world.client(), world.client()
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     await settle(client.set("k", "v"))
@@ -225,7 +228,7 @@ async def test_others_who_wrapped_one_client_keep_their_wrapper(world: World, te
 
 
 def test_client_of_its_own_within_the_whole(redis_server, telemetry: TelemetryInMemory):
-    """A client with a provider for itself, while all are instrumented, emits one span, to that provider."""
+    """A client that has a separate provider, while all are instrumented, emits one span, to that provider."""
     own = TelemetryInMemory()
     RedispanInstrumentor().instrument(**telemetry.providers)
     client = redis.Redis.from_url(redis_server.url)

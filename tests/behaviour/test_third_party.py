@@ -270,7 +270,7 @@ def slow(x):
 @needs("celery")
 @pytest.mark.skipif(REDIS_VERSION < (6, 1), reason="kombu refuses redis-py before 6.1")
 def test_celery(redis_server: RedisServer, tmp_path: Path) -> None:
-    """A worker started under redispan works after an idle phase, answers a ping, and its options are filled in."""
+    """A worker under redispan works after an idle phase and answers a ping. redispan fills in its options."""
     (tmp_path / "shop.py").write_text(CELERY_APP, encoding="utf-8")
     # As with opentelemetry-instrument, redispan is on before the program is imported.
     (tmp_path / "worker.py").write_text(

@@ -1,4 +1,7 @@
-"""Which threads redispan has, and when: none before the first operation, few and daemonic after, none if not wanted."""
+"""Which threads redispan has, and when.
+
+It has none before the first operation, few daemon threads after it, and none where they are switched off.
+"""
 
 import threading
 from collections.abc import Callable
@@ -36,7 +39,7 @@ def test_none_before_the_first_operation_and_daemons_after(
 ) -> None:
     """By default redispan has neither thread nor file until a program uses Redis.
 
-    Then it has the thread that answers sibling processes and the one that probes.
+    Then it has the thread that answers sibling processes and the one that probes, both daemons.
     """
     instrument(runtime_dir=str(tmp_path))
     client = redis.Redis.from_url(redis_url)
