@@ -240,7 +240,10 @@ async def test_pipeline_over_all_nodes_is_one_span(world: World, recorded: Telem
 
 @with_clusters
 async def test_container_commands_are_told_apart_in_a_batch(world: World, recorded: TelemetryInMemory):
-    """CONFIG GET and CONFIG SET, or OBJECT ENCODING alone, get the name that is true for all."""
+    """A batch gets the name that is true for all its commands.
+
+    A batch of OBJECT ENCODING alone has that name. One that mixes subcommands, as CONFIG GET and CONFIG SET, does not.
+    """
     client = world.client()
     await settle(client.set("k", "v"))
     recorded.clear()
