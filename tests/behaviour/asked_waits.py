@@ -1,7 +1,7 @@
-"""The waits that a client asks for, which tell what it does with its time on a machine of any speed.
+"""The waits that a client asks for. They show how it spends its time, whatever the speed of the machine.
 
-Who gives each wait no more than the time that is left asks, in sum, for no more than it has. A machine that is late
-makes the later waits shorter, and the sum never larger.
+If each wait is limited to the time that is left, the waits add up to no more than the whole time. A slow machine makes
+the later waits shorter, and never makes the sum larger.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _note(seconds: float | None) -> None:
 
 
 def _note_timeout(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of sockets that may run into the socket's timeout."""
+    """Wrap a method of sockets that may run into the socket's timeout."""
 
     def call(self: socket.socket, *args: Any) -> Any:
         try:
@@ -40,10 +40,10 @@ def _note_timeout(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class AskedWaits:
-    """Notes the seconds of each wait that runs its full time: a socket's timeout, a timer of a loop, a pause."""
+    """A record of each wait that runs its full time, in seconds: a socket's timeout, a loop's timer, a pause."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        """Stand in front of everything that waits, until ``patch`` is undone."""
+        """Wrap every function that waits, until ``patch`` is undone."""
         for name in ("connect", "recv", "recv_into"):
             patch.setattr(socket.socket, name, _note_timeout(getattr(socket.socket, name)))
         sleep, wait, call_at = time.sleep, threading.Event.wait, asyncio.BaseEventLoop.call_at
@@ -73,7 +73,7 @@ class AskedWaits:
 
     @contextlib.contextmanager
     def of_one_caller(self) -> Iterator[list[float]]:
-        """The waits, in order, that this thread or task asks for inside."""
+        """Yield the list of waits, in order, that this thread or task asks for inside the block."""
         waits_s: list[float] = []
         token = _ASKED.set(waits_s)
         try:

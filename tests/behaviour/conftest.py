@@ -1,4 +1,4 @@
-"""Fixtures of the behaviours: a client of some kind, and redispan active with telemetry in memory."""
+"""Fixtures of the behaviour tests: clients of each kind, and redispan switched on with telemetry in memory."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from redispan.testing import TelemetryInMemory
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let cluster tests pass that what redis-py's own cluster clients leave open would fail."""
+    """Ignore the resource warnings in cluster tests that redis-py's own cluster clients cause."""
     for item in items:
         callspec = getattr(item, "callspec", None)
         if callspec is not None and "cluster" in str(callspec.params.get("world")):
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_cluster_of_an_earlier_test(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a cluster client left open goes in the time of its own test, which is told to bear it."""
+    """Collect what a cluster client left open during its own test, which ignores the resource warnings."""
     yield
     if "cluster_server" in request.fixturenames:
         forget_clusters()
@@ -32,16 +32,17 @@ def _no_cluster_of_an_earlier_test(request: pytest.FixtureRequest) -> Iterator[N
 
 @pytest_asyncio.fixture
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """A kind of client with its server: parametrise it with ``clients.of_kinds``."""
+    """Yield a client of one kind with its server. Parametrise it with ``clients.of_kinds``."""
     async for opened in open_world(request):
         yield opened
 
 
 @pytest.fixture
 def instrument(telemetry: TelemetryInMemory) -> Callable[..., TelemetryInMemory]:
-    """Switch redispan on with the given arguments; what is slow is told only where a test asks for it.
+    """Return a function that switches redispan on with the given arguments.
 
-    On a busy machine any operation may take longer than the limits, and be a marked span, an event and a log line more.
+    Slow operations are reported only where a test asks for it. On a busy machine any operation may exceed the limits,
+    and would add a marked span, an event and a log line.
     """
 
     def switch_on(**arguments: Any) -> TelemetryInMemory:
@@ -54,13 +55,13 @@ def instrument(telemetry: TelemetryInMemory) -> Callable[..., TelemetryInMemory]
 
 @pytest.fixture
 def recorded(instrument: Callable[..., TelemetryInMemory]) -> TelemetryInMemory:
-    """Redispan is on with default settings, but for what is slow; this is what it told."""
+    """Switch redispan on with default settings, except that slow operations are not reported. Return the telemetry."""
     return instrument()
 
 
 @pytest.fixture
 def tuned(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The pool layer alone is on, with the module's ``TUNING``: settings scaled down from seconds to tenths."""
+    """Switch on the pool layer alone, with the module's ``TUNING``: settings scaled down from seconds to tenths."""
     RedispanInstrumentor().instrument(metrics=False, insight=False, **request.module.TUNING)
     yield
     RedispanInstrumentor().uninstrument()
@@ -68,7 +69,7 @@ def tuned(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def no_targets_of_other_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test knows its own servers only, and meets nobody."""
+    """Let each test know only its own servers, and meet no sibling process."""
     monkeypatch.setattr(targets, "_pools", {})
     monkeypatch.setattr(targets, "_moving", {})
     monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))

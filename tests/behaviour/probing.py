@@ -1,4 +1,4 @@
-"""Probing by hand: what a probe of this process says of the servers that it knows."""
+"""Probing by hand: what a probe in this process reads from the servers that it knows."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Instrument = Callable[..., TelemetryInMemory]
 
 
 def visited(visits: Visits | None = None) -> ServerReading:
-    """Read the only server known."""
+    """Read the only known server."""
     (place,) = targets.all_places()
     found = (visits or Visits()).visit(place)
     assert found is not None
@@ -20,7 +20,7 @@ def visited(visits: Visits | None = None) -> ServerReading:
 
 
 def all_visited() -> list[ServerReading]:
-    """Read every server known."""
+    """Read every known server."""
     visits = Visits()
     with without_instrumentation():
         return [found for place in targets.all_places() if (found := visits.visit(place)) is not None]

@@ -1,4 +1,4 @@
-"""Alerts that last, from real trouble: each fires once and clears once, and is told by every way there is."""
+"""State alerts, caused by real faults: each fires once, clears once, and is emitted through every channel."""
 
 import logging
 import threading
@@ -25,35 +25,39 @@ REDIS_VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Later:
-    """Let time pass for the alerts without waiting for it; from the first time on, nothing else lets any pass."""
+    """Return a function that lets time pass for the alerts without waiting.
+
+    After its first call, only it moves that time.
+    """
     now_ns = 0
-    monkeypatch.setattr(current().alerting, "evaluated_ns", 0)  # and take it back in the end
+    monkeypatch.setattr(current().alerting, "evaluated_ns", 0)  # so that monkeypatch restores it at the end
 
     def let_pass(seconds: float) -> None:
         nonlocal now_ns
         now_ns = (now_ns or time.perf_counter_ns()) + int(seconds * 1e9)
         current().alerting.evaluated_ns = 0
         current().evaluate(now_ns)
-        current().alerting.evaluated_ns = 2**62  # an operation that comes back would judge by the real clock
+        # otherwise an operation that finishes would evaluate the alerts by the real clock
+        current().alerting.evaluated_ns = 2**62
 
     return let_pass
 
 
 def instrument(telemetry: TelemetryInMemory, **settings: Any) -> None:
-    """Instrument, with nothing said of slow operations."""
+    """Instrument with the alerts and log lines for slow operations off."""
     chosen = {"slow_alert_ms": 0.0, "slow_log_ms": 0.0, **settings}
     RedispanInstrumentor().instrument(settings=Settings(**chosen), **telemetry.providers)
 
 
 def states(telemetry: TelemetryInMemory, name: str) -> list[str]:
-    """What the events of an alert say, in order."""
+    """Return the states that the events of an alert carry, in order."""
     return [event.attributes["redis.client.alert.state"] for event in telemetry.events(f"redis.client.alert.{name}")]
 
 
 def test_real_errors_fire_once_and_clear_once(
     telemetry: TelemetryInMemory, redis_url: str, later: Later, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """WRONGTYPE on every second call fires the error rate; once the calls succeed for a while it clears."""
+    """WRONGTYPE on every second call fires the alert error_rate. It clears after the calls succeed for a while."""
     instrument(telemetry)
     recorded: list[Any] = []
     unsubscribe = on_alert(recorded.append)
@@ -91,7 +95,7 @@ def test_real_errors_fire_once_and_clear_once(
 def test_flow_control_and_healed_retries_are_no_errors(
     telemetry: TelemetryInMemory, redis_server: RedisServer, later: Later
 ) -> None:
-    """Lost optimistic locks and connections that a retry replaced are the program's normal life."""
+    """Lost optimistic locks and connections that a retry replaced are normal, so they fire no error_rate alert."""
     instrument(telemetry)
     with redis.Redis.from_url(redis_server.url) as client, redis.Redis.from_url(redis_server.url) as other:
         for _ in range(20):
@@ -114,7 +118,7 @@ def test_flow_control_and_healed_retries_are_no_errors(
 
 
 def test_an_exhausted_pool_fires(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
-    """All connections of a real pool at work fire pool usage; giving them back clears it."""
+    """The alert pool_usage fires when all connections of a real pool are in use. It clears once they are returned."""
     instrument(telemetry)
     client = redis.Redis(connection_pool=redis.ConnectionPool.from_url(redis_url, max_connections=2))
     client.ping()
@@ -137,7 +141,10 @@ def test_a_full_server_fires(
     later: Later,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A server with little memory, filled for real and read as a probe reads it, fires and clears."""
+    """The alert memory_usage fires for a small server that is really filled, and clears once it is emptied.
+
+    The test reads the memory as a probe does.
+    """
     server = new_redis_server(maxmemory="4mb")
 
     def probe() -> list[ServerReading]:
@@ -174,7 +181,7 @@ def test_a_full_server_fires(
 
 
 def test_an_alert_clears_without_operations(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
-    """Collecting metrics judges the alerts too: a program that went quiet doesn't fire for ever."""
+    """Collecting metrics evaluates the alerts too, so an alert of a program that went quiet does not fire for ever."""
     instrument(telemetry)
     with redis.Redis.from_url(redis_url) as client:
         client.set("text", "x")
@@ -191,7 +198,7 @@ def test_an_alert_clears_without_operations(telemetry: TelemetryInMemory, redis_
 
 
 def test_nothing_fires_once_uninstrumented(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
-    """Where nobody judges any more no alert stays up: the gauge falls, health reports have nothing firing."""
+    """After uninstrumenting, no alert stays active: the gauge falls to 0, and health reports list nothing as firing."""
     instrument(telemetry)
     with redis.Redis.from_url(redis_url) as client:
         client.set("text", "x")
@@ -208,7 +215,7 @@ def test_nothing_fires_once_uninstrumented(telemetry: TelemetryInMemory, redis_u
 def test_a_callback_that_raises_harms_nobody(
     telemetry: TelemetryInMemory, redis_url: str, later: Later, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The others are called, the event is emitted, the call returns what it returned."""
+    """When one callback raises, redispan calls the others and emits the event, and the program's call succeeds."""
     instrument(telemetry)
     recorded: list[Any] = []
     taking_off = [on_alert(lambda _: 1 / 0), on_alert(recorded.append)]
@@ -227,7 +234,7 @@ def test_a_callback_that_raises_harms_nobody(
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_starts_from_nothing(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """A child reports its own operations, not its parent's, and no lock of the parent's holds it."""
+    """A forked child reports its own operations and not its parent's. A lock that the parent held does not block it."""
     import os
 
     instrument(telemetry)
@@ -256,7 +263,7 @@ def test_a_forked_child_starts_from_nothing(telemetry: TelemetryInMemory, redis_
 
 
 def test_a_webhook_is_emitted(telemetry: TelemetryInMemory, redis_url: str, later: Later) -> None:
-    """With a URL set, a real alert arrives there, and its own posting is no operation and no span."""
+    """redispan posts a real alert to the webhook URL that is set. The post is no operation and has no span."""
     import json
     from http.server import BaseHTTPRequestHandler, HTTPServer
 

@@ -1,4 +1,4 @@
-"""The alert `anomaly` from real trouble: a server and a network that become slow, failures that become frequent."""
+"""The alert `anomaly`, caused by real faults: a slow server, a slow network and failures that become frequent."""
 
 import json
 import logging
@@ -30,9 +30,10 @@ NAME = {"redis.client.alert.name": "anomaly"}
 
 
 class Clock:
-    """What operations are measured by: each takes half a millisecond while all is well, and in trouble what it takes.
+    """The clock that operations are measured by.
 
-    The noise of the machine is no part of what is usual.
+    Each operation takes half a millisecond while all is well, and its real time while there is trouble. So the noise of
+    the machine is not part of the baseline.
     """
 
     def __init__(self) -> None:
@@ -48,20 +49,20 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of the operations."""
+    """Return the clock of the operations."""
     made = Clock()
     monkeypatch.setattr("redispan._client.recording.recorder.perf_counter_ns", made)
     return made
 
 
 def forget_what_the_parent_saw() -> None:
-    """What a forked child does first, but for threads and sockets, which are this process's own."""
+    """Do what a forked child does first, except for threads and sockets, which belong to this process."""
     current().figures.renew_in_child()
     current().alerting.renew_in_child()
 
 
 class Program:
-    """A program whose slices are over at once: the time between them is not waited for."""
+    """A program whose time slices end at once: the test does not wait for the time between them."""
 
     def __init__(self, telemetry: TelemetryInMemory, url: str, **settings: Any) -> None:
         RedispanInstrumentor().instrument(
@@ -73,7 +74,7 @@ class Program:
         self._passed_s = 0
 
     def run(self, slices: int, call: Callable[[redis.Redis, int], Any] = lambda client, _: client.get("text")) -> None:
-        """Do what a program does in so many slices."""
+        """Run a program's work for this many time slices."""
         for _ in range(slices):
             for number in range(IN_A_SLICE):
                 call(self.client, number)
@@ -81,7 +82,7 @@ class Program:
             current().evaluate(time.perf_counter_ns() + self._passed_s * 1_000_000_000)
 
     def states(self) -> list[str]:
-        """What the events say, in order."""
+        """Return the states that the events carry, in order."""
         return [
             str(event.attributes["redis.client.alert.state"])
             for event in self.telemetry.events("redis.client.alert.anomaly")
@@ -90,7 +91,7 @@ class Program:
 
 @contextmanager
 def slow_network(proxy: FaultProxy, server: RedisServer) -> Iterator[Callable[[redis.Redis, int], Any]]:
-    """Every answer takes its time on the way."""
+    """Delay every reply on the network."""
     for connection in proxy.connections:
         connection.replies.delay_s = SLOW_S
     yield lambda client, _: client.get("text")
@@ -100,10 +101,11 @@ def slow_network(proxy: FaultProxy, server: RedisServer) -> Iterator[Callable[[r
 
 @contextmanager
 def slow_server(proxy: FaultProxy, server: RedisServer) -> Iterator[Callable[[redis.Redis, int], Any]]:
-    """The server answers nobody for a moment, again and again."""
+    """Pause the server for a moment, again and again."""
 
     def call(client: redis.Redis, number: int) -> None:
-        if number % 6 == 0:  # as many as a 95th percentile shows; a pause ends when the server looks, after 0.1 s
+        # enough to show in a 95th percentile; the server ends a pause when it next checks, after 0.1 s
+        if number % 6 == 0:
             server.call("CLIENT", "PAUSE", int(SLOW_S * 1000))
         client.get("text")
 
@@ -120,7 +122,10 @@ def test_what_becomes_slow_fires_once_and_clears_once(
     caplog: pytest.LogCaptureFixture,
     trouble: Callable[..., Any],
 ) -> None:
-    """An alert in every way, with what was measured and expected; nothing of the trouble is learned; and it clears."""
+    """The alert is emitted through every channel with the measured and the expected value, and clears.
+
+    Nothing measured during the trouble enters the baseline.
+    """
     caplog.set_level(logging.INFO, "redispan.alerts")
     recorded: list[redispan.Alert] = []
     unsubscribe = on_alert(recorded.append)
@@ -166,7 +171,10 @@ def test_what_becomes_slow_fires_once_and_clears_once(
 
 
 def test_failures_that_become_frequent_fire(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """A command that used to succeed and now fails a third of the time, where nobody set a limit for failures."""
+    """A command that used to succeed and now fails a third of the time fires the alert.
+
+    No limit for failures is set.
+    """
     program = Program(telemetry, redis_url, error_rate_alert=0)
     program.run(WARM_UP_SLICES)
 
@@ -186,7 +194,7 @@ def test_failures_that_become_frequent_fire(telemetry: TelemetryInMemory, redis_
 
 
 def test_turned_off_it_learns_nothing(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """`anomaly_alert=0`: no baseline, no alert."""
+    """With `anomaly_alert=0`, redispan keeps no baseline and emits no alert."""
     program = Program(telemetry, redis_url, anomaly_alert=0)
     program.run(WARM_UP_SLICES)
     program.client.close()
@@ -194,7 +202,7 @@ def test_turned_off_it_learns_nothing(telemetry: TelemetryInMemory, redis_url: s
 
 
 def test_a_forked_child_and_a_new_instrumentation_learn_anew(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """What was learned belongs to the process and to the settings that it was learned under."""
+    """A baseline belongs to one process and to the settings it was learned under."""
     program = Program(telemetry, redis_url)
     program.run(WARM_UP_SLICES)
     program.client.close()
@@ -206,7 +214,7 @@ def test_a_forked_child_and_a_new_instrumentation_learn_anew(telemetry: Telemetr
 
 
 def test_the_next_process_begins_with_what_was_learned(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """A worker that is replaced: its successor knows at its first slice what is usual, and lets its own start pass."""
+    """A process that replaces a worker starts with its baseline, and does not raise an alert for its own start-up."""
     program = Program(telemetry, redis_url)
     program.run(WARM_UP_SLICES + 1)
     handed_on = json.loads(json.dumps(current().alerting.learned()))
@@ -228,7 +236,7 @@ def test_the_next_process_begins_with_what_was_learned(telemetry: TelemetryInMem
 def test_nonsense_handed_on_harms_nobody(
     telemetry: TelemetryInMemory, redis_url: str, nonsense: Any, tmp_path: Path
 ) -> None:
-    """A file that somebody spoilt is read by the chore, which goes on; so does the program."""
+    """A damaged baseline file stops neither the background task that reads it nor the program."""
     program = Program(telemetry, redis_url, runtime_dir=str(tmp_path))
     folder = open_folder(folder_of(str(tmp_path), "x"))
     write_whole(file_of(folder), json.dumps({"version": 1, "learned": nonsense}).encode())

@@ -1,4 +1,4 @@
-"""A broker that answers late: Celery publishes again what timed out, so a tuned timeout must not let that happen."""
+"""A Celery broker that answers late. Celery publishes again after a timeout, so a tuned timeout must not cause that."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 def app_on(server: RedisServer) -> Any:
-    """A Celery app, configured and connected as a program's would be."""
+    """Return a Celery app, configured and connected as a program's app is."""
     celery = pytest.importorskip("celery")
     app = celery.Celery("shop", broker=server.url, set_as_current=False)
     assert app.conf.broker_transport_options["socket_timeout"] == READ_TIMEOUT_S
@@ -39,7 +39,7 @@ def app_on(server: RedisServer) -> Any:
 
 
 def asked_to_wait(port: int) -> list[float | None]:
-    """The read timeouts in force on the connections to a port that are in use just now."""
+    """Return the read timeouts in force on the connections to a port that are in use at this moment."""
     pools = [state.owner() for state in registry()]
     lent = [one for pool in pools if pool is not None for one in connection_pools.leased(pool) if one.port == port]
     return [one._sock.gettimeout() for one in lent if one._sock is not None]
@@ -48,7 +48,7 @@ def asked_to_wait(port: int) -> list[float | None]:
 def test_a_task_is_published_once_to_a_broker_that_answers_late(
     new_redis_server: Callable[..., RedisServer],
 ) -> None:
-    """Who publishes to a frozen broker waits without a timeout: the task is there when it goes on, and once."""
+    """A publisher to a frozen broker waits without a timeout. The task arrives once the broker resumes, just once."""
     server = new_redis_server()
     app = app_on(server)
     with ThreadPoolExecutor(1) as threads:
@@ -65,7 +65,7 @@ def test_a_task_is_published_once_to_a_broker_that_answers_late(
 
 
 def test_what_changes_nothing_has_the_tuned_time(new_redis_server: Callable[..., RedisServer]) -> None:
-    """Asking a silent broker how long a queue is fails, after a wait for the tuned time."""
+    """Asking a silent broker for the length of a queue fails after the tuned timeout."""
     server = new_redis_server()
     app = app_on(server)
     with app.connection_for_write() as connection, ThreadPoolExecutor(1) as threads:
@@ -83,7 +83,7 @@ def test_what_changes_nothing_has_the_tuned_time(new_redis_server: Callable[...,
 
 
 def test_a_broker_that_says_nothing_is_noticed_while_connecting() -> None:
-    """What is said to open a connection is nothing that could run twice: it has the tuned time."""
+    """The commands that open a connection can run twice without harm, so they have the tuned timeout."""
     kombu = pytest.importorskip("kombu")
     celery = pytest.importorskip("celery")
     RedispanInstrumentor().uninstrument()
@@ -91,7 +91,7 @@ def test_a_broker_that_says_nothing_is_noticed_while_connecting() -> None:
         metrics=False, insight=False, pool_socket_timeout_s=SHORT_S, pool_connect_retry_s=SHORT_S
     )
     with silent_port() as port, ThreadPoolExecutor(1) as threads:
-        # The health check's PING would notice it before the handshake does.
+        # The health check's PING would notice the silence before the handshake does.
         app = celery.Celery("shop", broker=f"redis://127.0.0.1:{port}/3", set_as_current=False)
         app.conf.broker_transport_options["health_check_interval"] = 0
         with app.connection_for_write() as connection:

@@ -1,4 +1,4 @@
-"""An answer of the client-side cache is no network operation: it is counted, and has no span and no measurement."""
+"""A reply from the client-side cache is no network operation: redispan counts it, without a span or a measurement."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(params=["plain", "cluster"])
 def caching_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
-    """Make a client that caches what it read, whatever the age of the test's server."""
+    """Return a client that caches what it reads, whatever version the test's server has."""
     from redis.cache import CacheConfig
     from redis.connection import CacheProxyConnection
 
-    # The library asks for a server that the tests may not have; all that it uses is in Redis 6 already.
+    # redis-py asks for a newer server than the tests may have, but Redis 6 already has all that it uses.
     monkeypatch.setattr(CacheProxyConnection, "MIN_ALLOWED_VERSION", "6.0.0")
     server = request.getfixturevalue("redis_server" if request.param == "plain" else "cluster_server")
     if "valkey_version" in request.getfixturevalue("redis_server").info("server"):
@@ -33,7 +33,10 @@ def caching_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_hits_are_counted_and_are_no_spans(caching_client: Callable[[], Any], recorded: TelemetryInMemory) -> None:
-    """Of three reads of a key the first has a span and a measurement; a miss after an invalidation has them again."""
+    """Of three reads of a key, only the first has a span and a measurement.
+
+    A miss after an invalidation has them again.
+    """
     with closing(caching_client()) as client, closing(caching_client()) as other:
         client.set("k", "1")
         assert [client.get("k"), client.get("k"), client.get("k")] == [b"1", b"1", b"1"]
@@ -41,7 +44,7 @@ def test_hits_are_counted_and_are_no_spans(caching_client: Callable[[], Any], re
         assert recorded.spans()[1].attributes["network.peer.address"] == "127.0.0.1"
         assert SLOT.runtime.self_metrics.read("cache_hits") == {"": 2}
         other.set("k", "2")
-        client.set("{k}other", "1")  # whatever is asked next on the connection brings the invalidation along
+        client.set("{k}other", "1")  # the next command on the connection brings the invalidation with it
         assert client.get("k") == b"2"
         assert [span.attributes["db.operation.name"] for span in recorded.spans()] == [
             "SET",
@@ -58,7 +61,7 @@ def test_hits_are_counted_and_are_no_spans(caching_client: Callable[[], Any], re
 def test_failures_of_a_caching_client_have_spans(
     caching_client: Callable[[], Any], recorded: TelemetryInMemory
 ) -> None:
-    """A command that fails on a caching client is seen like any other."""
+    """A command that fails on a caching client has a span like any other."""
     with closing(caching_client()) as client:
         client.set("k", "1")
         with pytest.raises(redis.ResponseError):

@@ -1,4 +1,4 @@
-"""Interruptions of every kind: the span ends, its parent is right, and no context is left behind."""
+"""Interruptions of every kind: the span ends, its parent is right, and no context stays behind."""
 
 import asyncio
 import gc
@@ -25,14 +25,14 @@ only_async = of_kinds("async", "async-cluster")
 
 
 def nothing_left() -> None:
-    """Neither our context nor OpenTelemetry's holds anything of a call."""
+    """Assert that neither redispan's context nor OpenTelemetry's holds anything of a call."""
     assert current.get() is None
     assert not trace.get_current_span().get_span_context().is_valid
 
 
 @only_async
 async def test_cancelled_call_ends_its_span(world: World, recorded: TelemetryInMemory):
-    """A cancelled call ends as a failure called CancelledError, and the client works on."""
+    """A cancelled call ends its span as a failure with the error CancelledError, and the client stays usable."""
     client = world.client()
     await client.set("k", "v")
     recorded.clear()
@@ -50,7 +50,7 @@ async def test_cancelled_call_ends_its_span(world: World, recorded: TelemetryInM
 
 @only_async
 async def test_wait_for_ends_the_span(world: World, recorded: TelemetryInMemory):
-    """A call that ``wait_for`` gives up is ended, with the caller's span as parent."""
+    """When ``wait_for`` gives a call up, its span ends, with the caller's span as parent."""
     client = world.client()
     await client.set("k", "v")
     recorded.clear()
@@ -79,7 +79,7 @@ async def test_coroutine_closed_from_outside_ends_the_span(world: World, recorde
 
 @only_async
 async def test_coroutine_never_awaited_is_no_operation(world: World, recorded: TelemetryInMemory):
-    """A call that is made and never awaited sends nothing and tells nothing."""
+    """A call that is made and never awaited sends nothing, and redispan emits nothing for it."""
     client = world.client()
     coroutine = client.get("k")
     coroutine.close()
@@ -89,7 +89,7 @@ async def test_coroutine_never_awaited_is_no_operation(world: World, recorded: T
 @of_kinds("sync", "cluster")
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, GeneratorExit])
 async def test_interruption_of_the_program_passes(world: World, recorded: TelemetryInMemory, interruption):
-    """Ctrl-C in the middle of a call reaches the program, and the span is ended as a failure."""
+    """Ctrl-C in the middle of a call reaches the program, and the span ends as a failure."""
     client = world.client()
 
     def interrupt(*_, **__):
@@ -105,7 +105,7 @@ async def test_interruption_of_the_program_passes(world: World, recorded: Teleme
 @sync_and_async
 @pytest.mark.parametrize("which", ["request_hook", "response_hook"])
 async def test_interruption_in_a_hook_leaves_nothing(world: World, instrument, which: str):
-    """Ctrl-C while a hook runs reaches the program; the span is ended and nothing stays current."""
+    """Ctrl-C while a hook runs reaches the program. The span ends, and nothing stays current."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -124,7 +124,7 @@ async def test_interruption_in_a_hook_leaves_nothing(world: World, instrument, w
 
 @only_async
 async def test_concurrent_tasks_have_their_own_parents(world: World, recorded: TelemetryInMemory):
-    """Many tasks at once: every span is the child of its own task's span."""
+    """With many tasks at once, every span is the child of its own task's span."""
     client = world.client()
     tracer = recorded.tracer_provider.get_tracer("caller")
 
@@ -133,7 +133,7 @@ async def test_concurrent_tasks_have_their_own_parents(world: World, recorded: T
             await asyncio.gather(client.set(f"k{index}", index), client.get(f"k{index}"))
             await client.get(f"k{index}")
 
-    await client.get("k")  # redis-py's cluster clients can't be started by two tasks at once
+    await client.get("k")  # Two tasks can't start one of redis-py's cluster clients at the same time.
     recorded.clear()
     await asyncio.gather(*(one(index) for index in range(20)))
     by_id = {span.context.span_id: span for span in recorded.spans()}
@@ -148,7 +148,7 @@ async def test_concurrent_tasks_have_their_own_parents(world: World, recorded: T
 
 
 def test_threads_have_their_own_parents(redis_server, recorded: TelemetryInMemory):
-    """Many threads at once: every span is the child of its own thread's span."""
+    """With many threads at once, every span is the child of its own thread's span."""
     client = redis.Redis.from_url(redis_server.url)
     tracer = recorded.tracer_provider.get_tracer("caller")
 
@@ -170,7 +170,7 @@ def test_threads_have_their_own_parents(redis_server, recorded: TelemetryInMemor
 @only_async
 @pytest.mark.filterwarnings("ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning")  # redis-py asks so
 async def test_task_started_while_connecting_is_not_client_internal_for_ever(world: World, recorded: TelemetryInMemory):
-    """A task that outlives the connecting it was started in has its own operations told."""
+    """A task that is started while a client connects, and outlives that, has its own operations recorded."""
     if world.is_cluster:
         pytest.skip("cluster clients have a connect function of their own")
     tasks = []
@@ -197,9 +197,9 @@ async def test_task_started_while_connecting_is_not_client_internal_for_ever(wor
 
 
 def test_failing_call_keeps_no_argument_alive(redis_server, recorded: TelemetryInMemory):
-    """After a failed call nothing but the caller holds its arguments: no cycle waits for the collector.
+    """After a failed call, only the caller holds its arguments: no reference cycle waits for the garbage collector.
 
-    Sync only: redis-py's own asyncio code leaves such a cycle behind, without us too.
+    Sync only: redis-py's own asyncio code leaves such a cycle behind, without redispan too.
     """
 
     class Argument(str):
@@ -239,7 +239,7 @@ async def test_no_operation_outlives_its_call(world: World, recorded: TelemetryI
 
 @sync_and_async
 async def test_suppressed_instrumentation_is_silent(world: World, recorded: TelemetryInMemory):
-    """Inside ``suppress_instrumentation()`` nothing is told; after it, everything is again."""
+    """Inside ``suppress_instrumentation()`` redispan emits nothing. After it, redispan emits everything again."""
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     client = world.client()
@@ -253,7 +253,7 @@ async def test_suppressed_instrumentation_is_silent(world: World, recorded: Tele
 
 
 def test_hook_that_calls_redis_makes_no_operation(redis_server, telemetry: TelemetryInMemory):
-    """A hook may use the client without being told of, and without an endless recursion."""
+    """A hook may use the client: redispan does not record those calls, and they cause no endless recursion."""
     client = redis.Redis.from_url(redis_server.url)
     RedispanInstrumentor().instrument(**telemetry.providers, request_hook=lambda *_: client.get("from-hook"))
     client.set("k", "v")
@@ -262,7 +262,7 @@ def test_hook_that_calls_redis_makes_no_operation(redis_server, telemetry: Telem
 
 
 def test_generator_of_messages_closed_in_another_thread(redis_server, recorded: TelemetryInMemory):
-    """A scan iterator used in one thread and closed in another leaves no context anywhere."""
+    """A scan iterator that one thread uses and another closes leaves no context in either."""
     client = redis.Redis.from_url(redis_server.url)
     for index in range(30):
         client.set(f"key-{index}", "v")

@@ -1,4 +1,4 @@
-"""The confirmed bugs of opentelemetry-instrumentation-redis 0.66b2, one by one: none of them is ours."""
+"""The confirmed bugs of opentelemetry-instrumentation-redis 0.66b2, one by one: redispan has none of them."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.redis
 
 
 def shown_by(recorded: TelemetryInMemory) -> str:
-    """Everything that was told, as text."""
+    """Return all emitted telemetry as text."""
     return (
         "".join(span.to_json() for span in recorded.spans())
         + repr(recorded.metrics())
@@ -35,7 +35,7 @@ async def test_01_bytes_command_in_a_pipeline_is_sent(world: World, recorded: Te
 
 
 def search_reply():
-    """What FT.SEARCH answers over RESP3: a map, not a list."""
+    """Return an FT.SEARCH reply as RESP3 has it: a map, not a list."""
     return {"total_results": 1, "results": [{"id": "user:1", "extra_attributes": {"ssn": "078-05-1120"}}]}
 
 
@@ -44,7 +44,7 @@ def search_reply():
 async def test_02_and_04_search_results_are_neither_indexed_nor_shown(
     world: World, recorded: TelemetryInMemory, reply: object
 ):
-    """FT.SEARCH answers of any shape reach the caller untouched, and nothing of query or document is told."""
+    """FT.SEARCH replies of any shape reach the caller unchanged, and no part of query or document is emitted."""
     client = world.client()
 
     async def answer(*_, **__):
@@ -63,7 +63,7 @@ async def test_02_and_04_search_results_are_neither_indexed_nor_shown(
 
 @clusters
 async def test_03_instrumented_cluster_client_makes_pipelines(world: World, telemetry: TelemetryInMemory):
-    """Instrumenting one cluster client leaves its pipelines working, and tells of them."""
+    """After one cluster client is instrumented, its pipelines work and have spans."""
     client = world.client()
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     pipeline = world.pipeline(client)
@@ -76,7 +76,7 @@ async def test_03_instrumented_cluster_client_makes_pipelines(world: World, tele
 
 @clusters
 async def test_05_cluster_spans_have_system_server_and_database(world: World, recorded: TelemetryInMemory):
-    """Commands and pipelines of a cluster carry what those of a single server carry."""
+    """Commands and pipelines of a cluster carry the same attributes as those of a single server."""
     client = world.client()
     await settle(client.set("k", 1))
     pipeline = world.pipeline(client)
@@ -91,14 +91,14 @@ async def test_05_cluster_spans_have_system_server_and_database(world: World, re
 
 @of_kinds("sentinel", "async-sentinel")
 async def test_06_sentinel_spans_name_the_master(world: World, recorded: TelemetryInMemory):
-    """The server named is the master that answered, not localhost:6379."""
+    """The span names the master that answered as its server, not localhost:6379."""
     await settle(world.client().set("k", 1))
     assert recorded.span().attributes["server.port"] == world.server.master.port
 
 
 @sync_and_async
 async def test_07_stable_names_only(world: World, recorded: TelemetryInMemory):
-    """By default the stable names are there, and none of the old ones."""
+    """By default the stable names are present, and none of the old ones."""
     client = world.client()
     await settle(client.set("k", 1))
     await outcome_of(lambda: client.lpush("k", 1))
@@ -113,7 +113,7 @@ async def test_07_stable_names_only(world: World, recorded: TelemetryInMemory):
 
 @with_clusters
 async def test_08_global_and_client_instrumentation_make_one_span(world: World, recorded: TelemetryInMemory):
-    """A client instrumented twice over gives one span per call."""
+    """A client that is instrumented twice gives one span per call."""
     client = world.client()
     RedispanInstrumentor.instrument_client(client, **recorded.providers)
     await settle(client.set("k", 1))
@@ -147,7 +147,7 @@ async def test_10_uninstrumenting_a_stranger_is_quiet(world: World, caplog: pyte
 
 
 async def test_11_sync_and_async_tell_the_same(redis_server, recorded: TelemetryInMemory):
-    """One call, sync and async: the same attributes."""
+    """The same call through a sync and an async client gives the same attributes."""
     sync_client = redis.Redis.from_url(redis_server.url)
     async_client = redis.asyncio.Redis.from_url(redis_server.url)
     for call in (("GET", "k"), ("FT.CREATE", "i", "SCHEMA", "t", "TEXT"), ("FT.SEARCH", "i", "q"), ("HSET", "h", 1, 2)):
@@ -163,7 +163,7 @@ async def test_11_sync_and_async_tell_the_same(redis_server, recorded: Telemetry
 
 @sync_and_async
 async def test_12_bytes_command_has_a_plain_name(world: World, recorded: TelemetryInMemory):
-    """``b"GET"`` is named GET."""
+    """The command ``b"GET"`` is named GET."""
     await settle(world.client().execute_command(b"GET", "k"))
     span = recorded.span()
     assert span.name == "GET" + world.target("k")
@@ -172,7 +172,7 @@ async def test_12_bytes_command_has_a_plain_name(world: World, recorded: Telemet
 
 @sync_and_async
 async def test_13_big_pipeline_has_a_short_name_and_text(world: World, recorded: TelemetryInMemory):
-    """2,000 commands make neither a long name nor a long text, and a transaction says so."""
+    """A pipeline of 2,000 commands has neither a long name nor a long text, and a transaction is marked as one."""
     client = world.client()
     for transaction in (False, True):
         pipeline = client.pipeline(transaction=transaction)
@@ -221,7 +221,7 @@ async def test_15_errors_returned_by_a_pipeline_show(world: World, recorded: Tel
 
 @with_clusters
 async def test_16_empty_pipeline_has_no_span(world: World, recorded: TelemetryInMemory):
-    """What sends nothing is no operation."""
+    """A pipeline that sends nothing is no operation."""
     await settle(world.client().pipeline().execute())
     assert recorded.spans() == []
 
@@ -242,7 +242,7 @@ async def test_17_subscribing_is_emitted_and_starting_up_is_not(world: World, re
 
 @sync_and_async
 async def test_18_pool_exhaustion_and_cancellation_say_so(world: World, recorded: TelemetryInMemory):
-    """An exhausted pool and a cancelled call are errors whose type tells what happened."""
+    """An exhausted pool and a cancelled call are errors whose type names what happened."""
     pool = world.package.ConnectionPool.from_url(world.server.url, max_connections=1)
     client = world.package.Redis(connection_pool=pool)
     world._made.append(client)
@@ -266,7 +266,7 @@ async def test_18_pool_exhaustion_and_cancellation_say_so(world: World, recorded
 
 
 class Attentive(Sampler):
-    """Remembers what it saw."""
+    """A sampler that remembers the attributes it saw."""
 
     def __init__(self):
         self.saw: list[dict] = []
@@ -281,7 +281,7 @@ class Attentive(Sampler):
 
 @with_clusters
 async def test_19_samplers_see_the_attributes(world: World):
-    """What the conventions call sampling-relevant is there when the sampler decides."""
+    """The attributes that the conventions call sampling-relevant are present when the sampler decides."""
     sampler = Attentive()
     telemetry = TelemetryInMemory(sampler=sampler)
     RedispanInstrumentor().instrument(**telemetry.providers)
@@ -299,7 +299,7 @@ async def test_19_samplers_see_the_attributes(world: World):
 
 
 def test_20_cache_hits_are_no_network_spans(recorded: TelemetryInMemory):
-    """An answer from the client-side cache is counted, and is no span and no measurement of the network."""
+    """A reply from the client-side cache is counted, and has neither a span nor a measurement of the network."""
     from redispan._client.recording import client_shells, endpoints
     from redispan._core.slot import SLOT
 

@@ -1,4 +1,4 @@
-"""What was held back and nothing followed: the last of it is told in the end, once, in its own context."""
+"""Deferred alerts: when no operation follows, the last held-back alert is emitted later, once, in its own context."""
 
 import logging
 import os
@@ -45,13 +45,13 @@ client.close()
 
 @pytest.fixture
 def server(new_redis_server: Any) -> RedisServer:
-    """A server that may be told to sleep."""
+    """Return a server that can be made to sleep."""
     return new_redis_server(enable_debug_command="yes")
 
 
 @pytest.fixture
 def be_slow(server: RedisServer, telemetry: TelemetryInMemory) -> Iterator[Callable[..., None]]:
-    """Instrument with these settings and make some operations that take 20 ms."""
+    """Yield a function that instruments with the given settings and makes some operations that take 20 ms."""
     with redis.Redis.from_url(server.url) as client:
         client.ping()
 
@@ -66,19 +66,22 @@ def be_slow(server: RedisServer, telemetry: TelemetryInMemory) -> Iterator[Calla
 
 
 def slow_events(telemetry: TelemetryInMemory) -> list[Any]:
-    """The events so far, of the operations that were meant to be slow."""
+    """Return the events so far for the operations that were meant to be slow."""
     return [event for event in telemetry.events(SLOW) if event.attributes["db.operation.name"] == "DEBUG SLEEP"]
 
 
 def test_the_last_one_is_emitted_when_nothing_follows(
     telemetry: TelemetryInMemory, be_slow: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A second after the interval, with no operation since: event, line and callback, and the figures add up."""
+    """redispan emits event, log line and callback a second after the interval, without a further operation.
+
+    The numbers of held-back alerts add up.
+    """
     recorded: list[Any] = []
     unsubscribe = on_alert(recorded.append)
     be_slow(4, slow_interval_s=1.0)
     wait_until(lambda: len(slow_events(telemetry)) > 1, "the event of what was held back")
-    # The event comes first, then the line and the callback, on the thread that tells.
+    # The emitting thread emits the event first, then the log line and the callback.
     wait_until(lambda: len([alert for alert in recorded if alert.command == "DEBUG SLEEP"]) > 1, "the callback")
     unsubscribe()
     events = slow_events(telemetry)
@@ -96,7 +99,10 @@ def test_the_last_one_is_emitted_when_nothing_follows(
 def test_without_a_thread_whoever_comes_by_emits_it(
     telemetry: TelemetryInMemory, be_slow: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No sharing and no probe: no thread of ours; the next metric collection tells it, and the one after it nothing."""
+    """Without host sharing and probe, redispan has no thread.
+
+    The next metric collection emits the alert, and the one after it emits nothing.
+    """
     before = set(threading.enumerate())
     be_slow(3, slow_interval_s=1000.0, host_sharing=False)
     assert set(threading.enumerate()) <= before
@@ -112,7 +118,7 @@ def test_without_a_thread_whoever_comes_by_emits_it(
 def test_what_is_only_logged_is_emitted_later_alike(
     telemetry: TelemetryInMemory, be_slow: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Below the alert: the end of the instrumentation logs the last one of those that were not."""
+    """For operations below the alert threshold, uninstrumenting logs the last line that was held back."""
     caplog.set_level(logging.WARNING, "redispan.slow")
     be_slow(4, slow_interval_s=1000.0, slow_alert_ms=5000.0, slow_log_ms=15.0)
     lines = [line for line in caplog.messages if line.startswith("redispan: DEBUG SLEEP")]
@@ -126,7 +132,7 @@ def test_what_is_only_logged_is_emitted_later_alike(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_emits_nothing_of_its_parent(telemetry: TelemetryInMemory, be_slow: Callable[..., None]) -> None:
-    """What the parent held back is told by the parent."""
+    """Only the parent emits the alerts that it held back."""
     be_slow(3, slow_interval_s=1000.0, host_sharing=False)
     child = os.fork()
     if not child:
@@ -139,7 +145,7 @@ def test_a_forked_child_emits_nothing_of_its_parent(telemetry: TelemetryInMemory
 
 @pytest.mark.parametrize("sharing", [True, False])
 def test_the_end_of_the_program_emits_it(server: RedisServer, sharing: bool) -> None:
-    """A program that ends before the interval does: the event is exported and the line is logged before it is gone."""
+    """When a program ends before the interval does, the event is exported and the line is logged before it exits."""
     settings = {
         "slow_alert_ms": 15.0,
         "slow_interval_s": 1000.0,

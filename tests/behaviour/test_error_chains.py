@@ -1,4 +1,4 @@
-"""What an error came from, and how often the program's own code runs, are the library's affair: with redispan too."""
+"""With redispan too, redis-py alone decides the causes of an error and how often the program's own code runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TUNING = {**SCALED_DOWN, "pool_connect_retry_s": 0.3, "pool_deadline_s": 0.6}
 
 
 def client_of(kind: str, host: str, port: int, **options: Any) -> Any:
-    """A client of a kind."""
+    """Return a client of one kind."""
     module = redis.asyncio if kind.startswith("async") else redis
     if kind.endswith("url"):
         return module.Redis.from_url(f"redis://{host}:{port}", **options)
@@ -32,13 +32,13 @@ def client_of(kind: str, host: str, port: int, **options: Any) -> Any:
 
 
 def without_pauses(kind: str) -> dict[str, Any]:
-    """What keeps a client of the plain library from trying for seconds."""
+    """Return the options that keep a client without redispan from retrying for seconds."""
     module = redis.asyncio.retry if kind.startswith("async") else redis.retry
     return {} if kind.endswith("url") else {"retry": module.Retry(NoBackoff(), 1)}
 
 
 def chain_of(error: BaseException | None) -> list[Any]:
-    """The error and all that it was raised from or in."""
+    """Return the error and every error that it was raised from or while handling."""
     found: list[Any] = []
     while error is not None:
         found.append((type(error), str(error), error.__cause__ is not None, error.__suppress_context__))
@@ -47,7 +47,7 @@ def chain_of(error: BaseException | None) -> list[Any]:
 
 
 async def chain_in_a_handler(client: Any) -> list[Any]:
-    """What the caller sees of a failing call that it makes while it handles an error of its own."""
+    """Return the error chain of a failing call that its caller makes while it handles another error."""
     try:
         raise KeyError("the caller's own")
     except KeyError:
@@ -59,7 +59,7 @@ async def chain_in_a_handler(client: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def tuned() -> Any:
-    """Redispan on, with its tuned pool."""
+    """Switch redispan on, with its tuned pool."""
     RedispanInstrumentor().instrument(insight=False, **TUNING)
     try:
         yield
@@ -70,7 +70,7 @@ def tuned() -> Any:
 @pytest.mark.parametrize("kind", SINGLE)
 @pytest.mark.parametrize("trouble", ["refused", "no such database"])
 async def test_an_error_keeps_what_it_came_from(trouble: str, kind: str, redis_server: RedisServer) -> None:
-    """The chain of causes and contexts is the library's, however often redispan tried."""
+    """The chain of causes and contexts is the same as without redispan, however often redispan tried."""
     options = {"db": 9999} if trouble == "no such database" else {}
     with dead_port() as nobody:
         port = nobody if trouble == "refused" else redis_server.port
@@ -84,7 +84,7 @@ async def test_an_error_keeps_what_it_came_from(trouble: str, kind: str, redis_s
 async def test_code_of_the_program_that_fails_in_connecting_is_called_once(
     error: type[Exception], kind: str, redis_server: RedisServer
 ) -> None:
-    """An error that is no trouble of the network comes at once: it would be the same at every attempt."""
+    """The pool does not retry an error that is no network error: it would be the same at every attempt."""
     calls: list[int] = []
 
     def fail(_connection: Any) -> None:

@@ -1,6 +1,6 @@
-"""RESP2 and RESP3, text and bytes, in pairs with each kind of call: the protocol is no difference in what is told.
+"""Telemetry is the same for RESP2 and RESP3, text and bytes, in pairs with each kind of call.
 
-With hiredis and without it is the version matrix's part, which runs this file on both.
+The version matrix runs this file with hiredis and without it.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ each_decoding = pytest.mark.parametrize("decode", [True, False], ids=["text", "b
 
 
 def told_of(recorded: TelemetryInMemory) -> list[tuple[Any, ...]]:
-    """Operation, error and size of each span, in order."""
+    """Return operation, error and size of each span, in order."""
     wanted = ("db.operation.name", "error.type", "db.operation.batch.size")
     return [tuple(span.attributes.get(name) for name in wanted) for span in recorded.spans()]
 
@@ -29,7 +29,10 @@ def told_of(recorded: TelemetryInMemory) -> list[tuple[Any, ...]]:
 async def test_errors_batches_and_scripts(
     world: World, recorded: TelemetryInMemory, protocol: int, decode: bool
 ) -> None:
-    """An error, a batch with an error inside, and a script that the server has to be told first."""
+    """An error, a batch with an error inside, and a script that must be loaded first give the same spans everywhere.
+
+    The protocol and the decoding make no difference.
+    """
     client = world.client(protocol=protocol, decode_responses=decode)
     await settle(client.script_flush())
     await settle(client.set("k", "v"))
@@ -60,7 +63,7 @@ async def test_errors_batches_and_scripts(
 async def test_transactions_and_subscriptions(
     world: World, recorded: TelemetryInMemory, protocol: int, decode: bool
 ) -> None:
-    """A transaction, and a message received, which RESP3 pushes."""
+    """A transaction and a received message give the same spans and counts, although RESP3 pushes messages."""
     client = world.client(protocol=protocol, decode_responses=decode)
     pipeline = world.pipeline(client, transaction=True)
     pipeline.set("a", "1")

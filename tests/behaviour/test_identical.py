@@ -68,14 +68,14 @@ calls = st.tuples(words, st.lists(hostile, max_size=4)).map(lambda call: (call[0
 
 
 def seen(result: object, error: BaseException | None) -> tuple:
-    """What the caller can see of an outcome."""
+    """Return what the caller can see of an outcome."""
     if isinstance(result, list):
         result = [seen(None, item) if isinstance(item, Exception) else item for item in result]
     return repr(result), type(error), repr(getattr(error, "args", None))
 
 
 def outcome(call) -> tuple:
-    """Run a call and describe what came of it."""
+    """Run a call and describe its outcome."""
     try:
         return seen(call(), None)
     except Exception as error:
@@ -84,7 +84,7 @@ def outcome(call) -> tuple:
 
 @contextlib.contextmanager
 def instrumented():
-    """Redispan on, for the time of the block."""
+    """Switch redispan on for the block."""
     telemetry = TelemetryInMemory()
     RedispanInstrumentor().instrument(**telemetry.providers, query_text="keys", insight=False)
     try:
@@ -95,13 +95,13 @@ def instrumented():
 
 
 def state_of(server: RedisServer) -> list:
-    """Everything the server holds, in an order that doesn't depend on when it came."""
+    """Return everything that the server holds, in an order that does not depend on the order of arrival."""
     keys = sorted(server.call("KEYS", "*"), key=repr)
     return [(key, server.call("DUMP", key)) for key in keys]
 
 
 def prepared(server: RedisServer) -> None:
-    """The data that every example starts from."""
+    """Store the data that every example starts from."""
     server.call_all(("FLUSHALL",), ("SCRIPT", "FLUSH"), ("SET", "text", "not a number"), ("SET", "k", "41"))
 
 
@@ -140,7 +140,7 @@ def test_commands(redis_server: RedisServer, decode: bool, batch: list):
 @slowly
 @given(batch=st.lists(calls, min_size=0, max_size=4), raising=st.booleans(), transaction=st.booleans())
 def test_pipelines(redis_server: RedisServer, batch: list, raising: bool, transaction: bool):
-    """A pipeline or transaction of hostile commands does the same, and its object is as usable afterwards."""
+    """A pipeline or transaction of hostile commands has the same outcome, and its object is as usable afterwards."""
 
     def run() -> tuple:
         prepared(redis_server)
@@ -161,7 +161,7 @@ def test_pipelines(redis_server: RedisServer, batch: list, raising: bool, transa
 @slowly
 @given(batch=st.lists(calls, min_size=1, max_size=3), raising=st.booleans())
 def test_async_commands_and_pipelines(redis_server: RedisServer, batch: list, raising: bool):
-    """The same holds for asyncio clients."""
+    """Commands and pipelines of asyncio clients have the same outcomes."""
 
     async def work() -> tuple:
         async with redis.asyncio.Redis.from_url(redis_server.url, socket_timeout=2) as client:
@@ -193,7 +193,7 @@ def test_async_commands_and_pipelines(redis_server: RedisServer, batch: list, ra
 @slowly
 @given(keys=st.lists(hostile, max_size=3), values=st.lists(hostile, max_size=3), lazy=st.booleans())
 def test_scripts(redis_server: RedisServer, keys: list, values: list, lazy: bool):
-    """A script object gets the same arguments, a generator of them consumed once."""
+    """A script object gets the same arguments, and consumes a generator of them once."""
 
     def run() -> tuple:
         prepared(redis_server)
@@ -207,7 +207,7 @@ def test_scripts(redis_server: RedisServer, keys: list, values: list, lazy: bool
 
 
 def test_exception_is_the_very_object(redis_server: RedisServer, recorded: TelemetryInMemory):
-    """What a response callback raises reaches the caller as the same object, with the same cause and arguments."""
+    """What a response callback raises reaches the caller as the same object, with its cause and arguments."""
 
     class OwnError(Exception):
         pass
@@ -236,7 +236,7 @@ def test_response_is_the_very_object(redis_server: RedisServer, recorded: Teleme
 
 
 def test_call_without_any_argument(redis_server: RedisServer, recorded: TelemetryInMemory):
-    """Not even an empty call behaves differently."""
+    """A call without any argument behaves the same."""
     with contextlib.closing(redis.Redis.from_url(redis_server.url)) as client:
         with pytest.raises(IndexError):
             client.execute_command()
@@ -247,10 +247,10 @@ def test_call_without_any_argument(redis_server: RedisServer, recorded: Telemetr
 
 @pytest.mark.parametrize("word", ["", " ", b"", b" "])
 def test_command_of_no_word_at_all(redis_server: RedisServer, word: object):
-    """A command that is nothing, which the server never answers, fails in the same way."""
+    """An empty command, which the server never answers, fails in the same way."""
 
     def run() -> tuple:
-        # Long enough for the answer to PING from any machine.
+        # Long enough for the reply to PING on any machine.
         client = redis.Redis.from_url(redis_server.url, socket_timeout=1, retry=None)
         with contextlib.closing(client):
             return outcome(lambda: client.execute_command(word)), outcome(client.ping)

@@ -1,4 +1,4 @@
-"""A signal handler or a destructor may call Redis at any line, of ours too: nothing hangs."""
+"""A signal handler or a destructor may call Redis at any line, also inside redispan: nothing hangs."""
 
 from __future__ import annotations
 
@@ -54,11 +54,14 @@ print(sent["handler"], sent["program"], counted)
 
 
 def test_redis_called_from_a_signal_handler(redis_url: str) -> None:
-    """Interrupted thousands of times a second at any line, a program ends, and the report counts its operations."""
+    """A program that is interrupted thousands of times a second, at any line, ends.
+
+    The report counts its operations.
+    """
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, redis_url], capture_output=True, text=True, timeout=60, check=True
     )
     handler, program, counted = map(int, ran.stdout.split())
     assert handler >= 1000
-    # One that the handler makes in the middle of the program's own is part of that: as of a script or a redirect.
+    # A command that the handler sends during one of the program's operations counts as a part of it, as in a script.
     assert program + 1 <= counted <= program + handler + 1

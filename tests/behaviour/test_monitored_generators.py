@@ -1,4 +1,4 @@
-"""``redispan.monitor`` on generator functions: the work is that of the body, and the generator is as it was."""
+"""``redispan.monitor`` on generator functions: the monitored run covers the body, and the generator is unchanged."""
 
 import asyncio
 import gc
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.redis
 
 @pytest.fixture
 def client(recorded: TelemetryInMemory, redis_url: str) -> Iterator[redis.Redis]:
-    """A client of an instrumented program."""
+    """Yield a client of an instrumented program."""
     with redis.Redis.from_url(redis_url) as client:
         yield client
 
 
 class Clock:
-    """A clock that only goes when it is told to."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -40,19 +40,22 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that generators are timed by."""
+    """Return the clock that times generators."""
     clock = Clock()
     monkeypatch.setattr(monitored_generators, "perf_counter_ns", clock)
     return clock
 
 
 def works() -> dict[str, Any]:
-    """The named pieces of work in the performance report."""
+    """Return the monitored segments of the performance report, by name."""
     return {found.name: found for found in redispan.performance_report("process").works}
 
 
 def test_a_generator_is_its_body(client: redis.Redis, clock: Clock) -> None:
-    """Operations and time of the body count, those of the consumer don't, and the work around it has all of them."""
+    """Operations and time of the body count for its run, and those of the consumer don't.
+
+    The monitored run around both has all of them.
+    """
 
     @redispan.monitor("pages")
     def pages(count: int) -> Iterator[int]:
@@ -75,7 +78,7 @@ def test_a_generator_is_its_body(client: redis.Redis, clock: Clock) -> None:
 
 
 async def test_an_async_generator_is_its_body(recorded: TelemetryInMemory, redis_url: str) -> None:
-    """The same for asyncio, with two of them side by side and what the body awaits; each sees its own."""
+    """An async generator's run covers what its body awaits. Each of two side by side counts only its own operations."""
     client = redis.asyncio.Redis.from_url(redis_url)
 
     async def pages(count: int) -> AsyncIterator[int]:
@@ -95,7 +98,7 @@ async def test_an_async_generator_is_its_body(recorded: TelemetryInMemory, redis
 
 
 def conversation(log: list[Any]) -> Generator[Any, Any, str]:
-    """A generator that does everything that one can do."""
+    """A generator that uses everything a generator can do."""
     try:
         log.append((yield 1))
         try:
@@ -110,7 +113,7 @@ def conversation(log: list[Any]) -> Generator[Any, Any, str]:
 
 
 async def async_conversation(log: list[Any]) -> AsyncGenerator[Any, Any]:
-    """The same."""
+    """The async version of ``conversation``."""
     try:
         log.append((yield 1))
         try:
@@ -138,7 +141,7 @@ TALKS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("talk", TALKS)
 def test_the_protocol_is_the_same(talk: str) -> None:
-    """Items, results, what is sent and thrown, and the identical exceptions, as without the decorator."""
+    """Items, results, sent values, thrown exceptions and raised exceptions are the same as without the decorator."""
 
     def outcome(function: Callable[..., Any]) -> tuple[Any, list[Any]]:
         log: list[Any] = []
@@ -178,7 +181,7 @@ async def _one_by_one(*steps: Callable[[], Awaitable[Any]]) -> list[Any]:
 
 @pytest.mark.parametrize("talk", ASYNC_TALKS)
 async def test_the_async_protocol_is_the_same(talk: str) -> None:
-    """The same for async generators."""
+    """The async version: an async generator behaves the same as without the decorator."""
     ours: list[Any] = []
     plain: list[Any] = []
     found = await ASYNC_TALKS[talk](redispan.monitor("talk")(async_conversation)(ours))
@@ -187,7 +190,10 @@ async def test_the_async_protocol_is_the_same(talk: str) -> None:
 
 
 def test_frameworks_recognise_it() -> None:
-    """It is a generator function still, with its name and signature, and works in ``contextmanager``."""
+    """The decorated function is still a generator function, with its name and signature.
+
+    It works in ``contextmanager``.
+    """
     watched = redispan.monitor("talk")(conversation)
     assert inspect.isgeneratorfunction(watched)
     assert inspect.isasyncgenfunction(redispan.monitor("talk")(async_conversation))
@@ -209,7 +215,7 @@ def test_frameworks_recognise_it() -> None:
 
 
 async def test_async_frameworks_too() -> None:
-    """And in ``asynccontextmanager``."""
+    """The async version works in ``asynccontextmanager``."""
 
     @asynccontextmanager
     @redispan.monitor("managed")
@@ -222,7 +228,10 @@ async def test_async_frameworks_too() -> None:
 
 
 def test_a_generator_left_behind_is_a_run_that_ended(client: redis.Redis) -> None:
-    """Who stops iterating closes it sooner or later: one run, no failure, and nothing counts to it afterwards."""
+    """A generator that its consumer abandons is closed sooner or later.
+
+    It is one run without a failure, and no later operation counts for it.
+    """
 
     @redispan.monitor("endless")
     def endless() -> Iterator[Any]:
@@ -242,7 +251,7 @@ def test_a_generator_left_behind_is_a_run_that_ended(client: redis.Redis) -> Non
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts references")
 def test_nothing_is_kept_alive() -> None:
-    """A suspended generator holds neither its last item nor what it was called with."""
+    """A suspended generator keeps neither its last item nor its arguments alive."""
 
     class Thing:
         pass
@@ -263,7 +272,10 @@ def test_nothing_is_kept_alive() -> None:
 
 
 async def test_a_task_that_iterates_the_generator_that_started_it(recorded: TelemetryInMemory, redis_url: str) -> None:
-    """The context of the task is inside of the work already: no operation counts twice."""
+    """When a task iterates the generator that started it, no operation counts twice.
+
+    The context of the task is already inside the monitored run.
+    """
     client = redis.asyncio.Redis.from_url(redis_url)
     tasks: list[asyncio.Task[None]] = []
     suspended = asyncio.Event()

@@ -1,4 +1,4 @@
-"""However many different things a program sends: few span names, few series of metrics, few dictionaries of ours."""
+"""However many different things a program sends, redispan keeps few span names, metric series and dictionaries."""
 
 import random
 from collections.abc import Callable
@@ -22,7 +22,7 @@ KNOWN = sorted(COMMANDS)
 
 
 class Listening(Sampler):
-    """Takes note of the names, and samples nothing."""
+    """A sampler that records the names and samples nothing."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -38,14 +38,14 @@ class Listening(Sampler):
 
 
 def anything(source: random.Random) -> tuple[Any, ...]:
-    """A call: of a known command, of one that there is not, or of a whole line in one word."""
+    """Return a call: of a known command, of an unknown one, or of a whole line in one string."""
     noise = f"{source.randrange(10**9):x}"
     word = source.choice([source.choice(KNOWN), noise, f"{source.choice(KNOWN)} {noise}", noise.encode()])
     return (word, *(f"{noise}:{at}" for at in range(source.randrange(4))))
 
 
 def test_thousands_of_random_calls() -> None:
-    """Names are those of known commands, and series those of known commands and few errors."""
+    """Span names are those of known commands, and metric series those of known commands and few errors."""
     listening = Listening()
     telemetry = TelemetryInMemory(sampler=listening)
     RedispanInstrumentor().instrument(**telemetry.providers, exception_events=False, slow_log_ms=0, slow_alert_ms=0)
@@ -74,7 +74,7 @@ def test_thousands_of_random_calls() -> None:
     points = telemetry.metric("db.client.operation.duration")
     assert sum(point.count for point in points) == CALLS
     failed = {point.attributes["error.type"] for point in points if "error.type" in point.attributes}
-    # redis-py before 8 cuts ERR off, so that no unknown word at the start is known to be a prefix.
+    # redis-py before 8 removes ERR, so an unknown first word can't be recognised as an error prefix.
     fewest = 10 if hasattr(redis.ResponseError(""), "status_code") else 1
     assert fewest <= len(failed) <= errors._INVENTED_LIMIT + 1, "what servers make up is bounded, and the rest is one"
     telemetry.close()
@@ -83,7 +83,7 @@ def test_thousands_of_random_calls() -> None:
 def test_endpoints_beyond_the_limit_have_one_word(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, telemetry: TelemetryInMemory
 ) -> None:
-    """Reports, log lines and alerts call what is no longer told apart by the same word."""
+    """Reports, log lines and alerts use the same name for all endpoints beyond the limit."""
     monkeypatch.setattr(endpoints, "_interned", {})
     monkeypatch.setattr(endpoints, "_LIMIT", 0)
     settings = {"slow_log_ms": 0.000_001, "slow_alert_ms": 0.0, "server_probe": False}

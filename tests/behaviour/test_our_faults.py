@@ -1,4 +1,4 @@
-"""Our own faults, and those of hooks, processors and exporters: none of them reaches the program."""
+"""Faults in redispan, hooks, processors and exporters: none of them reaches the program."""
 
 import logging
 
@@ -23,7 +23,7 @@ def _as_in_production(monkeypatch: pytest.MonkeyPatch):
 
 
 async def work(world: World) -> None:
-    """Every kind of call, with the results it must have."""
+    """Make every kind of call, and check the results."""
     client = world.client()
     assert await settle(client.set("k", "v")) is True
     pipeline = world.pipeline(client)
@@ -61,7 +61,7 @@ FAULTS = (
 async def test_fault_in_any_part_reaches_nobody(
     world: World, telemetry: TelemetryInMemory, monkeypatch: pytest.MonkeyPatch, place: str
 ):
-    """Whatever part of ours raises, every call works, nothing stays open or current."""
+    """Whichever part of redispan raises, every call works, and nothing stays open or current."""
 
     def broken(*_, **__):
         raise RuntimeError("ours")
@@ -76,7 +76,7 @@ async def test_fault_in_any_part_reaches_nobody(
 async def test_fault_is_logged_once_without_its_message(
     world: World, telemetry: TelemetryInMemory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """A part that fails is switched off with one line that names it, and the others go on."""
+    """A part that fails is switched off with one log line that names it, without its message. The other parts go on."""
 
     def broken(self, operation):
         raise RuntimeError("s3cret argument")
@@ -93,7 +93,7 @@ async def test_fault_is_logged_once_without_its_message(
 
 
 class Raising(SpanProcessor):
-    """A processor of the program that fails."""
+    """A processor of the program that raises."""
 
     def __init__(self, at: str):
         setattr(self, at, self._fail)
@@ -128,7 +128,7 @@ async def test_failing_exporter_reaches_nobody(world: World, telemetry: Telemetr
 async def test_failing_hook_is_logged_once(
     world: World, telemetry: TelemetryInMemory, caplog: pytest.LogCaptureFixture
 ):
-    """Hooks that raise break nothing and are reported once each."""
+    """Hooks that raise break nothing, and each is logged once."""
 
     def hook(*_):
         raise RuntimeError("hook")

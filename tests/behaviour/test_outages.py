@@ -1,4 +1,4 @@
-"""What spans say while a server is away: where a call was meant to go, and no peer that nobody talked to."""
+"""Spans while a server is away: they name the server that a call was meant for, and no peer that was not reached."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ PEER = ("network.peer.address", "network.peer.port")
 
 
 def no_retry(package: Any) -> Any:
-    """A retry object that does not retry, for sync or asyncio."""
+    """Return a retry object that does not retry, for sync or asyncio."""
     return package.retry.Retry(NoBackoff(), 0)
 
 
@@ -26,7 +26,7 @@ def no_retry(package: Any) -> Any:
 async def test_the_first_failed_call_claims_no_peer(
     package: Any, new_redis_server: Callable[..., RedisServer], recorded: TelemetryInMemory
 ) -> None:
-    """Neither the first nor a later call that reached no server carries the address of an earlier connection."""
+    """A call that reached no server carries no address of an earlier connection, be it the first or a later one."""
     server = new_redis_server()
     client = package.Redis.from_url(server.url, retry=no_retry(package))
     for _ in range(2):
@@ -60,7 +60,7 @@ async def test_a_clusters_lost_node_is_no_peer(package: Any, recorded: Telemetry
 
 
 async def fail_on(cluster: ClusterServer, package: Any, recorded: TelemetryInMemory) -> None:
-    """One failing call on a cluster client that had connections to all nodes, which are gone."""
+    """Make one failing call on a cluster client that had connections to all nodes, which are gone."""
     client = package.RedisCluster(host=cluster.host, port=cluster.port, retry=no_retry(package))
     await settle(client.get("k"))
     for node in cluster.nodes:

@@ -1,4 +1,4 @@
-"""Layers of patches that come and go in any order."""
+"""Layers of patches that are put on and taken off in any order."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from redispan import RedispanInstrumentor
 
 
 def layers() -> int:
-    """How many shells lie around the method that every command passes."""
+    """Return how many shells wrap the method that every command passes."""
     method, found = redis.connection.AbstractConnection.send_command, 0
     while hasattr(method, "__wrapped__"):
         method, found = method.__wrapped__, found + 1
@@ -19,9 +19,9 @@ def layers() -> int:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(("all", "client", "pool"))), ids="-".join)
 def test_layers_do_not_pile_up_whatever_the_order(order: tuple[str, ...], redis_url: str) -> None:
-    """A pool by hand, a client by itself and the whole process, put on in any order, leave nothing behind."""
+    """A tuned pool, one instrumented client and the instrumented process leave no shell behind, in any order."""
     client = redis.Redis.from_url(redis_url)
-    redispan.tuned_pool(redis_url)  # what a pool by hand needs stays for good
+    redispan.tuned_pool(redis_url)  # the patches that a tuned pool needs stay for good
     before = layers()
     for _ in range(3):
         for step in order:

@@ -1,4 +1,4 @@
-"""The probe against real servers: what it reads, what it does when it may not, and that nobody's telemetry shows it."""
+"""The probe against real servers: what it reads, how it handles denied commands, and that no telemetry shows it."""
 
 import contextlib
 import logging
@@ -30,7 +30,10 @@ pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("no_targets_of_other_te
 
 @pytest.mark.parametrize("server", ["redis_server", "unix_server", "tls_server"])
 def test_every_kind_of_server_is_read(server: str, request: pytest.FixtureRequest, instrument: Instrument) -> None:
-    """Over TCP, a UNIX socket and TLS: memory, its limit and the figures, by the client's own way to connect."""
+    """The probe reads servers over TCP, a UNIX socket and TLS, and connects the way the client does.
+
+    It reads the memory, its limit and the other values.
+    """
     target: RedisServer = request.getfixturevalue(server)
     instrument()
     with redis.Redis.from_url(target.url) as client:
@@ -45,7 +48,7 @@ def test_every_kind_of_server_is_read(server: str, request: pytest.FixtureReques
 
 
 async def test_an_asyncio_program_is_probed_too(redis_server: RedisServer, instrument: Instrument) -> None:
-    """The probe makes a connection without asyncio to where the program's go."""
+    """In an asyncio program the probe connects to the same servers, without asyncio."""
     instrument()
     async with redis.asyncio.Redis.from_url(redis_server.url) as client:
         await client.set("k", "v")
@@ -53,7 +56,7 @@ async def test_an_asyncio_program_is_probed_too(redis_server: RedisServer, instr
 
 
 def test_nothing_of_the_probe_is_in_the_telemetry(redis_server: RedisServer, instrument: Instrument) -> None:
-    """No span, no operation, no figure of the window comes from a probe; the program's own are there."""
+    """A probe adds no span, no operation and no value to the window. The program's own are there."""
     telemetry = instrument()
     with redis.Redis.from_url(redis_server.url) as client:
         client.set("k", "v")
@@ -67,7 +70,10 @@ def test_nothing_of_the_probe_is_in_the_telemetry(redis_server: RedisServer, ins
 def test_what_the_acl_denies_is_left_out_and_logged_once(
     new_redis_server: Callable[..., RedisServer], instrument: Instrument, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user who may not ask gets no figures, one message for each part, and no second try."""
+    """For a user without the permission, the probe leaves values out and does not retry.
+
+    It logs one message for each part.
+    """
     server = new_redis_server()
     server.call("ACL", "SETUSER", "poor", "on", ">secret-pw-91", "~*", "+get", "+set", "+info")
     instrument()
@@ -86,7 +92,7 @@ def test_what_the_acl_denies_is_left_out_and_logged_once(
 
 
 def test_a_user_who_may_ask_nothing_is_a_server_that_answers(acl_server: RedisServer, instrument: Instrument) -> None:
-    """Being refused isn't being down."""
+    """A server that refuses the probe's commands counts as reachable."""
     instrument()
     with redis.Redis.from_url(acl_server.url) as client:
         client.set("app:k", "v")
@@ -98,7 +104,7 @@ def test_a_user_who_may_ask_nothing_is_a_server_that_answers(acl_server: RedisSe
 def test_a_server_that_died_is_reported_as_such(
     new_redis_server: Callable[..., RedisServer], instrument: Instrument
 ) -> None:
-    """The reading says unreachable, and the health report a reason; nothing raises."""
+    """The reading of a dead server has the state unreachable, and the health report a reason. Nothing raises."""
     server = new_redis_server()
     instrument(server_probe_interval_s=3600)
     with redis.Redis.from_url(server.url) as client:
@@ -108,7 +114,7 @@ def test_a_server_that_died_is_reported_as_such(
 
 
 def test_no_argument_of_the_slow_log_leaves_the_server(redis_server: RedisServer, instrument: Instrument) -> None:
-    """Of the slowest entry the command is told, and nothing that the program wrote."""
+    """The probe reports the command of the slowest slow-log entry, and nothing that the program wrote."""
     redis_server.call("CONFIG", "SET", "slowlog-log-slower-than", "0")
     try:
         instrument()
@@ -124,7 +130,7 @@ def test_no_argument_of_the_slow_log_leaves_the_server(redis_server: RedisServer
 def test_gauges_and_the_memory_alert_come_from_the_reading(
     new_redis_server: Callable[..., RedisServer], instrument: Instrument, tmp_path: Path
 ) -> None:
-    """A server near its maxmemory: gauges say so, the alert fires once, and the report has it as a reason."""
+    """For a server near its maxmemory, the gauges show it, the alert fires once, and the report gives it as reason."""
     server = new_redis_server()
     limit = int(server.info("memory")["used_memory"]) * 10 // 9
     server.call("CONFIG", "SET", "maxmemory", limit)
@@ -149,7 +155,7 @@ def test_gauges_and_the_memory_alert_come_from_the_reading(
 def test_one_process_of_the_host_probes_and_the_others_read(
     redis_server: RedisServer, instrument: Instrument, tmp_path: Path
 ) -> None:
-    """While another process holds the role, this one reads its result, alerts on nothing, and sends nothing."""
+    """While another process has the probe role, this process reads its result, emits no alert and sends nothing."""
     instrument(server_probe=False)
     shared = open_folder(folder_of(str(tmp_path), "x")).parent
     with redis.Redis.from_url(redis_server.url) as client:
@@ -168,7 +174,7 @@ def test_one_process_of_the_host_probes_and_the_others_read(
         mine._look_at(place, shared)
         assert [reading.figures["keys"] for reading in mine.read()] == [1]
         assert mine.own() == []
-        assert redis_server.commands_served().get("info", 0) - asked <= 1  # the test's own question is one
+        assert redis_server.commands_served().get("info", 0) - asked <= 1  # the test itself sends one INFO
         os.write(finish[1], b"x")
         os.waitpid(child, 0)
         mine._look_at(place, shared)
@@ -178,7 +184,7 @@ def test_one_process_of_the_host_probes_and_the_others_read(
 
 
 def test_a_probe_that_was_stopped_before_its_thread_ran_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that gets its first turn after the end does not go on for ever."""
+    """A probe that is stopped before its thread first runs ends, and does not go on for ever."""
     made: list[tuple[Any, tuple[Any, ...]]] = []
 
     class Unstarted:
@@ -206,7 +212,7 @@ def test_a_probe_that_was_stopped_before_its_thread_ran_ends(monkeypatch: pytest
 
 
 def test_the_thread_starts_with_a_target_and_stops(redis_server: RedisServer, instrument: Instrument) -> None:
-    """Without a server to probe there is no thread; with one there is, and it ends when redispan is switched off."""
+    """The probe's thread starts once there is a server to probe, and ends when redispan is switched off."""
     instrument()
     probe: Any = current().probe
     probe(None)

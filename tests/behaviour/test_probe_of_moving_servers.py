@@ -1,4 +1,4 @@
-"""The probe where servers come and go: every master of a cluster, and whom Sentinel names."""
+"""The probe where servers come and go: every master of a cluster, and the master that Sentinel names."""
 
 import contextlib
 import gc
@@ -24,14 +24,14 @@ pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("no_targets_of_other_te
 
 @pytest.fixture
 def replicated_cluster() -> Iterator[ClusterServer]:
-    """A cluster whose masters have a replica each."""
+    """Yield a cluster whose masters have a replica each."""
     cluster = start_cluster(replicas=1)
     yield cluster
     cluster.stop()
 
 
 def test_every_master_of_a_cluster_is_read(cluster_server: ClusterServer, instrument: Instrument) -> None:
-    """The nodes that the program's client knows, each by itself; the telemetry has none of it."""
+    """The probe reads each node that the program's client knows. The telemetry shows nothing of it."""
     telemetry = instrument()
     with redis.RedisCluster.from_url(cluster_server.url) as client:
         client.set("k", "v")
@@ -45,7 +45,7 @@ def test_every_master_of_a_cluster_is_read(cluster_server: ClusterServer, instru
 
 
 async def test_an_asyncio_cluster_is_read(cluster_server: ClusterServer, instrument: Instrument) -> None:
-    """Without asyncio, to where the program's asyncio client goes."""
+    """For an asyncio cluster client, the probe reads the same nodes without asyncio."""
     instrument()
     async with redis.asyncio.RedisCluster.from_url(cluster_server.url) as client:
         await client.set("k", "v")
@@ -58,7 +58,7 @@ async def test_an_asyncio_cluster_is_read(cluster_server: ClusterServer, instrum
 def test_replicas_are_read_where_the_program_reads_from_them(
     replicated_cluster: ClusterServer, instrument: Instrument
 ) -> None:
-    """A replica that nobody uses is nobody's business; one that answers reads is."""
+    """The probe reads a replica only if the program reads from it."""
     cluster = replicated_cluster
     instrument()
     with redis.RedisCluster.from_url(cluster.url) as client:
@@ -72,7 +72,10 @@ def test_replicas_are_read_where_the_program_reads_from_them(
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
 async def test_a_failover_is_followed(trio: SentinelServer, instrument: Instrument, kind: str) -> None:
-    """The master that Sentinel named is read; after the failover the new one is, and the old one is told no more."""
+    """The probe reads the master that Sentinel names.
+
+    After a failover it reads the new one, and no longer reports the old one.
+    """
     old, new = trio.master, trio.replica
     instrument()
     module: Any = redis.asyncio.sentinel if kind == "asyncio" else redis.sentinel
@@ -91,7 +94,7 @@ async def test_a_failover_is_followed(trio: SentinelServer, instrument: Instrume
         probe._look_at((old.host, old.port), None)
         assert [reading.port for reading in probe.own()] == [old.port]
         trio.fail_over()
-        # What Sentinel does to the old master as well, when it looks at it next, up to ten seconds later.
+        # Sentinel does this to the old master as well, but up to ten seconds later, at its next check.
         old.call("REPLICAOF", new.host, new.port)
         old.kill_clients()
 
@@ -113,7 +116,7 @@ async def test_a_failover_is_followed(trio: SentinelServer, instrument: Instrume
 async def test_replicas_behind_sentinel_are_read_where_the_program_reads_from_them(
     sentinel_server: SentinelServer, instrument: Instrument, kind: str
 ) -> None:
-    """Those that the program is connected to, each by itself; none once it has hung up."""
+    """The probe reads each replica that the program is connected to, and none once the program has disconnected."""
     trio = sentinel_server
     instrument()
     module: Any = redis.asyncio.sentinel if kind == "asyncio" else redis.sentinel
@@ -134,7 +137,7 @@ async def test_replicas_behind_sentinel_are_read_where_the_program_reads_from_th
 
 
 def test_what_moves_is_bounded_and_not_kept_alive(cluster_server: ClusterServer, instrument: Instrument) -> None:
-    """Clients that come and go leave nothing behind."""
+    """Clients that come and go leave nothing behind in the probe."""
     instrument()
     for _ in range(3):
         with redis.RedisCluster.from_url(cluster_server.url) as client:

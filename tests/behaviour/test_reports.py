@@ -1,4 +1,4 @@
-"""Reports and named work of a real program against a real server, and with the server gone."""
+"""Reports and monitored runs of a real program, against a real server and with the server gone."""
 
 import asyncio
 import json
@@ -23,16 +23,16 @@ from waiting import wait_until
 
 pytestmark = pytest.mark.redis
 
-# Reports of this process alone: by default they cover its siblings on the host, other test runs among them.
+# Reports of this process alone: by default they include its sibling processes, among them other test runs.
 
 
 def instrument(telemetry: TelemetryInMemory, **settings: Any) -> None:
-    """Instrument with these settings."""
+    """Instrument with the given settings."""
     RedispanInstrumentor().instrument(settings=Settings(**settings), **telemetry.providers)
 
 
 def test_counts_are_the_servers(telemetry: TelemetryInMemory, redis_server: RedisServer) -> None:
-    """What the report counts by command is what the server served."""
+    """The report's counts by command match those of the server."""
     instrument(telemetry)
     with redis.Redis.from_url(redis_server.url) as client:
         for number in range(50):
@@ -54,7 +54,7 @@ def test_counts_are_the_servers(telemetry: TelemetryInMemory, redis_server: Redi
 
 
 def test_a_window_has_the_size_that_was_set(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """The rolling window shows the last operations, 1,000 by default; totals know all of them."""
+    """The rolling window shows the last operations, 1,000 by default. The totals include all of them."""
     assert Settings().window_size == 1000
     instrument(telemetry, window_size=40)
     with redis.Redis.from_url(redis_url) as client:
@@ -68,7 +68,7 @@ def test_a_window_has_the_size_that_was_set(telemetry: TelemetryInMemory, redis_
 
 @pytest.mark.parametrize("shown", [False, True])
 def test_keys_are_shown_only_where_they_may_be(telemetry: TelemetryInMemory, redis_url: str, shown: bool) -> None:
-    """Patterns of keys need `query_text=keys`; values are in no report whatever the setting."""
+    """Patterns of keys need `query_text=keys`. Values are in no report, whatever the setting."""
     instrument(telemetry, query_text="keys" if shown else "hidden")
     with redis.Redis.from_url(redis_url) as client:
         client.set("customer:42:basket", "hunter2", ex=60)
@@ -82,7 +82,7 @@ def test_keys_are_shown_only_where_they_may_be(telemetry: TelemetryInMemory, red
 
 
 def test_pools_are_reported(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """The pool report knows the program's pool, its limit and how well connections are reused."""
+    """The pool report lists the program's pool, its limit and how often connections are reused."""
     instrument(telemetry)
     with redis.Redis.from_url(redis_url) as client:
         for _ in range(20):
@@ -96,7 +96,10 @@ def test_pools_are_reported(telemetry: TelemetryInMemory, redis_url: str) -> Non
 
 
 def test_what_a_process_leaves_is_what_it_counted(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """Written every second and so made without the windows, it says the same as the whole summary without those."""
+    """The exit totals equal the whole summary without its windows.
+
+    redispan writes them every second, so it makes them without the windows.
+    """
     instrument(telemetry, slow_alert_ms=0.001)
     with redis.Redis.from_url(redis_url) as client, redispan.monitor("job"):
         for number in range(1200):
@@ -114,7 +117,7 @@ def test_what_a_process_leaves_is_what_it_counted(telemetry: TelemetryInMemory, 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_a_report(telemetry: TelemetryInMemory, redis_url: str) -> None:
-    """Whatever another thread was doing at that moment: the child makes a report of its own operations, and ends."""
+    """A child that is forked while another thread makes a report makes a report of its own operations, and ends."""
     instrument(telemetry)
     stop = threading.Event()
     with redis.Redis.from_url(redis_url) as client:
@@ -136,7 +139,10 @@ def test_a_fork_in_the_middle_of_a_report(telemetry: TelemetryInMemory, redis_ur
 
 
 def counted_by_a_child(redis_url: str) -> int:
-    """Fork; the child makes seven operations and a report, whose count of them is the result; -1 if it hangs."""
+    """Fork a child that makes seven operations and a report.
+
+    Return the operations that its report counts, or -1 if the child hangs.
+    """
     pid = os.fork()
     if pid == 0:
         counted = 0
@@ -157,7 +163,7 @@ def counted_by_a_child(redis_url: str) -> int:
 
 
 def test_redis_down_is_reported(telemetry: TelemetryInMemory, new_redis_server: Any) -> None:
-    """With the server gone every report still answers, and health says who can't be reached."""
+    """With the server gone every report still works, and the health report names the server that can't be reached."""
     server = new_redis_server()
     instrument(telemetry)
     client = redis.Redis.from_url(server.url, retry=None)
@@ -186,7 +192,7 @@ def test_redis_down_is_reported(telemetry: TelemetryInMemory, new_redis_server: 
 
 
 def test_reports_answer_before_anything_happened() -> None:
-    """Not instrumented, nothing done: every report is empty, healthy, and no error."""
+    """Without instrumentation and operations, every report is empty and healthy, and raises no error."""
     assert redispan.health_report("process").status == "healthy"
     assert redispan.performance_report("process").totals.operations == 0
     with pytest.raises(ValueError, match="scope"):
@@ -195,7 +201,10 @@ def test_reports_answer_before_anything_happened() -> None:
 
 class TestNamedWork:
     def test_a_piece_of_work(self, telemetry: TelemetryInMemory, redis_url: str) -> None:
-        """What ran inside counts, what ran outside doesn't, and an N+1 is found with what to use instead."""
+        """A monitored run counts the operations inside it and none outside.
+
+        The report finds an N+1 pattern and advises what to use instead.
+        """
         instrument(telemetry)
         with redis.Redis.from_url(redis_url) as client:
             client.get("before")
@@ -218,7 +227,7 @@ class TestNamedWork:
         assert "repeated_calls" in {found.name for found in report.recommendations}
 
     def test_nested_failing_and_decorated(self, telemetry: TelemetryInMemory, redis_url: str) -> None:
-        """An operation belongs to all work around it; an exception passes through and is counted."""
+        """An operation counts for every monitored run around it. An exception passes through and is counted."""
         instrument(telemetry)
         client = redis.Redis.from_url(redis_url)
 
@@ -240,7 +249,7 @@ class TestNamedWork:
         assert inner.__name__ == "inner"
 
     async def test_async_work_side_by_side(self, telemetry: TelemetryInMemory, redis_url: str) -> None:
-        """Two requests at once: each sees its own operations, those of its tasks included, and not the other's."""
+        """Of two requests at once, each counts its own operations, with those of its tasks, and none of the other's."""
         instrument(telemetry)
         client = redis.asyncio.Redis.from_url(redis_url)
 
@@ -257,7 +266,7 @@ class TestNamedWork:
         assert other.figures().commands == {"SET": 1}
 
     def test_names_are_bounded(self) -> None:
-        """A name per id would grow without end: beyond a hundred they share one."""
+        """Beyond a hundred segment names, further ones share one: a name for each id would grow without end."""
         for number in range(150):
             with redispan.monitor(f"job {number}"):
                 pass

@@ -1,4 +1,4 @@
-"""What the client repeats or follows by itself: one span, no error, and counted."""
+"""What the client retries or follows by itself is one span without an error, and is counted."""
 
 import contextlib
 import threading
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.redis
 
 
 def retrying(world: World, retries: int = 3):
-    """A retry object for this kind of client."""
+    """Return a retry object for this kind of client."""
     if world.is_async:
         from redis.asyncio.retry import Retry
     else:
@@ -39,7 +39,7 @@ def retrying(world: World, retries: int = 3):
 
 
 def client_for(world: World, port: int, **options):
-    """A client of a port of our own, closed with the others."""
+    """Return a client of a given port, which is closed with the others."""
     client = world.package.Redis(
         host="127.0.0.1",
         port=port,
@@ -53,7 +53,7 @@ def client_for(world: World, port: int, **options):
 
 @of_kinds("sync", "async", "unix", "async-unix")
 async def test_killed_connection_is_one_span_with_its_retry(world: World, recorded: TelemetryInMemory):
-    """A connection lost between two commands is repaired by one retry: one span, no error, one retry."""
+    """One retry repairs a connection that is lost between two commands: one span, no error, one retry."""
     client = world.client(retry=retrying(world), retry_on_error=[redis.ConnectionError])
     await settle(client.set("k", "v"))
     recorded.clear()
@@ -63,7 +63,7 @@ async def test_killed_connection_is_one_span_with_its_retry(world: World, record
     assert span.status.status_code is StatusCode.UNSET
     assert "error.type" not in span.attributes
     retries = span.attributes.get("redis.client.operation.retries")
-    # Newer versions notice the lost connection when they take it from the pool, and there is nothing to repeat.
+    # Newer versions notice the lost connection when they take it from the pool, so they have nothing to retry.
     assert retries in (None, 1)
     assert recorded.value("redis.client.operation.retries") == (retries or 0)
     assert recorded.value("db.client.operation.duration", {"db.operation.name": "GET"}) == 1
@@ -74,7 +74,7 @@ async def test_killed_connection_is_one_span_with_its_retry(world: World, record
 async def test_reply_lost_on_the_way_is_one_span_with_its_retry(
     world: World, recorded: TelemetryInMemory, fault_proxy: FaultProxy
 ):
-    """A connection cut in the middle of a command is one retry of the same span."""
+    """A connection that is cut in the middle of a command is one retry of the same span."""
     client = client_for(world, fault_proxy.port)
     await settle(client.set("k", "v"))
     recorded.clear()
@@ -88,7 +88,7 @@ async def test_reply_lost_on_the_way_is_one_span_with_its_retry(
 
 @sync_and_async
 async def test_retries_of_connecting_count_too(world: World, recorded: TelemetryInMemory):
-    """A server that is away for all attempts: one failed span that says how often was tried again."""
+    """When a server is away for all attempts, there is one failed span, with the number of retries."""
     client = client_for(world, 1)
     _, error = await outcome_of(lambda: client.get("k"))
     assert isinstance(error, redis.ConnectionError)
@@ -104,9 +104,9 @@ async def test_retries_of_connecting_count_too(world: World, recorded: Telemetry
 async def test_server_that_comes_back_in_time_heals_the_call(
     world: World, recorded: TelemetryInMemory, fault_proxy: FaultProxy
 ):
-    """A server that is back at the second or third attempt: success, with its retries on the span."""
+    """When the server is back at the second or third attempt, the call succeeds, with its retries on the span."""
     fault_proxy.refuse()
-    # Before version 7, redis-py repeats connecting only after errors named as the operating system raises them.
+    # Before version 7, redis-py retries connecting only after errors with the operating system's error names.
     client = world.package.Redis(
         host="127.0.0.1",
         port=fault_proxy.port,
@@ -126,7 +126,7 @@ async def test_server_that_comes_back_in_time_heals_the_call(
 
 
 def slow_retry(world: World):
-    """A retry object patient enough for a server that is away for a moment."""
+    """Return a retry object that is patient enough for a server that is away for a moment."""
     retry = retrying(world, 40)
     from redis.backoff import ConstantBackoff
 
@@ -136,7 +136,7 @@ def slow_retry(world: World):
 
 @sync_and_async
 async def test_exhausted_retries_end_in_one_failure(world: World, recorded: TelemetryInMemory, fault_proxy: FaultProxy):
-    """Every attempt cut: one failed span with all its retries, one measurement, one event."""
+    """When every attempt is cut, there is one failed span with all its retries, one measurement and one event."""
     client = client_for(world, fault_proxy.port)
     await settle(client.get("k"))
     recorded.clear()
@@ -152,7 +152,7 @@ async def test_exhausted_retries_end_in_one_failure(world: World, recorded: Tele
 
 @sync_and_async
 async def test_timeout_is_an_error_of_the_client(world: World, recorded: TelemetryInMemory):
-    """A reply that doesn't come in time is an error with the exception's class and without a status code."""
+    """A reply that does not come in time is an error with the exception's class and without a status code."""
     client = world.client(socket_timeout=0.5, retry=None)
     await settle(client.ping())
     recorded.clear()
@@ -166,7 +166,7 @@ async def test_timeout_is_an_error_of_the_client(world: World, recorded: Telemet
 
 
 def redirects_answered(server) -> int:
-    """How many MOVED and ASK answers the masters gave since they were cleaned: the truth to hold the counter to."""
+    """Return how many MOVED and ASK replies the masters gave since they were cleaned, to check the counter against."""
     stats = [master.info("errorstats") for master in server.masters]
     return sum(
         int(value.removeprefix("count="))
@@ -188,7 +188,7 @@ def slot_moved(server, key: str):
         identity = to.call("CLUSTER", "MYID")
         for node in everyone:
             node.call("CLUSTER", "SETSLOT", slot, "NODE", identity)
-        to.call("CLUSTER", "BUMPEPOCH")  # the newest claim wins, or gossip could undo it in the next test's time
+        to.call("CLUSTER", "BUMPEPOCH")  # the newest claim wins; otherwise gossip could undo it during the next test
 
     source.call("FLUSHALL")
     give(target)
@@ -204,7 +204,7 @@ def slot_moved(server, key: str):
 
 @clusters
 async def test_moved_is_followed_without_an_error(world: World, recorded: TelemetryInMemory):
-    """A MOVED answer is followed: one span of the server that answered, one redirect, no error, no retry."""
+    """The client follows a MOVED reply: one span of the server that answered, one redirect, no error, no retry."""
     client = world.client()
     await settle(client.get("k"))
     recorded.clear()
@@ -224,7 +224,7 @@ async def test_moved_is_followed_without_an_error(world: World, recorded: Teleme
 
 @clusters
 async def test_ask_is_followed_without_an_error(world: World, recorded: TelemetryInMemory):
-    """An ASK answer is followed with ASKING: one span, one redirect, no retry for the extra command."""
+    """The client follows an ASK reply with ASKING: one span, one redirect, no retry for the extra command."""
     client = world.client()
     server = world.server
     await settle(client.get("k"))
@@ -266,13 +266,13 @@ async def test_moved_inside_a_pipeline_is_followed(world: World, recorded: Telem
 
 @sync_and_async
 async def test_redirect_that_nobody_follows_is_an_error(world: World, recorded: TelemetryInMemory, cluster_server):
-    """A plain client at a cluster node gets MOVED raised: an error with that prefix, and no redirect counted."""
+    """A plain client at a cluster node raises MOVED: an error with that prefix, and no redirect is counted."""
     owner = cluster_server.owner_of("k")
     wrong = next(master for master in cluster_server.masters if master.port != owner.port)
     client = world.package.Redis(host=wrong.host, port=wrong.port)
     world._made.append(client)
     _, error = await outcome_of(lambda: client.get("k"))
-    assert isinstance(error, redis.ResponseError)  # MovedError in newer versions
+    assert isinstance(error, redis.ResponseError)  # newer versions raise MovedError
     span = recorded.span()
     assert span.attributes["error.type"] == "MOVED"
     assert "redis.client.operation.redirect.count" not in span.attributes
@@ -281,7 +281,7 @@ async def test_redirect_that_nobody_follows_is_an_error(world: World, recorded: 
 
 @clusters
 async def test_command_for_all_nodes_is_one_span_without_retries(world: World, recorded: TelemetryInMemory):
-    """A command that goes to every master is one span; being sent three times is not being retried."""
+    """A command that goes to every master is one span. Sending it three times is no retry."""
     client = world.client()
     await settle(client.set("k", "v"))
     recorded.clear()
@@ -294,7 +294,7 @@ async def test_command_for_all_nodes_is_one_span_without_retries(world: World, r
 
 @every_kind
 async def test_ordinary_commands_have_neither_retries_nor_redirects(world: World, recorded: TelemetryInMemory):
-    """Nothing repeated, nothing followed: neither attribute, neither counter."""
+    """A command without a retry or redirect has neither attribute and adds to neither counter."""
     client = world.client()
     for index in range(5):
         await settle(client.set(f"k{index}", "v"))
@@ -309,7 +309,7 @@ async def test_ordinary_commands_have_neither_retries_nor_redirects(world: World
 async def test_the_parts_of_an_operation_are_no_more_than_the_whole(
     kind: str, instrument: Callable[..., TelemetryInMemory]
 ) -> None:
-    """Where connecting itself pauses and tries again, as behind Sentinel, a pause is told once."""
+    """Where connecting itself pauses and tries again, as behind Sentinel, a pause is counted once."""
     telemetry = instrument(pool_deadline_s=0.6, pool_connect_retry_s=0.3, slow_alert_ms=1)
     module = redis.asyncio if kind == "async" else redis
     with dead_port() as port:

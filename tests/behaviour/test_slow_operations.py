@@ -1,4 +1,4 @@
-"""Slow operations on a real server that is really slow: detected once each, whatever becomes of the span."""
+"""Slow operations on a server that is really slow: redispan detects each once, whatever happens to the span."""
 
 import asyncio
 import logging
@@ -28,31 +28,31 @@ LOOP = "local t = redis.call('TIME') repeat local n = redis.call('TIME') until (
 
 @pytest.fixture
 def server(new_redis_server: Any) -> RedisServer:
-    """A server that may be told to sleep."""
+    """Return a server that can be made to sleep."""
     return new_redis_server(enable_debug_command="yes")
 
 
 @pytest.fixture
 def client(server: RedisServer) -> Iterator[redis.Redis]:
-    """A connected client, so that connecting is no part of what is slow."""
+    """Yield a connected client, so that connecting is not part of a slow operation."""
     with redis.Redis.from_url(server.url) as client:
         client.ping()
         yield client
 
 
 def instrument(telemetry: TelemetryInMemory, **settings: Any) -> None:
-    """Instrument with every slow operation told."""
+    """Instrument so that every slow operation is reported."""
     chosen = {"slow_interval_s": 0.0, "slow_log_ms": 0.0, **settings}
     RedispanInstrumentor().instrument(settings=Settings(**chosen), **telemetry.providers)
 
 
 def detections(telemetry: TelemetryInMemory) -> float:
-    """How many slow operations the counter has."""
+    """Return the number of slow operations in the counter."""
     return telemetry.value("redis.client.alerts", {"redis.client.alert.name": "slow_operation"})
 
 
 def slow_by_the_window(threshold_ms: float = 50.0) -> list[str]:
-    """The commands of the operations that took longer: on a busy machine, a quick command may be among them."""
+    """Return the commands of the operations that took longer. On a busy machine, a quick command may be among them."""
     return [
         command
         for endpoint in current().snapshot()["endpoints"].values()
@@ -62,12 +62,15 @@ def slow_by_the_window(threshold_ms: float = 50.0) -> list[str]:
 
 
 def of_sleep(events: list[Any]) -> list[Any]:
-    """The events of operations that were meant to be slow."""
+    """Return the events of operations that were meant to be slow."""
     return [event for event in events if event.attributes["db.operation.name"] == "DEBUG SLEEP"]
 
 
 def test_a_slow_operation_is_marked_counted_and_emitted(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
-    """DEBUG SLEEP of 70 ms: a mark on the span, an event in the span's context, a count, a callback; all agree."""
+    """DEBUG SLEEP of 70 ms gives a mark on the span, an event in the span's context, a count and a callback.
+
+    All of them agree.
+    """
     instrument(telemetry)
     recorded: list[Any] = []
     unsubscribe = on_alert(recorded.append)
@@ -99,7 +102,10 @@ def test_a_slow_operation_is_marked_counted_and_emitted(telemetry: TelemetryInMe
     ],
 )
 def test_detection_is_independent_of_spans(client: redis.Redis, sampler: Any, policy: str) -> None:
-    """Sampled or not, with whatever span policy: every slow operation is detected exactly once, a quick one never."""
+    """redispan detects every slow operation exactly once, sampled or not, with any span policy.
+
+    It never detects a quick one.
+    """
     telemetry = TelemetryInMemory(sampler=sampler)
     instrument(telemetry, spans=policy)
     for _ in range(2):
@@ -113,7 +119,7 @@ def test_detection_is_independent_of_spans(client: redis.Redis, sampler: Any, po
 
 
 def test_without_an_sdk_it_is_still_detected(client: redis.Redis) -> None:
-    """No provider at all: the log line and the callback tell, and nothing fails."""
+    """Without any provider, redispan still writes the log line and calls the callback, and nothing fails."""
     RedispanInstrumentor().instrument(settings=Settings(slow_interval_s=0.0))
     recorded: list[Any] = []
     unsubscribe = on_alert(recorded.append)
@@ -124,7 +130,7 @@ def test_without_an_sdk_it_is_still_detected(client: redis.Redis) -> None:
 
 
 async def test_an_async_operation_is_detected_alike(telemetry: TelemetryInMemory, server: RedisServer) -> None:
-    """The same through the asyncio client, with two operations at once."""
+    """The asyncio client's slow operations are detected in the same way, with two operations at once."""
     async with redis.asyncio.Redis.from_url(server.url) as client:
         await client.ping()
         instrument(telemetry)
@@ -137,7 +143,7 @@ async def test_an_async_operation_is_detected_alike(telemetry: TelemetryInMemory
 
 
 def test_a_script_that_loops_is_slow(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
-    """A Lua loop of 70 ms is detected, and its text is told nowhere."""
+    """A Lua loop of 70 ms is detected, and its text is emitted nowhere."""
     instrument(telemetry)
     client.eval(LOOP, 0)
     (event,) = telemetry.events(SLOW)
@@ -146,7 +152,7 @@ def test_a_script_that_loops_is_slow(telemetry: TelemetryInMemory, client: redis
 
 
 def test_a_paused_server_is_slow(telemetry: TelemetryInMemory, client: redis.Redis, server: RedisServer) -> None:
-    """CLIENT PAUSE makes any command slow: the command is named, its key and value are not."""
+    """CLIENT PAUSE makes any command slow. The command is named, and its key and value are not."""
     instrument(telemetry)
     server.call("CLIENT", "PAUSE", "500")
     client.set("secret-key", "secret-value")
@@ -156,7 +162,7 @@ def test_a_paused_server_is_slow(telemetry: TelemetryInMemory, client: redis.Red
 
 
 def test_a_blocking_command_is_never_slow(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
-    """BLPOP that waits for 0.2 s does what it was asked to do: no alert, no percentile; it is shown apart."""
+    """A BLPOP that waits for 0.2 s is not slow: it raises no alert, is in no percentile and is reported separately."""
     instrument(telemetry, slow_log_ms=10.0)
     assert client.blpop("nothing", timeout=0.2) is None
     assert detections(telemetry) == 0
@@ -166,7 +172,7 @@ def test_a_blocking_command_is_never_slow(telemetry: TelemetryInMemory, client: 
 
 
 def test_what_is_held_back_is_counted_and_emitted_later(telemetry: TelemetryInMemory, client: redis.Redis) -> None:
-    """Detections = emitted + held back: the next event says how many there were meanwhile."""
+    """The detections are those emitted plus those held back: the next event says how many were held back meanwhile."""
     now = 0.0
     instrument(telemetry, slow_interval_s=10.0, slow_alert_ms=5.0)
     SLOT.runtime.alerts.limit._clock_s = lambda: now
@@ -187,7 +193,7 @@ def test_what_is_held_back_is_counted_and_emitted_later(telemetry: TelemetryInMe
 def test_below_the_alert_it_is_logged(
     telemetry: TelemetryInMemory, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """20 ms is no alert but a log line with command, endpoint, duration and retries, and no argument."""
+    """20 ms is below the alert. It is a log line with command, endpoint, duration and retries, and no argument."""
     instrument(telemetry, slow_log_ms=15.0, slow_alert_ms=2000.0)
     client.execute_command("DEBUG", "SLEEP", "0.02")
     (record,) = [record for record in caplog.records if record.name == "redispan.slow"]
@@ -200,7 +206,7 @@ def test_below_the_alert_it_is_logged(
 
 
 def test_the_alert_says_where_the_time_went(telemetry: TelemetryInMemory, server: RedisServer) -> None:
-    """A caller that waits for another's connection is told so: it's the pool, not the server."""
+    """For a caller that waits for another's connection, the alert names the pool as the cause, not the server."""
     instrument(telemetry)
     pool = redis.BlockingConnectionPool.from_url(server.url, max_connections=1, timeout=PATIENCE_S)
     client = redis.Redis(connection_pool=pool)
@@ -221,7 +227,10 @@ def test_the_alert_says_where_the_time_went(telemetry: TelemetryInMemory, server
 def test_an_opentelemetry_log_handler_gets_no_second_record(
     telemetry: TelemetryInMemory, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where OpenTelemetry hangs on Python's logging too, the alert is exported once, and people still see the line."""
+    """With OpenTelemetry's handler on Python's logging too, the alert is exported once.
+
+    The log line is still visible.
+    """
     seen: list[str] = []
 
     class Exporting(logging.Handler):

@@ -1,4 +1,7 @@
-"""The span processor: anyone's Redis spans, one detection each, and the program's own processor wins."""
+"""The span processor detects slow Redis spans of any instrumentation, once each.
+
+A processor that the program adds itself wins.
+"""
 
 import subprocess
 import sys
@@ -32,7 +35,7 @@ def _every_alert_is_emitted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def write(provider: TracerProvider, ms: float, name: str = "GET", kind: SpanKind = SpanKind.CLIENT, **attributes: Any):
-    """A span of another instrumentation that took ``ms``."""
+    """End a span of another instrumentation that took ``ms``."""
     dotted = {key.replace("__", "."): value for key, value in attributes.items()}
     span = provider.get_tracer("another").start_span(name, kind=kind, attributes=dotted, start_time=10**18)
     span.end(10**18 + int(ms * MS))
@@ -40,7 +43,7 @@ def write(provider: TracerProvider, ms: float, name: str = "GET", kind: SpanKind
 
 
 def processor(telemetry: TelemetryInMemory, ms: float = 50.0) -> SlowOperationSpanProcessor:
-    """A processor that the program adds itself."""
+    """Return a processor that the program adds itself."""
     made = SlowOperationSpanProcessor(ms, logger_provider=telemetry.logger_provider)
     telemetry.tracer_provider.add_span_processor(made)
     return made
@@ -55,7 +58,7 @@ def processor(telemetry: TelemetryInMemory, ms: float = 50.0) -> SlowOperationSp
     ],
 )
 def test_old_and_new_names_of_others_are_understood(telemetry: TelemetryInMemory, attributes: dict[str, Any]) -> None:
-    """A slow span of any instrumentation raises one event in its context, with the command and the server."""
+    """A slow span of any instrumentation emits one event in its context, with the command and the server."""
     processor(telemetry)
     context = write(telemetry.tracer_provider, 60, **attributes)
     write(telemetry.tracer_provider, 49, **attributes)
@@ -76,14 +79,14 @@ def test_old_and_new_names_of_others_are_understood(telemetry: TelemetryInMemory
     ],
 )
 def test_other_spans_are_left_alone(telemetry: TelemetryInMemory, kind: SpanKind, attributes: dict[str, Any]) -> None:
-    """Neither other databases, nor other kinds of spans, nor commands that block by design are slow operations."""
+    """Spans of other databases, other kinds of spans and commands that block by design are no slow operations."""
     processor(telemetry)
     write(telemetry.tracer_provider, 500, kind=kind, **attributes)
     assert not telemetry.events(SLOW)
 
 
 def test_a_statement_with_data_gives_none_of_it_away(telemetry: TelemetryInMemory) -> None:
-    """Another instrumentation may put whole commands on its spans; our event has the command's name alone."""
+    """Another instrumentation may put whole commands on its spans. redispan's event has only the command's name."""
     processor(telemetry)
     write(telemetry.tracer_provider, 60, "SET user:1 hunter2", db__system="redis", db__statement="SET user:1 hunter2")
     write(telemetry.tracer_provider, 60, "hunter2", db__system="redis", db__statement="hunter2 x")
@@ -93,7 +96,7 @@ def test_a_statement_with_data_gives_none_of_it_away(telemetry: TelemetryInMemor
 
 
 def test_two_processors_make_one_detection(telemetry: TelemetryInMemory) -> None:
-    """Added twice by mistake, with different thresholds: still one event and one count."""
+    """A processor that is added twice by mistake, with different thresholds, still gives one event and one count."""
     processor(telemetry, 50)
     processor(telemetry, 20)
     write(telemetry.tracer_provider, 60, db__system="redis", db__statement="GET ?")
@@ -104,7 +107,7 @@ def test_two_processors_make_one_detection(telemetry: TelemetryInMemory) -> None
 def test_a_fault_of_ours_does_not_reach_the_program(
     telemetry: TelemetryInMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception in a processor would end up in the program's call; ours stays inside, and later ones still run."""
+    """An exception in redispan's processor does not reach the program's call, and later processors still run."""
     made = processor(telemetry)
     monkeypatch.setattr(made, "_judge", lambda *_: 1 / 0)
     write(telemetry.tracer_provider, 60, db__system="redis")
@@ -121,7 +124,7 @@ class TestWithInstrumentation:
             yield client
 
     def test_spans_of_contrib_are_watched(self, telemetry: TelemetryInMemory, client: redis.Redis) -> None:
-        """Without our instrumentor, too, a slow span of contrib's is told in its own context."""
+        """Without redispan's instrumentor, a slow span of contrib's still emits an event in its own context."""
         RedisInstrumentor().instrument(tracer_provider=telemetry.tracer_provider)
         processor(telemetry)
         try:
@@ -145,7 +148,10 @@ class TestWithInstrumentation:
         alert_ms: float,
         expected: int,
     ) -> None:
-        """Whoever's wrapper is the outer one: its span and our operation are the same slow operation."""
+        """With contrib's instrumentation beside redispan, its span and redispan's operation are one slow operation.
+
+        It makes no difference which wrapper is the outer one.
+        """
         if own_ms is not None:
             processor(telemetry, own_ms)
         settings = Settings(slow_interval_s=0.0, slow_alert_ms=alert_ms, contrib="keep")
@@ -165,7 +171,7 @@ class TestWithInstrumentation:
         assert len(telemetry.events(SLOW)) == expected
 
     def test_the_instrumentor_attaches_one(self, telemetry: TelemetryInMemory) -> None:
-        """Instrumenting watches spans of others too, once per provider, however often it is repeated."""
+        """Instrumenting watches other instrumentations' spans too, once per provider, however often it is repeated."""
         for _ in range(3):
             RedispanInstrumentor().instrument(**telemetry.providers, settings=Settings(slow_interval_s=0.0))
             RedispanInstrumentor().uninstrument()
@@ -186,7 +192,7 @@ class TestWithInstrumentation:
         alert_ms: float,
         expected: int,
     ) -> None:
-        """The threshold of a processor that the program added itself holds, lower or higher, before or after us."""
+        """The threshold of a processor that the program added wins, lower or higher, added before or after redispan."""
         settings = Settings(slow_interval_s=0.0, slow_alert_ms=alert_ms)
         if first == "processor":
             processor(telemetry, threshold_ms)
@@ -205,7 +211,7 @@ class TestWithInstrumentation:
     def test_its_threshold_holds_for_what_is_not_sampled(
         self, client: redis.Redis, threshold_ms: float, alert_ms: float, expected: int
     ) -> None:
-        """Which operations are slow doesn't depend on whether their spans are recorded."""
+        """The program's threshold also applies to operations whose spans are not recorded."""
         telemetry = TelemetryInMemory(sampler=ALWAYS_OFF)
         processor(telemetry, threshold_ms)
         RedispanInstrumentor().instrument(
@@ -216,7 +222,10 @@ class TestWithInstrumentation:
         telemetry.close()
 
     def test_an_sdk_that_comes_later_is_watched_too(self, redis_url: str, tmp_path: Any) -> None:
-        """Instrumented before the program sets its provider: from its first recorded span on, others' spans count."""
+        """A provider that the program sets after instrumenting is watched too.
+
+        Spans of other instrumentations count from its first recorded span on.
+        """
         program = tmp_path / "late.py"
         program.write_text(_LATE_SDK)
         done = subprocess.run(

@@ -23,7 +23,7 @@ TRANSACTIONS = ("sync", "async", *(("cluster", "async-cluster") if REDIS_VERSION
 
 @every_kind
 async def test_pipeline_of_one_command_kind(world: World, recorded: TelemetryInMemory):
-    """A pipeline of equal commands is one span, PIPELINE SET, with its size and one text."""
+    """A pipeline of equal commands is one span, PIPELINE SET, with its size and one query text."""
     client = world.client()
     pipeline = world.pipeline(client)
     for _ in range(3):
@@ -59,7 +59,7 @@ async def test_pipeline_of_mixed_commands(world: World, recorded: TelemetryInMem
 async def test_transaction_is_named_after_multi(
     world: World, recorded: TelemetryInMemory, commands: list[str], name: str
 ):
-    """A transaction is MULTI, its wrappers not counted."""
+    """A transaction is named MULTI, and its wrappers are not counted."""
     client = world.client()
     pipeline = world.pipeline(client, transaction=True)
     for command in commands:
@@ -84,7 +84,7 @@ async def test_batch_of_one_is_that_command(world: World, recorded: TelemetryInM
 
 
 def prefix_told(world: World, *, raised: bool) -> str:
-    """The error prefix that is left of WRONGTYPE.
+    """Return the part of the error prefix WRONGTYPE that the client keeps.
 
     The asyncio pipelines of redis-py 6 write '{exception.args}' in place of the server's message when they raise.
     """
@@ -94,7 +94,7 @@ def prefix_told(world: World, *, raised: bool) -> str:
 @with_clusters
 @pytest.mark.parametrize("raised", [True, False])
 async def test_error_in_a_batch_of_one(world: World, recorded: TelemetryInMemory, raised: bool):
-    """An error answer to the only command marks the span, whether it is raised or returned in the list."""
+    """An error reply to the only command marks the span, whether the client raises it or returns it in the list."""
     client = world.client()
     await settle(client.set("text", "v"))
     recorded.clear()
@@ -112,7 +112,7 @@ async def test_error_in_a_batch_of_one(world: World, recorded: TelemetryInMemory
 @with_clusters
 @pytest.mark.parametrize("raised", [True, False])
 async def test_error_in_a_batch(world: World, recorded: TelemetryInMemory, raised: bool):
-    """The first error of a batch marks its span and its measurement, raised or returned."""
+    """The first error of a batch marks its span and its measurement, whether it is raised or returned."""
     client = world.client()
     await settle(client.set("text", "v"))
     recorded.clear()
@@ -141,7 +141,7 @@ async def test_empty_pipeline_sends_nothing_and_has_no_span(world: World, record
 
 @of_kinds(*TRANSACTIONS)
 async def test_watched_transaction_shows_watch_reads_and_multi(world: World, recorded: TelemetryInMemory):
-    """A WATCH transaction is its WATCH, its immediate reads and its MULTI, each a span."""
+    """A WATCH transaction gives a span each for its WATCH, its immediate reads and its MULTI."""
     client = world.client()
     await settle(client.set("k", "1"))
     recorded.clear()
@@ -159,7 +159,7 @@ async def test_watched_transaction_shows_watch_reads_and_multi(world: World, rec
 
 @of_kinds(*TRANSACTIONS)
 async def test_lost_optimistic_lock_is_flow_control(world: World, recorded: TelemetryInMemory):
-    """A WatchError reaches the program, and neither span nor metric calls it an error."""
+    """A WatchError reaches the program, and neither span nor metric counts it as an error."""
     client, other = world.client(), world.client()
     await settle(client.set("k", "1"))
     pipeline = world.pipeline(client, transaction=True)
@@ -180,7 +180,7 @@ async def test_lost_optimistic_lock_is_flow_control(world: World, recorded: Tele
 
 @of_kinds(*TRANSACTIONS)
 async def test_discarded_transaction_is_an_error_without_a_retry(world: World, recorded: TelemetryInMemory):
-    """A transaction that the server refuses is an error; the UNWATCH that cleans up after it is no retry."""
+    """A transaction that the server refuses is an error. The UNWATCH that cleans up after it is no retry."""
     client = world.client()
     pipeline = world.pipeline(client, transaction=True)
     await settle(pipeline.watch("k"))
@@ -197,7 +197,7 @@ async def test_discarded_transaction_is_an_error_without_a_retry(world: World, r
 
 @sync_and_async
 async def test_transaction_helper_gives_the_same_spans(world: World, recorded: TelemetryInMemory):
-    """``client.transaction()`` is made of WATCH and MULTI spans."""
+    """``client.transaction()`` gives WATCH and MULTI spans."""
     client = world.client()
 
     def work(pipeline):
@@ -211,7 +211,7 @@ async def test_transaction_helper_gives_the_same_spans(world: World, recorded: T
 
 @with_clusters
 async def test_pipeline_used_again_is_a_new_span(world: World, recorded: TelemetryInMemory):
-    """Each execution of one pipeline object is a span of its own."""
+    """Each execution of one pipeline object is a separate span."""
     client = world.client()
     pipeline = client.pipeline()
     for size in (1, 2, 3):
@@ -240,7 +240,10 @@ async def test_pipeline_over_all_nodes_is_one_span(world: World, recorded: Telem
 
 @with_clusters
 async def test_container_commands_are_told_apart_in_a_batch(world: World, recorded: TelemetryInMemory):
-    """CONFIG GET and CONFIG SET, or OBJECT ENCODING alone, get the name that is true for all."""
+    """A batch gets the name that is true for all its commands.
+
+    A batch of OBJECT ENCODING alone has that name. One that mixes subcommands, as CONFIG GET and CONFIG SET, does not.
+    """
     client = world.client()
     await settle(client.set("k", "v"))
     recorded.clear()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.redis
 
 @every_kind
 async def test_command_is_one_client_span_with_stable_names(world: World, recorded: TelemetryInMemory):
-    """A command gives exactly one span, named and attributed as the conventions ask, whatever the client."""
+    """A command gives exactly one span, named and attributed as the conventions require, on every kind of client."""
     client = world.client()
     assert await settle(client.set("user:42", "v")) is True
     recorded.clear()
@@ -56,7 +56,7 @@ async def test_command_is_one_client_span_with_stable_names(world: World, record
 
 @every_kind
 async def test_first_command_has_the_server_too(world: World, recorded: TelemetryInMemory):
-    """The span that opens the first connection already knows the server and the peer, and no handshake has a span."""
+    """The span that opens the first connection already has the server and the peer, and no handshake has a span."""
     client = world.client()
     await settle(client.get("user:42"))
     span = recorded.span()
@@ -81,7 +81,7 @@ async def test_span_is_a_child_of_the_callers(world: World, recorded: TelemetryI
 
 @every_kind
 async def test_error_reply_is_an_error_with_the_servers_prefix(world: World, recorded: TelemetryInMemory):
-    """A WRONGTYPE answer reaches the caller, and the span says so without repeating a value."""
+    """A WRONGTYPE reply reaches the caller, and the span has the error without a value of the program."""
     client = world.client()
     await settle(client.set("text", "not-a-list"))
     recorded.clear()
@@ -119,7 +119,7 @@ async def test_duration_metric_has_one_measurement_per_command(world: World, rec
 
 @sync_and_async
 async def test_connection_refused_names_no_peer(world: World, recorded: TelemetryInMemory):
-    """A server that isn't there gives one failed span: qualified exception class, no status code, no peer."""
+    """A server that is not there gives one failed span: qualified exception class, no status code, no peer."""
     client = world.package.Redis(host="127.0.0.1", port=1, retry=None)
     _, error = await outcome_of(lambda: client.get("a"))
     assert isinstance(error, ConnectionError) or type(error).__name__ == "ConnectionError"
@@ -137,7 +137,7 @@ async def test_connection_refused_names_no_peer(world: World, recorded: Telemetr
 async def test_every_protocol_and_decoding_gives_the_same_span(
     world: World, recorded: TelemetryInMemory, protocol: int, decode: bool
 ):
-    """RESP2 and RESP3, text and bytes answers: the telemetry is the same."""
+    """The telemetry is the same for RESP2 and RESP3, and for text and bytes replies."""
     client = world.client(protocol=protocol, decode_responses=decode)
     await settle(client.hset("h", "field", "value"))
     answer = await settle(client.hgetall("h"))
@@ -148,7 +148,7 @@ async def test_every_protocol_and_decoding_gives_the_same_span(
 
 @sync_and_async
 async def test_namespace_is_the_database_index_and_never_in_the_name(world: World, recorded: TelemetryInMemory):
-    """The database index is an attribute as text, not a part of the span's name."""
+    """The database index is an attribute, as text, and not a part of the span's name."""
     client = world.client(db=3)
     await settle(client.ping())
     span = recorded.span()
@@ -164,7 +164,7 @@ async def test_namespace_is_the_database_index_and_never_in_the_name(world: Worl
 
 @with_clusters
 async def test_scan_iter_gives_one_span_per_call(world: World, recorded: TelemetryInMemory):
-    """An iterator is as many spans as it sent commands, each ended before the next item is asked for."""
+    """An iterator gives one span for each command it sends, and each ends before the next item is requested."""
     client = world.client()
     for index in range(50):
         await settle(client.sadd("members", f"member-{index:03}" * 20))
@@ -178,7 +178,7 @@ async def test_scan_iter_gives_one_span_per_call(world: World, recorded: Telemet
 
 @with_clusters
 async def test_iterator_closed_early_leaves_nothing_open(world: World, recorded: TelemetryInMemory):
-    """Leaving an iterator half-way leaves no span open and none current."""
+    """An iterator that is left half-way leaves no span open and none current."""
     from opentelemetry import trace
 
     client = world.client()
@@ -198,7 +198,7 @@ async def test_iterator_closed_early_leaves_nothing_open(world: World, recorded:
 
 @with_clusters
 async def test_lower_case_command_keeps_its_spelling(world: World, recorded: TelemetryInMemory):
-    """The conventions want the operation's name as the program gave it."""
+    """The operation keeps the spelling that the program used, as the conventions require."""
     client = world.client()
     await settle(client.execute_command("get", "k"))
     assert recorded.span().attributes["db.operation.name"] == "get"
@@ -215,7 +215,7 @@ async def test_cluster_start_up_and_handshakes_are_no_operations(world: World, r
 
 @sync_and_async
 async def test_blocking_command_is_a_span_of_its_full_time(world: World, recorded: TelemetryInMemory):
-    """A blocking command that waits in vain is one successful span as long as it waited."""
+    """A blocking command that waits in vain is one successful span, as long as the wait."""
     client = world.client(socket_timeout=None)
     assert await settle(client.blpop(["empty"], timeout=0.1)) is None
     span = recorded.span()
@@ -226,7 +226,10 @@ async def test_blocking_command_is_a_span_of_its_full_time(world: World, recorde
 
 @sync_and_async
 async def test_what_may_be_held_is_marked_from_the_start(world: World, recorded: TelemetryInMemory):
-    """Calls that ask the server to hold its answer can be told, and sampled, apart from others of the same command."""
+    """Calls that ask the server to hold its reply are marked when the span starts.
+
+    A sampler can treat them apart from others of the same command.
+    """
     client = world.client()
     await settle(client.xread({"s": "$"}, block=1))
     await settle(client.execute_command("XREAD", "COUNT", 1, "STREAMS", "s", "0"))
@@ -238,7 +241,7 @@ async def test_what_may_be_held_is_marked_from_the_start(world: World, recorded:
 
 @sync_and_async
 async def test_sampler_sees_the_attributes(world: World, telemetry: TelemetryInMemory):
-    """A sampler that decides by attributes can: they are given at the span's creation."""
+    """A sampler can decide by attributes, because they are given when the span is created."""
     from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
     from redispan import RedispanInstrumentor
@@ -268,7 +271,7 @@ async def test_sampler_sees_the_attributes(world: World, telemetry: TelemetryInM
 
 @sync_and_async
 async def test_monitor_gives_no_endless_span(world: World, recorded: TelemetryInMemory):
-    """MONITOR is counted as a command without a span: there would be no moment to end it."""
+    """MONITOR is counted as a command without a span, because it has no moment at which a span could end."""
     from redispan._core.slot import SLOT
 
     client = world.client()
@@ -295,7 +298,7 @@ class _entered:  # noqa: N801 - reads as a verb
 
 @sync_and_async
 async def test_raw_connection_is_counted_by_class_without_a_span(world: World, recorded: TelemetryInMemory):
-    """Commands written straight to a connection (kombu's BRPOP) are counted by command group, without a span."""
+    """Commands written straight to a connection (as kombu's BRPOP) are counted by command group, without a span."""
     client = world.client()
     taken = await take_connection(client.connection_pool)
     await settle(taken.send_command("BRPOP", "secret-queue", "1"))
@@ -308,7 +311,7 @@ async def test_raw_connection_is_counted_by_class_without_a_span(world: World, r
 
 
 class _Started(SpanProcessor):
-    """What spans were when they started."""
+    """A processor that records the state of spans when they start."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, Any], bool]] = []
@@ -319,7 +322,7 @@ class _Started(SpanProcessor):
 
 @every_kind
 async def test_span_starts_with_all_it_has(world: World, recorded: TelemetryInMemory):
-    """Samplers and processors see name, server and peer at the start, in clusters and behind Sentinel too."""
+    """Samplers and processors get name, server and peer at the start, in clusters and behind Sentinel too."""
     client = world.client()
     await settle(client.set("user:42", "v"))
     started = _Started()
@@ -335,7 +338,7 @@ async def test_span_starts_with_all_it_has(world: World, recorded: TelemetryInMe
 
 @every_kind
 async def test_span_is_as_long_as_the_call(world: World, recorded: TelemetryInMemory):
-    """Span and measurement agree to the clock's resolution, also where the span starts once the server is known."""
+    """Span and measurement agree to the clock's resolution, even where the span starts once the server is known."""
     client = world.client()
     await settle(client.get("user:42"))
     span = recorded.span()

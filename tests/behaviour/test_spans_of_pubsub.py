@@ -1,4 +1,4 @@
-"""Publish and subscribe: commands are spans, received messages are counted."""
+"""Publish and subscribe: commands have spans, and received messages are counted."""
 
 import contextlib
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.redis
 
 
 async def receive(pubsub, count: int) -> list:
-    """Wait for ``count`` messages of any kind."""
+    """Return ``count`` messages of any kind, and wait for them."""
     found = []
 
     async def all_there() -> bool:
@@ -29,7 +29,7 @@ async def receive(pubsub, count: int) -> list:
 
 @of_kinds("sync", "async", "cluster")
 async def test_subscribe_publish_receive_unsubscribe(world: World, recorded: TelemetryInMemory):
-    """Each command is one span, each message one count, and no channel name is told."""
+    """Each command is one span and each message one count, and no channel name is emitted."""
     client = world.client()
     pubsub = client.pubsub()
     await settle(pubsub.subscribe("private-channel"))
@@ -50,7 +50,7 @@ async def test_subscribe_publish_receive_unsubscribe(world: World, recorded: Tel
 
 @sync_and_async
 async def test_listening_opens_no_span(world: World, recorded: TelemetryInMemory):
-    """Waiting for a message is no operation: nothing would be measured but silence."""
+    """Waiting for a message is no operation, because a span would only measure silence."""
     client = world.client()
     pubsub = client.pubsub()
     await settle(pubsub.subscribe("c"))
@@ -63,7 +63,7 @@ async def test_listening_opens_no_span(world: World, recorded: TelemetryInMemory
 
 @sync_and_async
 async def test_subscription_restored_after_a_lost_connection_is_internal(world: World, recorded: TelemetryInMemory):
-    """Re-subscribing on a new connection is the client's own doing: no span, and messages flow again."""
+    """The client re-subscribes on a new connection by itself: this has no span, and messages arrive again."""
     client = world.client()
     pubsub = client.pubsub()
     await settle(pubsub.subscribe("c"))
@@ -72,7 +72,7 @@ async def test_subscription_restored_after_a_lost_connection_is_internal(world: 
     world.server.kill_clients()
     restored = []
     for _ in range(5):
-        # How many failures it shows before it reconnects depends on the version.
+        # How many failures the program sees before the reconnect depends on redis-py's version.
         with contextlib.suppress(redis.ConnectionError):
             restored = restored or await receive(pubsub, 1)
     assert [message["type"] for message in restored] == ["subscribe"]
@@ -84,7 +84,7 @@ async def test_subscription_restored_after_a_lost_connection_is_internal(world: 
 
 @of_kinds("sync")
 async def test_handler_of_a_message_may_call_redis(world: World, recorded: TelemetryInMemory):
-    """A call made by a message handler is an operation of its own."""
+    """A call that a message handler makes is a separate operation."""
     client = world.client()
     pubsub = client.pubsub()
     calls = []

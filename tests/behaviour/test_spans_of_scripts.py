@@ -1,4 +1,4 @@
-"""Lua scripts and functions: one span per call of a script object, healed NOSCRIPT included."""
+"""Lua scripts and functions: one span per call of a script object, also when it recovers from NOSCRIPT."""
 
 import pytest
 from opentelemetry.trace import StatusCode
@@ -13,7 +13,7 @@ LUA = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 
 @with_clusters
 async def test_script_that_the_server_lost_is_one_successful_span(world: World, recorded: TelemetryInMemory):
-    """EVALSHA, NOSCRIPT, SCRIPT LOAD, EVALSHA: the caller called once, so one span, no error, no retry."""
+    """One call that sends EVALSHA, gets NOSCRIPT, and sends SCRIPT LOAD and EVALSHA is one span: no error, no retry."""
     client = world.client()
     script = client.register_script(LUA)
     assert await settle(script(keys=["n"], args=[5])) == 5
@@ -33,7 +33,7 @@ async def test_script_that_the_server_lost_is_one_successful_span(world: World, 
 
 @with_clusters
 async def test_script_that_fails_is_one_failed_span(world: World, recorded: TelemetryInMemory):
-    """An error raised in the script is the span's error; neither its text nor its arguments show."""
+    """An error raised in the script is the span's error. The span shows neither its text nor its arguments."""
     client = world.client()
     script = client.register_script("return redis.error_reply('MYERR '..ARGV[1])")
     _, error = await outcome_of(lambda: script(keys=["n"], args=["s3cret"]))
@@ -47,7 +47,7 @@ async def test_script_that_fails_is_one_failed_span(world: World, recorded: Tele
 @with_clusters
 @pytest.mark.parametrize("names", [True, False])
 async def test_batch_of_one_script_is_named_after_it(world: World, instrument, names: bool):
-    """A batch that calls the same procedure throughout says which, and one that calls two does not."""
+    """A batch that calls the same procedure throughout has its name, and one that calls two does not."""
     recorded = instrument(script_names=names)
     client = world.client()
     one, other = await settle(client.script_load("return 1")), await settle(client.script_load("return 2"))
@@ -68,7 +68,7 @@ async def test_batch_of_one_script_is_named_after_it(world: World, instrument, n
 
 @sync_and_async
 async def test_script_in_a_pipeline_is_part_of_the_batch(world: World, recorded: TelemetryInMemory):
-    """A script called on a pipeline is queued: no span until the pipeline is executed."""
+    """A script called on a pipeline is queued: it has no span until the pipeline is executed."""
     client = world.client()
     script = client.register_script(LUA)
     pipeline = client.pipeline(transaction=False)
@@ -84,7 +84,7 @@ async def test_script_in_a_pipeline_is_part_of_the_batch(world: World, recorded:
 
 @with_clusters
 async def test_eval_never_shows_its_text(world: World, recorded: TelemetryInMemory):
-    """EVAL is named by its server; text, keys and arguments are hidden."""
+    """EVAL is named by its server. Its text, keys and arguments are hidden."""
     client = world.client()
     assert await settle(client.eval(LUA, 1, "n", 3)) == 3
     span = recorded.span()
@@ -95,7 +95,7 @@ async def test_eval_never_shows_its_text(world: World, recorded: TelemetryInMemo
 
 @with_clusters
 async def test_evalsha_called_by_hand_shows_noscript(world: World, recorded: TelemetryInMemory):
-    """EVALSHA that the program sends itself fails with NOSCRIPT as the program sees it."""
+    """An EVALSHA that the program sends itself fails with NOSCRIPT in the span, as in the program."""
     client = world.client()
     _, error = await outcome_of(lambda: client.evalsha("f" * 40, 1, "n", 1))
     assert type(error).__name__ == "NoScriptError"
@@ -105,7 +105,7 @@ async def test_evalsha_called_by_hand_shows_noscript(world: World, recorded: Tel
 
 @with_clusters
 async def test_what_is_no_sha_is_no_name(world: World, recorded: TelemetryInMemory):
-    """Something else in the place of the sha never becomes a name."""
+    """An argument in the place of the sha that is no sha never becomes a name."""
     client = world.client()
     await outcome_of(lambda: client.evalsha("notasha123", 1, "n", 1))
     span = recorded.span()
@@ -115,7 +115,7 @@ async def test_what_is_no_sha_is_no_name(world: World, recorded: TelemetryInMemo
 
 @with_clusters
 async def test_function_call_is_named_by_its_function(world: World, recorded: TelemetryInMemory):
-    """FCALL is named by the function, with the function as stored procedure."""
+    """FCALL is named by its function, and has the function as stored procedure."""
     body = "function(keys, args) return redis.call('INCRBY', keys[1], args[1]) end"
     library = f"#!lua name=lib\nredis.register_function('add_up', {body})"
     client = world.client()
@@ -131,7 +131,7 @@ async def test_function_call_is_named_by_its_function(world: World, recorded: Te
 
 @sync_and_async
 async def test_lock_is_the_commands_it_sends(world: World, recorded: TelemetryInMemory):
-    """A lock acquires by SET and releases by its script, without an error and without its token."""
+    """A lock acquires by SET and releases by its script, without an error, and its token is not emitted."""
     client = world.client()
     lock = client.lock("the-lock", timeout=5)
     assert await settle(lock.acquire())
@@ -148,7 +148,7 @@ async def test_lock_is_the_commands_it_sends(world: World, recorded: TelemetryIn
 
 @with_clusters
 async def test_script_names_can_be_turned_off(world: World, instrument):
-    """With script_names off, a script is named by its server like any command."""
+    """With script_names off, a script is named by its server, like any command."""
     recorded = instrument(script_names=False)
     client = world.client()
     script = client.register_script(LUA)

@@ -1,4 +1,7 @@
-"""``spans=notable``: what belongs to a span that is written after the fact belongs to it as to any other."""
+"""With ``spans=notable`` redispan writes a span after the operation.
+
+Its events, exemplars and hooks belong to it as to any other span.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +20,7 @@ Instrument = Callable[..., TelemetryInMemory]
 
 @with_clusters
 async def test_the_exception_event_is_in_the_spans_context(world: World, instrument: Instrument) -> None:
-    """The event and the exemplar of a failure carry the span that is written for it, and not its parent."""
+    """The event and the exemplar of a failure carry the span that is written for it, and not its parent span."""
     recorded = instrument(spans="notable", slow_alert_ms=30_000)
     client = world.client()
     await settle(client.set("k", "v"))
@@ -37,7 +40,7 @@ async def test_the_exception_event_is_in_the_spans_context(world: World, instrum
 
 @sync_and_async
 async def test_the_slow_alert_is_in_the_spans_context(world: World, instrument: Instrument) -> None:
-    """The alert of a slow operation carries the span that is written for it; there is one alert and one span."""
+    """The alert of a slow operation carries the span that is written for it. There is one alert and one span."""
     recorded = instrument(spans="notable", slow_alert_ms=30, slow_interval_s=0)
     client = world.client()
     await settle(client.ping())
@@ -52,7 +55,7 @@ async def test_the_slow_alert_is_in_the_spans_context(world: World, instrument: 
 
 @sync_and_async
 async def test_hooks_see_it_too(world: World, instrument: Instrument) -> None:
-    """Both hooks are called for a span that is written late, and not for an operation that gets none."""
+    """Both hooks are called for a span that is written late. Neither is called for an operation without a span."""
     seen: list[tuple[str, Any]] = []
     instrument(
         spans="notable",
@@ -68,7 +71,7 @@ async def test_hooks_see_it_too(world: World, instrument: Instrument) -> None:
 
 @pytest.mark.parametrize("world", ["sync", "async"], indirect=True)
 async def test_flow_control_is_not_notable(world: World, instrument: Instrument) -> None:
-    """An optimistic transaction that lost its race did what it is for: it is no failure, so it gets no span."""
+    """An optimistic transaction that lost its race is no failure, so it gets no span."""
     recorded = instrument(spans="notable", slow_alert_ms=30_000)
     client = world.client()
     pipeline = world.pipeline(client, transaction=True)
@@ -83,7 +86,7 @@ async def test_flow_control_is_not_notable(world: World, instrument: Instrument)
 
 @sync_and_async
 async def test_the_callers_context_is_left_as_it_was(world: World, instrument: Instrument) -> None:
-    """After a failure the caller's span is the current one again."""
+    """After a failure the caller's span is current again."""
     recorded = instrument(spans="notable", slow_alert_ms=30_000)
     client = world.client()
     await settle(client.set("k", "v"))

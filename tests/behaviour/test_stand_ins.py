@@ -1,4 +1,4 @@
-"""What programs put in the place of Redis in their own tests: mocks and fakes work on, and make no odd telemetry."""
+"""Mocks and fakes that programs use for Redis in their tests keep working, and give no odd telemetry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from redispan.testing import TelemetryInMemory
 
 
 def client_on(pool: Any, kind: str) -> Any:
-    """A client of a kind on a pool that is none."""
+    """Return a client of one kind on a fake pool."""
     module = redis.asyncio if kind == "async" else redis
     return module.Redis(connection_pool=pool)
 
@@ -25,7 +25,7 @@ def client_on(pool: Any, kind: str) -> Any:
 def test_a_mocked_pool_makes_no_name_and_no_attribute(
     how: str, recorded: TelemetryInMemory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A mock answers whatever it is asked: what it says in the place of a server goes nowhere."""
+    """A mock returns something for every attribute. redispan puts none of it into a name or an attribute."""
     client = client_on(mock.MagicMock(), "sync")
     with caplog.at_level(logging.WARNING):
         if how == "command":
@@ -41,7 +41,7 @@ def test_a_mocked_pool_makes_no_name_and_no_attribute(
 
 @pytest.mark.parametrize("kind", STANDALONE)
 async def test_a_patched_method_stands_in_for_ours(kind: str, recorded: TelemetryInMemory) -> None:
-    """``mock.patch`` on the class replaces our shell as it would the library's method, and gives it back."""
+    """``mock.patch`` on the class replaces redispan's shell as it would the library's method, and restores it."""
     module = redis.asyncio if kind == "async" else redis
     ours = module.Redis.execute_command
     client = client_on(mock.MagicMock(), kind)
@@ -53,6 +53,6 @@ async def test_a_patched_method_stands_in_for_ours(kind: str, recorded: Telemetr
 
 
 def test_a_fake_connection_without_a_real_reader_is_left_open() -> None:
-    """fakeredis' reader tells of its end but not of exceptions."""
+    """redispan leaves a fakeredis connection open, as its reader reports its end but no exceptions."""
     connection = mock.Mock(_reader=mock.Mock(spec=["at_eof"], at_eof=lambda: False))
     assert connection_pools.close_if_ended(connection) is False

@@ -1,4 +1,4 @@
-"""Switching on and off: exactly, per client, among other tools, and again."""
+"""Switching on and off: completely, for one client, beside other tools, and repeatedly."""
 
 import functools
 import importlib
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.redis
 
 
 def patched_attributes() -> dict[str, object]:
-    """Every attribute that may be patched, as its owner has it itself."""
+    """Return every attribute that may be patched, as its owner itself has it."""
     found: dict[str, object] = {}
     for target in PATCH_TABLE:
         try:
@@ -32,7 +32,7 @@ def patched_attributes() -> dict[str, object]:
 
 
 def test_uninstrument_restores_every_attribute(telemetry: TelemetryInMemory):
-    """After uninstrument, every attribute of every class touched is the very object it was, own or inherited."""
+    """After uninstrument, every attribute of every class is the same object as before, own or inherited."""
     before = patched_attributes()
     assert len(before) > 300
     for _ in range(2):
@@ -47,7 +47,7 @@ def test_uninstrument_restores_every_attribute(telemetry: TelemetryInMemory):
 
 @with_clusters
 async def test_off_and_on_again(world: World, telemetry: TelemetryInMemory):
-    """Clients made before, while on and while off all follow the switch; each call is one span and one count."""
+    """Clients made before, while on and while off all follow the switch. Each call is one span and one count."""
     SLOT.runtime.self_metrics.clear()
     clients = [world.client()]
     instrumentor = RedispanInstrumentor()
@@ -68,7 +68,10 @@ async def test_off_and_on_again(world: World, telemetry: TelemetryInMemory):
 
 
 def test_others_who_wrapped_us_keep_their_wrapper(redis_server, telemetry: TelemetryInMemory):
-    """A tool that wrapped our patch keeps working after uninstrument, we are silent, and on again there is one span."""
+    """A tool that wrapped redispan's patch keeps working after uninstrument.
+
+    redispan emits nothing then, and one span per call once it is on again.
+    """
     seen = []
     instrumentor = RedispanInstrumentor()
     instrumentor.instrument(**telemetry.providers)
@@ -102,7 +105,10 @@ def test_others_who_wrapped_us_keep_their_wrapper(redis_server, telemetry: Telem
 
 @every_kind
 async def test_one_client_alone(world: World, telemetry: TelemetryInMemory):
-    """One client instrumented: its commands, pipelines and subscriptions tell everything, other clients nothing."""
+    """With one client instrumented, its commands, pipelines and subscriptions have telemetry.
+
+    Other clients have none.
+    """
     client, other = world.client(), world.client()
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     await settle(client.set("k", "v"))
@@ -129,7 +135,7 @@ async def test_one_client_alone(world: World, telemetry: TelemetryInMemory):
 
 
 def test_one_client_leaves_no_patch_behind(redis_server, telemetry: TelemetryInMemory):
-    """After uninstrument_client, classes and client are what they were."""
+    """After uninstrument_client, classes and client are the same as before."""
     before = patched_attributes()
     client = redis.Redis.from_url(redis_server.url)
     own = set(vars(client))
@@ -144,7 +150,10 @@ def test_one_client_leaves_no_patch_behind(redis_server, telemetry: TelemetryInM
 
 @with_clusters
 async def test_what_a_client_made_goes_silent_with_it(world: World, telemetry: TelemetryInMemory):
-    """A pipeline of an instrumented client tells nothing once that is taken off, and goes on while it is renewed."""
+    """A pipeline of an instrumented client emits nothing once the client is uninstrumented.
+
+    It goes on while the instrumentation is renewed.
+    """
     client = world.client()
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     pipeline = world.pipeline(client)
@@ -160,7 +169,7 @@ async def test_what_a_client_made_goes_silent_with_it(world: World, telemetry: T
 
 @with_clusters
 async def test_what_a_client_made_belongs_to_all_afterwards(world: World, telemetry: TelemetryInMemory):
-    """A pipeline of a client that was instrumented alone, and isn't any more, is told of once all clients are."""
+    """A pipeline of a client that was instrumented alone, and isn't any more, is recorded once all clients are."""
     client = world.client()
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     pipeline = world.pipeline(client)
@@ -175,7 +184,7 @@ async def test_what_a_client_made_belongs_to_all_afterwards(world: World, teleme
 
 
 def noting(inner, seen):
-    """A wrapper of the program's own, which takes down the commands that pass."""
+    """Return a wrapper of the program that records the commands that pass."""
 
     def execute_command(*args, **options):
         seen.append(args[0])
@@ -186,7 +195,7 @@ def noting(inner, seen):
 
 @with_clusters
 async def test_a_client_keeps_its_own_methods(world: World, telemetry: TelemetryInMemory):
-    """What a program put on the client itself is called before, while and after the client is instrumented."""
+    """A method that the program put on the client is called before, while and after the client is instrumented."""
     client = world.client()
     inner = client.execute_command
     seen = []
@@ -204,7 +213,7 @@ async def test_a_client_keeps_its_own_methods(world: World, telemetry: Telemetry
 
 @with_clusters
 async def test_others_who_wrapped_one_client_keep_their_wrapper(world: World, telemetry: TelemetryInMemory):
-    """A wrapper put around ours on a client stays when ours is taken off, which is silent then."""
+    """A wrapper around redispan's on a client stays when redispan's is taken off, and redispan emits nothing then."""
     client = world.client()
     RedispanInstrumentor.instrument_client(client, **telemetry.providers)
     ours = client.execute_command
@@ -219,7 +228,7 @@ async def test_others_who_wrapped_one_client_keep_their_wrapper(world: World, te
 
 
 def test_client_of_its_own_within_the_whole(redis_server, telemetry: TelemetryInMemory):
-    """A client with its own provider while all are instrumented: one span, in its own provider."""
+    """A client that has a separate provider, while all are instrumented, emits one span, to that provider."""
     own = TelemetryInMemory()
     RedispanInstrumentor().instrument(**telemetry.providers)
     client = redis.Redis.from_url(redis_server.url)

@@ -1,4 +1,4 @@
-"""The receivers under the other tests: what a program sent is what a test reads, over both protocols and in memory."""
+"""The telemetry receivers of the other tests: they return what a program sent, over both protocols and in memory."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ with trace.get_tracer("tracer", "1.2").start_as_current_span("work", attributes=
 @pytest.mark.e2e
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_receiver_reads_what_a_program_sent(otlp_receiver: OtlpReceiver, protocol: str):
-    """A zero-code program's span, metrics and event arrive whole, with ids that belong together."""
+    """A zero-code program's span, metrics and event arrive whole, with matching ids."""
     environment = {**os.environ, **otlp_receiver.environment(protocol=protocol), "OTEL_SERVICE_NAME": "sender"}
     cli = Path(sys.executable).with_name("opentelemetry-instrument")
     done = subprocess.run(
@@ -38,7 +38,7 @@ def test_receiver_reads_what_a_program_sent(otlp_receiver: OtlpReceiver, protoco
     assert span.resource["service.name"] == "sender"
     (point,) = otlp_receiver.wait_for(lambda receiver: receiver.points("size"), "metric")
     assert (point.kind, point.unit, point.value, point.count) == ("histogram", "By", 20, 1)
-    # An exemplar comes once: in the first of the exports, if there was time for more than one.
+    # An exemplar is exported once: in the first export, if there was time for more than one.
     points = otlp_receiver.points("size", latest=False)
     assert [trace_id for one in points for trace_id in one.exemplar_trace_ids] == [span.trace_id]
     assert [point.value for point in otlp_receiver.points("calls")] == [3]
@@ -49,7 +49,7 @@ def test_receiver_reads_what_a_program_sent(otlp_receiver: OtlpReceiver, protoco
 
 
 def test_receiver_can_fail(otlp_receiver: OtlpReceiver):
-    """A receiver told to fail answers so, and keeps nothing."""
+    """A receiver that is set to fail answers with a failure, and keeps nothing."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExportResult
@@ -66,7 +66,7 @@ def test_receiver_can_fail(otlp_receiver: OtlpReceiver):
 
 
 def test_waiting_in_vain_says_what_came(otlp_receiver: OtlpReceiver):
-    """A wait that ends without the telemetry names what was received instead."""
+    """A wait that ends without the telemetry lists what was received instead."""
     with pytest.raises(AssertionError, match="no span of mine within"):
         otlp_receiver.wait_for(lambda receiver: receiver.spans("mine"), "span of mine", timeout_s=0.05)
 

@@ -1,7 +1,7 @@
 """Libraries that build their own Redis connections keep working under the tuned pool, idle phases included.
 
-Each needs its library (extra ``third-party``) and is skipped without it. Programs run in a process of their own, as
-they do in production, with a read timeout of 1 s and idle phases that are longer: what breaks at 2 s breaks here.
+Each needs its library (extra ``third-party``) and is skipped without it. As in production, each program runs in a
+separate process. Its read timeout is 1 s and its idle phases are longer: what breaks at 2 s breaks here.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ REDIS_VERSION = tuple(int(part) for part in importlib.metadata.version("redis").
 
 
 def needs(*modules: str) -> pytest.MarkDecorator:
-    """Skip without a library."""
+    """Skip the test without a library."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)} (extra third-party)")
 
 
 def environment(server: RedisServer) -> dict[str, str]:
-    """What the program finds in its environment."""
+    """Return the environment variables of the program."""
     return {**os.environ, "REDIS_URL": server.url, "PYTHONUNBUFFERED": "1"}
 
 
@@ -60,7 +60,7 @@ def run(program: str, server: RedisServer, folder: Path, timeout_s: float = 90) 
 
 @needs("dramatiq")
 def test_dramatiq(redis_server: RedisServer, tmp_path: Path) -> None:
-    """A result that is waited for longer than the read timeout arrives."""
+    """A result arrives although the wait for it is longer than the read timeout."""
     printed = run(
         """
         import dramatiq
@@ -90,7 +90,7 @@ def test_dramatiq(redis_server: RedisServer, tmp_path: Path) -> None:
 
 @needs("huey")
 def test_huey(redis_server: RedisServer, tmp_path: Path) -> None:
-    """An idle consumer with a long read takes the task that comes."""
+    """An idle consumer with a long read gets the task that comes."""
     printed = run(
         """
         from huey import RedisHuey
@@ -116,7 +116,7 @@ def test_huey(redis_server: RedisServer, tmp_path: Path) -> None:
 
 @needs("rq")
 def test_rq(redis_server: RedisServer, tmp_path: Path) -> None:
-    """An idle worker waits longer than the read timeout and runs the job that comes."""
+    """An idle worker waits longer than the read timeout and runs the next job."""
     (tmp_path / "jobs.py").write_text("def add(x):\n    return x + 1\n", encoding="utf-8")
     printed = run(
         """
@@ -140,7 +140,7 @@ def test_rq(redis_server: RedisServer, tmp_path: Path) -> None:
 
 @needs("channels_redis")
 def test_channels(redis_server: RedisServer, tmp_path: Path) -> None:
-    """A channel layer's receive() on a quiet channel outlives the read timeout, in both layers."""
+    """In both layers, a channel layer's receive() on a quiet channel outlives the read timeout."""
     printed = run(
         """
         from channels_redis.core import RedisChannelLayer
@@ -164,7 +164,7 @@ def test_channels(redis_server: RedisServer, tmp_path: Path) -> None:
 
 @needs("django_redis", "django")
 def test_django_caches(redis_server: RedisServer, tmp_path: Path) -> None:
-    """Django's own Redis cache and django-redis work, tuned."""
+    """Django's own Redis cache and django-redis work with the tuned pool."""
     printed = run(
         """
         from django.conf import settings
@@ -188,7 +188,7 @@ def test_django_caches(redis_server: RedisServer, tmp_path: Path) -> None:
 
 @needs("arq")
 def test_arq(redis_server: RedisServer, tmp_path: Path) -> None:
-    """A worker that was idle runs the job that comes."""
+    """A worker that was idle runs the next job."""
     printed = run(
         """
         import arq
@@ -219,7 +219,7 @@ def test_arq(redis_server: RedisServer, tmp_path: Path) -> None:
 
 @needs("socketio")
 def test_socketio(redis_server: RedisServer, tmp_path: Path) -> None:
-    """A manager that listens on a quiet channel hears what comes after several read timeouts."""
+    """A manager that listens on a quiet channel gets a message that comes after several read timeouts."""
     printed = run(
         """
         import socketio
@@ -270,9 +270,9 @@ def slow(x):
 @needs("celery")
 @pytest.mark.skipif(REDIS_VERSION < (6, 1), reason="kombu refuses redis-py before 6.1")
 def test_celery(redis_server: RedisServer, tmp_path: Path) -> None:
-    """A worker started under redispan works after an idle phase, answers a ping, and its options are filled in."""
+    """A worker under redispan works after an idle phase and answers a ping. redispan fills in its options."""
     (tmp_path / "shop.py").write_text(CELERY_APP, encoding="utf-8")
-    # As opentelemetry-instrument would: redispan is on before the program is imported.
+    # As with opentelemetry-instrument, redispan is on before the program is imported.
     (tmp_path / "worker.py").write_text(
         PREAMBLE + "from shop import app\nprint(app.conf.broker_transport_options)\n"
         "app.worker_main(['worker', '--pool=threads', '--concurrency=4', '--loglevel=WARNING', '--without-mingle'])\n",

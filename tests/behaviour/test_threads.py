@@ -1,4 +1,7 @@
-"""Which threads redispan has, and when: none before the first operation, few and daemonic after, none if not wanted."""
+"""Which threads redispan has, and when.
+
+It has none before the first operation, few daemon threads after it, and none where they are switched off.
+"""
 
 import threading
 from collections.abc import Callable
@@ -27,14 +30,17 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ours() -> dict[str, threading.Thread]:
-    """Our threads that run now."""
+    """Return redispan's running threads."""
     return {thread.name: thread for thread in threading.enumerate() if thread.name.startswith("redispan")}
 
 
 def test_none_before_the_first_operation_and_daemons_after(
     redis_url: str, instrument: Instrument, tmp_path: Path
 ) -> None:
-    """By default: nothing until a program uses Redis, neither thread nor file; then what answers and what probes."""
+    """By default redispan has neither thread nor file until a program uses Redis.
+
+    Then it has the thread that answers sibling processes and the one that probes, both daemons.
+    """
     instrument(runtime_dir=str(tmp_path))
     client = redis.Redis.from_url(redis_url)
     assert ours() == {}
@@ -48,7 +54,7 @@ def test_none_before_the_first_operation_and_daemons_after(
 
 
 def test_none_at_all_where_nobody_wants_one(redis_url: str, instrument: Instrument, tmp_path: Path) -> None:
-    """Without sharing, probe and port a program has no thread and no file of ours, and its reports all the same."""
+    """Without sharing, probe and port, redispan has no thread and no file, and the reports still work."""
     instrument(runtime_dir=str(tmp_path), host_sharing=False, server_probe=False)
     with redis.Redis.from_url(redis_url) as client:
         for _ in range(3):
@@ -62,7 +68,7 @@ def test_none_at_all_where_nobody_wants_one(redis_url: str, instrument: Instrume
 
 
 def test_all_of_them_end_with_the_instrumentation(redis_url: str, instrument: Instrument, tmp_path: Path) -> None:
-    """With everything on that has a thread, none is left when ``uninstrument()`` returns."""
+    """With everything on that uses a thread, no thread is left when ``uninstrument()`` returns."""
     dead = f"http://127.0.0.1:{free_port()}/"
     instrument(
         runtime_dir=str(tmp_path),

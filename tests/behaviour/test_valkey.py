@@ -1,4 +1,4 @@
-"""valkey-py, redis-py's fork, is seen like redis-py: sync and asyncio, alone and as a cluster, pipelines and errors."""
+"""redispan instruments valkey-py, redis-py's fork, like redis-py: sync, asyncio, clusters, pipelines and errors."""
 
 import importlib
 from types import ModuleType
@@ -18,12 +18,15 @@ valkey = pytest.importorskip("valkey")
 
 @pytest.fixture(params=["valkey", "valkey.asyncio"], ids=["sync", "async"])
 def package(request: pytest.FixtureRequest) -> ModuleType:
-    """The package whose clients are used."""
+    """Return the package whose clients are used."""
     return importlib.import_module(request.param)
 
 
 async def told_of_a_round(client: Any, recorded: TelemetryInMemory) -> list[tuple[Any, ...]]:
-    """Send one of everything, and list operation, error and size of the spans, the peer being the same for all."""
+    """Send one call of each kind, and return operation, error and size of the spans.
+
+    Check that the peer is the same for all.
+    """
     assert await settle(client.set("k", "v")) is True
     _, error = await outcome_of(lambda: client.lpush("k", 1))
     assert isinstance(error, valkey.ResponseError)
@@ -40,7 +43,7 @@ async def told_of_a_round(client: Any, recorded: TelemetryInMemory) -> list[tupl
 
 
 async def test_a_client(package: ModuleType, redis_server: Any, recorded: TelemetryInMemory) -> None:
-    """Commands, a transaction, an error and a script object: one span and one measurement each."""
+    """Commands, a transaction, an error and a script object give one span and one measurement each."""
     client = package.Valkey.from_url(redis_server.url, decode_responses=True)
     assert await told_of_a_round(client, recorded) == [
         ("SET", None, None),
@@ -57,7 +60,7 @@ async def test_a_client(package: ModuleType, redis_server: Any, recorded: Teleme
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_cluster(package: ModuleType, cluster_server: Any, recorded: TelemetryInMemory) -> None:
-    """The same on a cluster, with the node that answered as the server."""
+    """A cluster gives the same, with the node that answered as the server."""
     client = package.cluster.ValkeyCluster(host=cluster_server.host, port=cluster_server.port, decode_responses=True)
     assert await told_of_a_round(client, recorded) == [
         ("SET", None, None),
@@ -74,7 +77,7 @@ async def test_a_cluster(package: ModuleType, cluster_server: Any, recorded: Tel
 
 
 async def test_messages_are_counted(package: ModuleType, redis_server: Any, recorded: TelemetryInMemory) -> None:
-    """Subscribing is a span, a received message is a count."""
+    """Subscribing is a span, and a received message is a count."""
     client = package.Valkey.from_url(redis_server.url)
     pubsub = client.pubsub()
     await settle(pubsub.subscribe("c"))
@@ -92,7 +95,7 @@ async def test_messages_are_counted(package: ModuleType, redis_server: Any, reco
 
 
 async def test_a_pool_is_reported(package: ModuleType, redis_server: Any, recorded: TelemetryInMemory) -> None:
-    """The pool of a valkey-py client is tuned and measured."""
+    """redispan tunes and measures the pool of a valkey-py client."""
     client = package.Valkey.from_url(redis_server.url)
     await settle(client.ping())
     limits = {
@@ -107,7 +110,7 @@ async def test_a_pool_is_reported(package: ModuleType, redis_server: Any, record
 async def test_an_instrumented_client_of_its_own(
     package: ModuleType, redis_server: Any, telemetry: TelemetryInMemory
 ) -> None:
-    """One client is instrumented and another is not."""
+    """One valkey-py client can be instrumented while another is not."""
     from redispan import RedispanInstrumentor
 
     mine, other = (package.Valkey.from_url(redis_server.url) for _ in range(2))

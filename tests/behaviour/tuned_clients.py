@@ -1,4 +1,4 @@
-"""Clients of every kind on a tuned pool, each able to block beside what the test does meanwhile."""
+"""Clients of every kind on a tuned pool. Each may block while the test does something else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SINGLE = ("sync", "sync-url", "async", "async-url")
 KINDS = (*SINGLE, "cluster", "async-cluster", "tls", "async-tls", "sentinel", "async-sentinel")
 
 SCALED_DOWN = {
-    # 0.6, 0.4 and 2 s stand for 3, 2 and 10 s.
+    # 0.6, 0.4 and 2 s are scaled down from 3, 2 and 10 s.
     "pool_connect_timeout_s": 0.6,
     "pool_socket_timeout_s": 0.4,
     "pool_deadline_s": 2.0,
@@ -34,7 +34,7 @@ SCALED_DOWN = {
 """Settings for tests of troubles that take seconds."""
 
 QUICK_TO_FAIL = {
-    # The same in tenths, where each of these must run out: a busy machine can't make them too short.
+    # The same in tenths, for tests in which each of these must run out: a busy machine can't make them too short.
     "pool_connect_timeout_s": 0.15,
     "pool_socket_timeout_s": 0.1,
     "pool_deadline_s": 0.5,
@@ -53,26 +53,26 @@ PATIENT = {
 
 
 def retune(**settings: Any) -> None:
-    """Tune clients that are made from now on with other settings than the module's."""
+    """Switch redispan on again, so that new clients are tuned with other settings than the module's."""
     RedispanInstrumentor().uninstrument()
     RedispanInstrumentor().instrument(metrics=False, insight=False, **settings)
 
 
 @dataclass(frozen=True)
 class Address:
-    """A place without a server of ours, for ``make_client``."""
+    """An address without a test server, for ``make_client``."""
 
     host: str
     port: int
 
     @property
     def url(self) -> str:
-        """The same as a URL."""
+        """Return the address as a URL."""
         return f"redis://{self.host}:{self.port}/0"
 
 
 def make(kind: str, host: str, port: int, **options: Any) -> Any:
-    """A client of a kind that has one address."""
+    """Return a client of a kind that has one address."""
     return make_client(kind, Address(host, port), **options)[0]
 
 
@@ -87,12 +87,12 @@ class TunedClient:
         self._sentinels: list[Any] = []
 
     def make(self, **options: Any) -> Any:
-        """A client of the kind; ``run`` is what closes it."""
+        """Return a client of the kind, which ``run`` closes."""
         client, self._sentinels = make_client(self.kind, self.server, **options)
         return client
 
     def owner(self, key: str) -> RedisServer:
-        """The server that holds ``key``."""
+        """Return the server that holds ``key``."""
         if isinstance(self.server, ClusterServer):
             return self.server.owner_of(key)
         if isinstance(self.server, SentinelServer):
@@ -107,23 +107,23 @@ class TunedClient:
         try:
             if self.is_async:
                 return await story(client)
-            # In a thread, so that a sync client can block beside what the test does meanwhile.
+            # In a thread, so that a sync client can block while the test does something else.
             return await asyncio.to_thread(lambda: asyncio.run(story(client)))
         finally:
             for one in (client, *self._sentinels):
                 await close(one)
             if place_of(self.kind) == "tls":
-                # A connection that was given up while its server was silent still has to say goodbye.
+                # A connection that was given up while its server was silent still has to finish its TLS shutdown.
                 await wait_until_async(lambda: open_transports() <= before, "the connections to be closed")
 
     async def at_once(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        """Make all calls at the same time: the result or exception of each."""
+        """Make all calls at the same time, and return the result or exception of each."""
         return await at_once(calls, is_async=self.is_async)
 
     async def open_connections(self, client: Any, count: int, key: str) -> None:
-        """Let the client have open connections to the owner of ``key``, opened one after the other.
+        """Open ``count`` connections of the client to the owner of ``key``, one after the other.
 
-        Opening one costs a TLS client 40 ms of processor time, and its handshake has the short read timeout: many that
+        Opening one costs a TLS client 40 ms of processor time, and its handshake has the short read timeout. Many that
         are opened at the same time would be too late.
         """
         if self.kind == "async-cluster":
@@ -141,10 +141,13 @@ class TunedClient:
 
     @contextlib.contextmanager
     def silence(self, key: str, at_most_s: float = 30) -> Iterator[None]:
-        """The owner of ``key`` takes commands and answers none; when it goes on, it does what it was sent."""
+        """Let the owner of ``key`` accept commands without answering.
+
+        When it resumes, it runs the commands that it got.
+        """
         server = self.owner(key)
         if self.is_cluster:
-            # A frozen node would be given up by the others. This holds back writes only, and can be ended at any time.
+            # The other nodes would give up a frozen node. This pause holds back writes only, and can end at any time.
             server.call("CLIENT", "PAUSE", 60_000, "WRITE")
         else:
             server.process.pause()
@@ -159,12 +162,12 @@ class TunedClient:
 
 
 def open_transports() -> int:
-    """How many sockets the running loop watches."""
+    """Return how many sockets the running loop watches."""
     return len(asyncio.get_running_loop()._selector.get_map())
 
 
 async def cancel(task: asyncio.Task[Any], within_s: float) -> None:
-    """Cancel a task, which must end of the first cancellation."""
+    """Cancel a task, and check that it ends at the first cancellation."""
     task.cancel()
     done, _ = await asyncio.wait([task], timeout=within_s)
     for _ in range(2):
@@ -175,13 +178,13 @@ async def cancel(task: asyncio.Task[Any], within_s: float) -> None:
 
 
 def figures(pool: Any) -> dict[str, Any]:
-    """The figures told of ``pool``."""
+    """Return the values reported for ``pool``."""
     name = pool.redispan_state.name
     return next(found for found in pools_in_effect() if found["name"] == name)
 
 
 async def at_once(calls: Mapping[Key, Callable[[], Any]], *, is_async: bool) -> dict[Key, Any]:
-    """Make all calls at the same time, in tasks or threads: the result or exception of each."""
+    """Make all calls at the same time, in tasks or threads, and return the result or exception of each."""
 
     async def call(one: Callable[[], Any]) -> Any:
         answer, error = await outcome_of(one)
@@ -197,7 +200,7 @@ async def at_once(calls: Mapping[Key, Callable[[], Any]], *, is_async: bool) -> 
 
 @contextlib.contextmanager
 def lines_to(cluster: ClusterServer) -> Iterator[tuple[list[FaultProxy], dict[str, Any]]]:
-    """A line to each master, to cut or hold, and the options of a cluster client that uses them."""
+    """Yield a proxy to each master, to cut or hold, and the options of a cluster client that uses them."""
     with contextlib.ExitStack() as stack:
         lines = {
             (node.host, node.port): stack.enter_context(FaultProxy(node.host, node.port)) for node in cluster.masters
@@ -212,7 +215,7 @@ def lines_to(cluster: ClusterServer) -> Iterator[tuple[list[FaultProxy], dict[st
 
 
 def after(seconds: float, do: Callable[[], Any]) -> threading.Timer:
-    """Do it later, in a thread of its own."""
+    """Call ``do`` later, in a separate thread."""
     timer = threading.Timer(seconds, do)
     timer.start()
     return timer
