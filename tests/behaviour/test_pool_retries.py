@@ -85,7 +85,10 @@ async def test_a_server_that_comes_up_late_is_reached(
 
 @pytest.fixture
 def only_pauses_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock that bounds a series of attempts goes on with each pause: a slow attempt doesn't end the series."""
+    """Move the clock that bounds a series of attempts by the pauses only.
+
+    A slow attempt then does not end the series.
+    """
     retune(**{**PATIENT, "pool_connect_retry_s": 0.3})
     now_s = time.monotonic()
     tell = retry_policy.note_pause
@@ -104,7 +107,10 @@ def only_pauses_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("only_pauses_take_time")
 @pytest.mark.parametrize("kind", ["sync-url", "async-url"])
 async def test_only_the_first_caller_of_an_outage_spends_time_on_it(kind: str) -> None:
-    """Once a series of attempts failed, later calls of the pool make one each, until a connection works again."""
+    """After a series of attempts has failed, later calls of the pool make one attempt each.
+
+    That ends when a connection works.
+    """
     with dead_port() as port:
         client = make(kind, "127.0.0.1", port)
         attempts = [await attempts_of(client, redis.ConnectionError) for _ in range(3)]
