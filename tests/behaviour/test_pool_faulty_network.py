@@ -84,7 +84,7 @@ class Weather:
 class Ledger:
     """Record what one worker sent: every request, and its reply, differs from every other.
 
-    Nothing is concluded from the order in which requests arrive. The network may hold one back until long after its
+    The checks do not use the order in which requests arrive. The network may hold one back until long after its
     sender gave it up; a counter that several requests share would then look as if one of them ran twice.
     """
 

@@ -1,4 +1,4 @@
-"""The queue in front of a full pool: nobody blocks it, nobody is forgotten in it, and a cancellation is one."""
+"""The queue of callers at a full pool: no caller blocks it or is forgotten in it, and a cancelled caller ends."""
 
 from __future__ import annotations
 

@@ -71,7 +71,10 @@ class Traffic:
 
 
 def fail_over(trio: SentinelServer, traffic: Traffic, how: str) -> None:
-    """Take the master away under the traffic; another one takes over when all workers were told that there is none."""
+    """Take the master away under traffic.
+
+    Let the replica take over after operations of every worker failed without a master.
+    """
     try:
         traffic.wait_for_answers(BEFORE)
         getattr(trio.master.process, how)()
@@ -127,7 +130,10 @@ async def test_traffic_survives_the_loss_of_its_master(
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_a_service_without_a_master_is_waited_for(mode: str, sentinel_server: SentinelServer) -> None:
-    """While Sentinel knows no master, connecting is tried again: nothing of the program's was written yet."""
+    """While Sentinel knows no master, redispan tries again to connect.
+
+    This is safe, because nothing was written yet.
+    """
     RedispanInstrumentor().instrument(metrics=False, insight=False)
     module = redis if mode == "sync" else redis.asyncio
     sentinel = module.sentinel.Sentinel(sentinel_server.sentinels)
