@@ -115,7 +115,7 @@ async def outcome_of(call: Callable[[], Any]) -> tuple[Any, BaseException | None
 def forget_clusters() -> None:
     """Collect what redis-py's cluster clients leave open, also without redispan.
 
-    Another test's time is then free of it.
+    It must not be collected while another test runs.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -124,7 +124,7 @@ def forget_clusters() -> None:
 
 @dataclass
 class World:
-    """One kind of client, its server, and the address that spans must carry."""
+    """One kind of client, the server that it uses, and the address of that server on its spans."""
 
     kind: str
     server: Any

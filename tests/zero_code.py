@@ -24,7 +24,6 @@ FRAMEWORKS = ("asgi", "celery", "django", "fastapi", "wsgi")
 # This is what the console script does. The script would name one interpreter; this works for any.
 START = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
 # Variables of this machine for telemetry, servers, Python or proxies must not affect the programs under test.
-# test.
 UNWANTED = (
     "OTEL_", "OTELCOL_", "PYTHON", "PYTEST_", "VIRTUAL_ENV", "REDIS", "JAEGER_", "PROMETHEUS_",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
@@ -52,7 +51,7 @@ class Finished:
         return self.out + self.err
 
     def lines_about(self, words: str) -> list[str]:
-        """The lines of standard error that contain ``words``."""
+        """Return the lines of standard error that contain ``words``."""
         return [line for line in self.err.splitlines() if words in line]
 
 

@@ -1,4 +1,4 @@
-"""A tuned timeout loses and doubles nothing, even on networks where lower timeouts usually do.
+"""A tuned timeout loses and doubles nothing, even on networks where lowered timeouts usually do so.
 
 The rates are those of facts measured on plain redis-py: with a read timeout of 0.2 s given by the program, a consumer
 40 ms away loses one element of five, and one behind a balancer nearly all.

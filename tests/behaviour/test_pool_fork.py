@@ -47,7 +47,7 @@ def test_a_fork_starts_afresh(redis_server: RedisServer) -> None:
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    # When the child lets go of the connection that it inherited, it does not count that as a close of its own.
+    # The child does not count it as closed when it lets go of the connection that it inherited.
     assert os.read(read_end, 100).decode() == "(0, 1, 1, 1, 0)"
     found = figures(client.connection_pool)
     assert (found["uses"], found["idle"]) == (1, 1)

@@ -224,7 +224,7 @@ async def test_a_policy_of_the_program_is_respected(kind: str, repeats: int, mon
     tuned = await waited()
     RedispanInstrumentor().uninstrument()
     plain = await waited()
-    # redis-py repeats the health check of each attempt as often, including the check that redispan switches on.
+    # redis-py repeats the health check of each attempt as often, including the one that redispan switches on.
     assert plain <= tuned <= plain * (repeats + 1)
 
 

@@ -91,7 +91,7 @@ def test_wait_and_use_time_are_a_setting(instrument: Callable[..., TelemetryInMe
 def test_pool_off_emits_nothing(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
     """With pool=off, redispan fills in no values and emits no pool metrics."""
     telemetry = instrument(pool="off")
-    # A database of its own: what other tests left is not this pool's.
+    # The pool has a separate database, so that pools of other tests do not count here.
     client = redis.Redis(host=redis_server.host, port=redis_server.port, db=OWN_DATABASE)
     client.ping()
     assert (

@@ -1,4 +1,4 @@
-"""A Redis Cluster of three masters, connected without redis-cli because that takes a fraction of its time."""
+"""A Redis Cluster of three masters. They are connected by hand, which takes a fraction of redis-cli's time."""
 
 from dataclasses import dataclass
 

@@ -34,14 +34,14 @@ class Faults:
     cut_after_bytes: int | None = None
     """After so many bytes of this direction, both sides end.
 
-    They end with a reset if ``cut_with_reset``, else in order.
+    They end with a reset (RST) if ``cut_with_reset``, and otherwise in the orderly way (FIN).
     """
     cut_with_reset: bool = False
     seen_bytes: int = 0
     outlives_its_source: bool = False
     """The end of this direction's source is not passed on.
 
-    So does a load balancer that keeps the other side open for reuse.
+    It acts as a load balancer that keeps the other side open for reuse.
     """
     on_chunk: Callable[[bytes], bytes | None] | None = None
     """A function that gets each chunk and returns what to pass on, or None to drop it."""
