@@ -1,4 +1,4 @@
-"""Clients of every kind, made in one place for all tests: what a test says holds for sync and async alike.
+"""Clients of every kind, made in one place for all tests, so that each test covers sync and async clients.
 
 A test is a coroutine and passes what a client returns through ``settle``, which awaits it where the client is async.
 """
@@ -42,12 +42,15 @@ _FIXTURES = {"cluster": "cluster_server", "sentinel": "sentinel_server", "unix":
 
 
 def place_of(kind: str) -> str:
-    """What a client of this kind talks to; ``plain`` and ``url`` are both a server on a port, reached in two ways."""
+    """Return the kind of server that a client of this kind uses.
+
+    ``plain`` and ``url`` are both a server on a port, reached in two ways.
+    """
     return "plain" if kind in STANDALONE else kind.removeprefix("async-").removeprefix("sync-")
 
 
 def fixture_of(kind: str) -> str:
-    """The name of the fixture that is the server of this kind."""
+    """Return the name of the fixture that starts the server of this kind."""
     return _FIXTURES.get(place_of(kind), "redis_server")
 
 
@@ -74,24 +77,24 @@ def make_client(kind: str, server: Any, **options: Any) -> tuple[Any, list[Any]]
 
 
 async def settle(value: Any) -> Any:
-    """The result of a call, whether the client is sync or async."""
+    """Return the result of a call, whether the client is sync or async."""
     return await value if inspect.isawaitable(value) else value
 
 
 async def drain(iterator: Any) -> list[Any]:
-    """Everything that an iterator or async iterator yields."""
+    """Return everything that an iterator or async iterator yields."""
     if hasattr(iterator, "__aiter__"):
         return [item async for item in iterator]
     return list(iterator)
 
 
 def acquire(pool: Any) -> Any:
-    """A connection of a sync pool, or what to await for one, in the way of the installed version."""
+    """Return a connection of a sync pool, or an awaitable of one, in the way of the installed redis-py."""
     return pool.get_connection() if REDIS_VERSION >= (5, 3) else pool.get_connection("_")
 
 
 async def take_connection(pool: Any) -> Any:
-    """A connection of a pool of either kind."""
+    """Return a connection of a sync or async pool."""
     return await settle(acquire(pool))
 
 
@@ -102,7 +105,7 @@ async def close(thing: Any) -> None:
 
 
 async def outcome_of(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """Result and exception of a call."""
+    """Return the result and the exception of a call."""
     try:
         return await settle(call()), None
     except Exception as error:
@@ -110,7 +113,10 @@ async def outcome_of(call: Callable[[], Any]) -> tuple[Any, BaseException | None
 
 
 def forget_clusters() -> None:
-    """Let go of what redis-py's cluster clients leave open (without redispan, too): not in another test's time."""
+    """Collect what redis-py's cluster clients leave open, also without redispan.
+
+    It must not be collected while another test runs.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
@@ -118,7 +124,7 @@ def forget_clusters() -> None:
 
 @dataclass
 class World:
-    """One kind of client, the server it talks to, and how it must name it."""
+    """One kind of client, the server that it uses, and the address of that server on its spans."""
 
     kind: str
     server: Any
@@ -132,7 +138,7 @@ class World:
 
     @property
     def place(self) -> str:
-        """What kind of server it is."""
+        """The kind of its server."""
         return place_of(self.kind)
 
     @property
@@ -153,7 +159,7 @@ class World:
         return made
 
     def pipeline(self, client: Any, *, transaction: bool = False) -> Any:
-        """Make a pipeline that is reset when the test ends; old cluster clients know no other kind."""
+        """Make a pipeline that is reset when the test ends. Old cluster clients have no transactional pipeline."""
         if self.is_cluster:
             made = client.pipeline(transaction=True) if transaction else client.pipeline()
         else:
@@ -177,7 +183,7 @@ class World:
         return address
 
     def target(self, key: str) -> str:
-        """What follows the operation in a span's name."""
+        """Return what follows the operation in a span's name."""
         address, port = self.address_of(key)
         return "" if port is None else f" {address}:{port}"
 
@@ -198,7 +204,7 @@ class World:
 
 
 async def open_world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """Body of the fixture ``world``."""
+    """Yield the fixture ``world`` and close its clients."""
     kind: str = request.param
     world = World(kind, request.getfixturevalue(fixture_of(kind)))
     yield world

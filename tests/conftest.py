@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: real servers, a failing network, telemetry in memory, an OTLP receiver.
+"""Fixtures for every test: real servers, a failing network, telemetry in memory, an OTLP receiver.
 
 Servers start once per run, on first use, and are emptied before each test that uses them.
 """
@@ -33,8 +33,8 @@ from servers.redis_server import (
 )
 from servers.sentinel import PATIENT_MS, SentinelServer, start_sentinel
 
-# A busy machine is no reason to fail: what an example finds counts, not how long it took. While one works, few examples
-# that differ from run to run; the same many for each change that is to land; very many in `make soak`.
+# An example has no deadline, because a busy machine must not fail a test. By default, few examples run, which differ
+# from run to run; each change that is to land runs more, always the same; `make soak` runs very many.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=30)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
@@ -42,14 +42,14 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os
 
 
 def pytest_report_header() -> list[str]:
-    """Say what the run is made of: half of all surprises are a version."""
+    """Return the versions that the run uses, since half of all surprises come from a version."""
     names = ("redis", "hiredis", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-instrumentation", "tenacity")
     versions = ", ".join(f"{name} {_version(name)}" for name in names)
     return [f"redispan on Python {sys.version.split()[0]}: {versions}", f"server: {_server_version()}"]
 
 
 def pytest_collection_finish() -> None:
-    """Leave the thousands of objects of the imports out of every later search for garbage: some tests ask for one."""
+    """Exclude the thousands of objects of the imports from later garbage collections, which some tests ask for."""
     gc.collect()
     gc.freeze()
 
@@ -71,19 +71,19 @@ def _server_version() -> str:
 
 @pytest.fixture(autouse=True)
 def _a_runtime_of_its_own() -> Iterator[None]:
-    """Give each test a process that owns nothing yet, and take away what the test left behind.
+    """Give each test a process without redispan state, and remove what the test left behind.
 
-    What the test never imported, it cannot have left.
+    A module that the test never imported needs no cleaning.
     """
     if (slot := sys.modules.get("redispan._core.slot")) is not None:
-        vars(slot.SLOT).pop("runtime", None)  # made at its first use
+        vars(slot.SLOT).pop("runtime", None)  # the runtime is made at its first use
     yield
     if (module := sys.modules.get("redispan.instrumentor")) is not None:
         instrumentor = module.RedispanInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
     if (pools := sys.modules.get("redispan._client.pool.patches")) is not None and pools.POOL_PATCHES:
-        # Pools tuned by hand keep their layer for good; the next test must not find it.
+        # Pools tuned by hand keep their shared patches for good; the next test must not find them.
         pools.POOL_PATCHES._by_hand_wanted = False
         pools.POOL_PATCHES.undo()
     if (runtimes := sys.modules.get("redispan._runtime.runtime")) is not None:
@@ -92,20 +92,20 @@ def _a_runtime_of_its_own() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _processes_keep_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start no thread and no socket for the host's reports in tests of other things; tests of sharing switch it on."""
+    """Start no thread and no socket for host sharing, except in tests of it, which switch it on."""
     monkeypatch.setenv("OTEL_PYTHON_REDISPAN_HOST_SHARING", "false")
 
 
 @pytest.fixture(autouse=True)
 def _faults_of_observers_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a fault of ours fail the test; one that tests the guard itself sets ``strict`` back to False."""
+    """Let a fault of redispan fail the test. A test of the guard itself sets ``strict`` back to False."""
     if importlib.util.find_spec("redispan._core") is not None:
         monkeypatch.setattr("redispan._core.observing.strict", True)
 
 
 @pytest.fixture
 def telemetry() -> Iterator[TelemetryInMemory]:
-    """Tracer, meter and logger providers that keep everything in memory; not the global ones."""
+    """Yield tracer, meter and logger providers that keep everything in memory; they are not the global ones."""
     with contextlib.closing(TelemetryInMemory()) as in_memory:
         yield in_memory
 
@@ -118,20 +118,23 @@ def _plain_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_server(_plain_server: RedisServer) -> RedisServer:
-    """An empty Redis server on a port."""
+    """Return an empty Redis server on a port."""
     _plain_server.clean()
     return _plain_server
 
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """The URL of an empty Redis server."""
+    """Return the URL of an empty Redis server."""
     return redis_server.url
 
 
 @pytest.fixture
 def new_redis_server() -> Iterator[Callable[..., RedisServer]]:
-    """Start servers of the test's own, to kill, pause or configure: ``new_redis_server(maxmemory="2mb")``."""
+    """Yield a function that starts servers for one test to kill, pause or configure.
+
+    Example: ``new_redis_server(maxmemory="2mb")``.
+    """
     with contextlib.ExitStack() as servers:
 
         def start(**directives: str | int) -> RedisServer:
@@ -148,29 +151,29 @@ def _cluster() -> Iterator[ClusterServer]:
 
 @pytest.fixture
 def cluster_server(_cluster: ClusterServer) -> ClusterServer:
-    """An empty cluster of three masters."""
+    """Return an empty cluster of three masters."""
     _cluster.clean()
     return _cluster
 
 
 @pytest.fixture(scope="session")
 def _sentinel() -> Iterator[SentinelServer]:
-    # Shared by many tests, some of which silence the master, on machines that may be too busy to answer in a second: it
-    # keeps its master. Who wants to see another one take over starts a trio of their own.
+    # Many tests share this trio, and some silence its master, on machines that may be too busy to answer in a second.
+    # So it keeps its master for a long time. A test of a fail-over starts a separate trio.
     with _stopping(start_sentinel(PATIENT_MS)) as trio:
         yield trio
 
 
 @pytest.fixture
 def sentinel_server(_sentinel: SentinelServer) -> SentinelServer:
-    """A master and a replica under one Sentinel; the master is empty."""
+    """Return a master and a replica under one Sentinel; the master is empty."""
     _sentinel.clean()
     return _sentinel
 
 
 @pytest.fixture
 def trio() -> Iterator[SentinelServer]:
-    """A master to lose, its replica and their Sentinel, which gives a silent master up after a second."""
+    """Yield a master to lose, its replica and their Sentinel, which gives up a silent master after a second."""
     with _stopping(start_sentinel()) as servers:
         yield servers
 
@@ -183,7 +186,7 @@ def _unix() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def unix_server(_unix: RedisServer) -> RedisServer:
-    """An empty server on a UNIX socket."""
+    """Return an empty server on a UNIX socket."""
     _unix.clean()
     return _unix
 
@@ -201,7 +204,7 @@ def _tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def tls_server(_tls: RedisServer) -> RedisServer:
-    """An empty server that speaks TLS only; ``certificates.authority`` is what to trust."""
+    """Return an empty server that speaks TLS only; clients must trust ``certificates.authority``."""
     _tls.clean()
     return _tls
 
@@ -214,28 +217,28 @@ def _acl() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def acl_server(_acl: RedisServer) -> RedisServer:
-    """An empty server with a password and an ACL user, who may touch ``app:*`` keys only."""
+    """Return an empty server with a password and an ACL user, who may use ``app:*`` keys only."""
     _acl.clean()
     return _acl
 
 
 @pytest.fixture
 def fault_proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
-    """A TCP proxy in front of ``redis_server`` that fails on demand."""
+    """Yield a TCP proxy in front of ``redis_server`` that fails on demand."""
     with FaultProxy(redis_server.host, redis_server.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def otlp_receiver() -> Iterator[OtlpReceiver]:
-    """A place to export to, over HTTP and gRPC."""
+    """Yield an OTLP endpoint, over HTTP and gRPC."""
     with OtlpReceiver() as receiver:
         yield receiver
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    """The root of the repository."""
+    """Return the root of the repository."""
     return Path(__file__).resolve().parent.parent
 
 

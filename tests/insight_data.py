@@ -1,4 +1,4 @@
-"""Snapshots as a process would make them, from a few figures: what tests of reports, health and findings start from."""
+"""Snapshots as a process makes them, built from a few figures, for tests of reports, health and advice."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ MS = 1_000_000
 
 
 def entry(age_s: float = 1.0, ms: float = 1.0, command: str = "GET", error: str | None = None, wait_ms: float = 0.0):
-    """One operation of a window."""
+    """Return one operation of a window."""
     return [NOW_NS - int(age_s * 1e9), int(ms * MS), command, error, int(wait_ms * MS)]
 
 
 def endpoint(answers: list[list[Any]] = (), blocking: list[list[Any]] = (), host: str = "cache") -> dict[str, Any]:
-    """One endpoint with these operations and no others."""
+    """Return one endpoint with these operations and no others."""
     found: dict[str, Any] = {"address": host, "port": 6379, "db": "0"}
     for kind, window in (("answers", answers), ("blocking", blocking)):
         totals: dict[str, list[int]] = {}
@@ -27,7 +27,7 @@ def endpoint(answers: list[list[Any]] = (), blocking: list[list[Any]] = (), host
 
 
 def pool(name: str = "cache:6379/0", **figures: Any) -> dict[str, Any]:
-    """One pool; it is quiet but for ``figures``."""
+    """Return one idle pool, changed by ``figures``."""
     quiet = {
         "name": name,
         "kind": "pool",
@@ -56,7 +56,7 @@ def pool(name: str = "cache:6379/0", **figures: Any) -> dict[str, Any]:
 
 
 def server(**figures: Any) -> dict[str, Any]:
-    """One server as a probe reads it; well but for ``figures``."""
+    """Return one healthy server as a probe reads it, changed by ``figures``."""
     well = {
         "endpoint": "cache:6379",
         "at_unix_ns": NOW_NS,
@@ -72,7 +72,7 @@ def server(**figures: Any) -> dict[str, Any]:
 
 
 def baseline(figure: str, unit: str, expected: float, measured: float, command: str | None = "GET") -> dict[str, Any]:
-    """What one process learned of one figure, which fires above twice of it."""
+    """Return one process's baseline of one figure, which fires above twice the expected value."""
     return {
         "endpoint": "cache:6379/0",
         "command": command,
@@ -89,12 +89,12 @@ def baseline(figure: str, unit: str, expected: float, measured: float, command: 
 
 
 def usage(**figures: float) -> dict[str, float]:
-    """How one family or pattern is used."""
+    """Return how one family or pattern is used."""
     return vars(Usage(**figures))
 
 
 def snapshot(*windows: list[list[Any]], pid: int = 1, **parts: Any) -> dict[str, Any]:
-    """One process with one endpoint per window."""
+    """Return the snapshot of one process with one endpoint per window."""
     found = empty()
     found["taken_unix_ns"] = NOW_NS
     found["processes"] = [{"pid": pid, "started_unix_ns": NOW_NS - 10**12}]
@@ -104,7 +104,7 @@ def snapshot(*windows: list[list[Any]], pid: int = 1, **parts: Any) -> dict[str,
 
 
 def totals_only(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """What of a summary outlives its process: totals and counts, not what was going on at the time."""
+    """Return the exit totals of a snapshot: totals and counts, without what was under way at the time."""
     alerts = snapshot["alerts"]
     return {
         **snapshot,
@@ -148,4 +148,4 @@ FULL = snapshot(
         }
     },
 )
-"""A process that has seen everything there is to report."""
+"""The snapshot of a process with everything that a report can show."""

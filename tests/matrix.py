@@ -32,7 +32,7 @@ WORK = ROOT / ".ci" / "work"
 UV = Path(sys.executable).with_name("uv")
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 JOB_TIMEOUT_S = 1800
-# Half of each is waiting. Several workers in one job would each import everything and start servers of their own.
+# Half of each job is waiting. Several workers in one job would each import everything and start their own servers.
 AT_A_TIME = 2 * (os.cpu_count() or 1)
 
 NO_MATTER_OF_REDIS_PY = {
@@ -52,20 +52,20 @@ NO_MATTER_OF_REDIS_PY = {
     "test_valkey.py": "another client",
     "test_monitored_generators.py": "generators are Python's",
 }
-"""Files of tests/behaviour that say the same with every redis-py, and why."""
+"""Files of tests/behaviour whose result does not depend on redis-py, and why."""
 
 NO_MATTER_OF_PYTHON = {
     "test_cli_demo.py": "what the demo shows on which terminal",
     "test_packaging.py": "files of the repository",
 }
-"""Files of tests/unit that say the same on every Python, and why."""
+"""Files of tests/unit whose result does not depend on the Python version, and why."""
 
 MATTERS_OF_OPENTELEMETRY = (
     "test_spans_of_batches.py",
     "test_spans_of_commands.py",
     "test_spans_of_scripts.py",
 )
-"""Files of tests/behaviour that also run with the oldest of everything, and on every Python."""
+"""Files of tests/behaviour that also run with the oldest version of every dependency, and on every Python."""
 
 MATTERS_OF_PYTHON = (
     "test_context.py",
@@ -75,11 +75,11 @@ MATTERS_OF_PYTHON = (
     "test_threads.py",
     "test_monitored_generators.py",
 )
-"""Files of tests/behaviour that also run on every Python: asyncio, signals, threads, forks, generators."""
+"""Files of tests/behaviour that also run on every Python. They use asyncio, signals, threads, forks or generators."""
 
 
 def files_of(folder: str, *, but: Collection[str]) -> tuple[str, ...]:
-    """List the test files of a folder, but for some, each of which must be there."""
+    """List the test files of a folder, except those in ``but``, which must all exist."""
     base = ROOT / folder
     found = {str(path.relative_to(base)): str(path.relative_to(ROOT)) for path in sorted(base.rglob("test_*.py"))}
     gone = set(but) - set(found)
@@ -105,7 +105,7 @@ class Job:
     python: str = THIS_PYTHON
     extras: str = "test"
     overrides: tuple[str, ...] = ()
-    """What is installed whatever the others' pins say."""
+    """Requirements that override the pins of all other packages."""
     files: tuple[str, ...] = BEHAVIOUR
     skips: bool = True
     """Whether a test may be skipped there."""
@@ -123,7 +123,7 @@ class Outcome:
 
 
 def declared_floors() -> tuple[str, ...]:
-    """Read, from what redispan declares, the oldest version of everything it needs at run time."""
+    """Read the oldest version of every run-time dependency from the requirements that redispan declares."""
     declared = map(Requirement, importlib.metadata.requires("redispan") or [])
     run_time = [
         requirement
@@ -141,20 +141,21 @@ def declared_floors() -> tuple[str, ...]:
 
 
 JOBS = (
-    # Longest first: with a few at a time, the last one to start decides when the run ends.
+    # Longest first: with a few at a time, the job that starts last decides when the run ends.
     Job("redis-5.0", ("redis==5.0.8",)),
     Job("redis-5.3", ("redis==5.3.1", "hiredis")),
     Job("redis-6", ("redis==6.4.0",)),
     Job("redis-7", ("redis==7.4.1", "hiredis")),
     Job("redis-8-plain", ("redis>=8.1",)),
-    # That with hiredis is what `make dev` installs and `make test` runs on.
+    # redis-py 8 with hiredis is missing here, because `make dev` installs it and `make test` runs on it.
     Job("oldest-everything", declared_floors(), "3.10", files=OLDEST),
     Job("python-3.10", python="3.10", files=CORE),
     Job("python-3.12", python="3.12", files=CORE),
     Job("python-3.13", python="3.13", files=CORE),
     Job("python-3.14", python="3.14", files=CORE),
     Job(
-        # arq holds redis-py below 6, kombu below what is current: only an override gets all of them together.
+        # arq requires redis-py below 6, kombu below the current version: only an override installs all of them
+        # together.
         "third-party",
         ("redis>=8.1", "hiredis"),
         extras="test,third-party",
@@ -188,7 +189,7 @@ def _from_pyenv(version: str) -> Iterator[str]:
 
 
 def run(job: Job, interpreter: Path) -> Outcome:
-    """Build the job's environment and run its tests; everything said goes to its log."""
+    """Build the job's environment and run its tests; all output goes to its log."""
     folder = WORK / job.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""How hard tests under load try: little in every run, all of it where REDISPAN_SOAK_OPERATIONS says so."""
+"""The load of tests under load: little in every run, and all of it where REDISPAN_SOAK_OPERATIONS sets it."""
 
 import contextlib
 import os
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 
 def operations(few: int) -> int:
-    """How many operations a test does together: ``few``, or what a soak asks for."""
+    """Return how many operations a test does in all: ``few``, or the number that a soak run sets."""
     return int(os.environ.get("REDISPAN_SOAK_OPERATIONS", few))
 
 
 @contextlib.contextmanager
 def hasty_threads() -> Iterator[None]:
-    """Let threads take turns every few bytecodes' time: few operations then meet as often as many do otherwise."""
+    """Switch threads every microsecond, so that few operations collide as often as many do otherwise."""
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

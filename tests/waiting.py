@@ -1,4 +1,4 @@
-"""Waiting for what another thread, process or server does: the one place for it in all tests."""
+"""Helpers of all tests that wait for what another thread, process or server does."""
 
 import asyncio
 import inspect
@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE_S = 60.0
-"""A safety net for a machine that is busy with other things, not a measure of what is tested."""
+"""A safety net for a busy machine, not a measure of what is tested."""
 
 
 def wait_until(

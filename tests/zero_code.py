@@ -1,4 +1,4 @@
-"""Starts real programs under the real ``opentelemetry-instrument``, in a clean environment: the one place for it."""
+"""Start real programs under the real ``opentelemetry-instrument`` in a clean environment; all tests use this module."""
 
 import atexit
 import contextlib
@@ -19,25 +19,27 @@ from pathlib import Path
 from waiting import PATIENCE_S, wait_until
 
 BIN = Path(sys.executable).parent
-# Instrumentors of the dev environment that only some programs want; importing them is half of a program's start.
+# Instrumentors of the dev environment that only some programs need; importing them takes half of a program's start.
 FRAMEWORKS = ("asgi", "celery", "django", "fastapi", "wsgi")
-# What the console script does; a script would name one interpreter, this works for any.
+# This is what the console script does. The script would name one interpreter; this works for any.
 START = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
-# What this machine sets for telemetry, for a server, for Python or for a proxy must not steer the programs under test.
+# Variables of this machine for telemetry, servers, Python or proxies must not affect the programs under test.
 UNWANTED = (
     "OTEL_", "OTELCOL_", "PYTHON", "PYTEST_", "VIRTUAL_ENV", "REDIS", "JAEGER_", "PROMETHEUS_",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
 )  # fmt: skip
-# Outgoing connections and the throw-away Redis servers get higher ports: nobody takes one of these before its program.
+# Outgoing connections and the throw-away Redis servers get higher ports, so none of them takes such a port before its
+# program does.
 PORTS = range(10_000, 20_000)
 
-# uvicorn ends a worker that does not answer it in time, and on a busy machine one that still imports never would.
+# uvicorn ends a worker that does not answer it in time. On a busy machine, a worker that still imports would be too
+# late.
 UVICORN_FLAGS = ("--log-level", "warning", "--timeout-worker-healthcheck", "60")
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a program ended, and what it said."""
+    """How a program ended, and its output."""
 
     code: int
     out: str
@@ -45,16 +47,16 @@ class Finished:
 
     @property
     def all(self) -> str:
-        """Everything it said."""
+        """All of its output."""
         return self.out + self.err
 
     def lines_about(self, words: str) -> list[str]:
-        """The lines of standard error that contain ``words``."""
+        """Return the lines of standard error that contain ``words``."""
         return [line for line in self.err.splitlines() if words in line]
 
 
 def own_runtime_dir() -> str:
-    """Make a folder in which programs find each other; its path is short, since sockets are in it."""
+    """Make a runtime folder in which sibling processes find each other; its path is short, since sockets are in it."""
     folder = tempfile.mkdtemp(prefix="redispan-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -62,19 +64,19 @@ def own_runtime_dir() -> str:
 
 @dataclass
 class Launcher:
-    """One environment to run programs in; ``variables`` are what every program of it gets."""
+    """One environment to run programs in; every program in it gets ``variables``."""
 
     variables: dict[str, str] = field(default_factory=dict)
     disabled: Sequence[str] = FRAMEWORKS
     python: Path = Path(sys.executable)
     path: Sequence[Path] = ()
     folder: Path | None = None
-    """Where its programs are, and where they run."""
+    """The folder of its programs, in which they also run."""
     runtime_dir: str = field(default_factory=own_runtime_dir)
-    """Programs of the same name that another test runs, or left, are no siblings of its own."""
+    """A separate folder: programs of the same name that other tests run, or left, are not sibling processes."""
 
     def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Build the environment of a program: nothing of the test run's own telemetry or path leaks in."""
+        """Build the environment of a program, without the telemetry settings and the path of the test run."""
         kept = plain_environment()
         chosen = {
             "OTEL_SERVICE_NAME": "program",
@@ -118,7 +120,7 @@ class Launcher:
         instrumented: bool = True,
         variables: Mapping[str, str] | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a server beside the test; its end is asked for politely, and its log shown if the test failed."""
+        """Run a server beside the test and end it with SIGTERM. Its log is printed if the test fails."""
         with log.open("wb") as output:
             process = subprocess.Popen(
                 self.command(*command, instrumented=instrumented),
@@ -140,7 +142,7 @@ class Launcher:
     def talking(
         self, program: str, *arguments: object, variables: Mapping[str, str] | None = None
     ) -> Iterator["Dialogue"]:
-        """Run a Python program that the test talks to, line by line."""
+        """Run a Python program with which the test exchanges lines."""
         with subprocess.Popen(
             self.command(self.python, self._place(program), *arguments),
             env=self.environment(variables),
@@ -171,18 +173,18 @@ class Dialogue:
         self.process.stdin.flush()
 
     def hear(self) -> str:
-        """Wait for the program's next line; the empty text is its end."""
+        """Wait for the program's next line; an empty text means that the program ended."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().rstrip("\n")
 
 
 def plain_environment() -> dict[str, str]:
-    """Keep of this environment what does not steer the programs under test."""
+    """Return this environment without the variables that affect the programs under test."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(UNWANTED)}
 
 
 def stop(process: "subprocess.Popen[bytes]") -> int:
-    """End a server as an operator does; whatever is left after that is killed."""
+    """End a server with SIGTERM, as an operator does, and kill what is left after that."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -193,8 +195,8 @@ def stop(process: "subprocess.Popen[bytes]") -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on; all are held until the last one is found, so that they differ."""
-    # Not the seeded generator of a test: two workers would try the same ports at the same time.
+    """Find ports on which nothing listens. All are held until the last one is found, so that they differ."""
+    # Not the seeded generator of a test, because two workers would then try the same ports at the same time.
     ports = random.SystemRandom().sample(PORTS, 50 + count)
     with contextlib.ExitStack() as held:
         found: list[int] = []
@@ -209,19 +211,19 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Find a port on which nothing listens."""
     return free_ports(1)[0]
 
 
 def fetch(url: str) -> str:
-    """GET one page on a connection of its own."""
+    """GET one page on a new connection."""
     with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         body: bytes = answer.read()
         return body.decode()
 
 
 def wait_until_served(url: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a server answers; one that ends instead, or answers with an error, fails at once."""
+    """Wait until a server answers. A server that ends instead, or answers with an error, fails the test at once."""
 
     def served() -> bool:
         assert process.poll() is None, f"the server ended with {process.poll()}"

@@ -1,8 +1,4 @@
-"""The read timeout follows the command: right answer at the right time, nothing lost, nothing doubled, in every client.
-
-The read timeout is a second. Only what it must not cut takes longer, and that outlives it by design. Finding the nodes
-of a cluster and opening connections have to be as quick: a busy machine needs tenths of a second for that.
-"""
+"""The read timeout fits each command: every client gets the right answer in time, with nothing lost or doubled."""
 
 from __future__ import annotations
 
@@ -33,23 +29,23 @@ Call = Callable[[Any], Any]
 
 @pytest.fixture(params=KINDS)
 def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TunedClient:
-    """A tuned client of every kind."""
+    """Return a tuned client, of each kind in turn."""
     server = request.getfixturevalue(fixture_of(request.param))
     if fixture_of(request.param) == "tls_server":
-        # Or each connection reads all authorities that the machine trusts, for 30 ms.
+        # Otherwise each connection reads all authorities that the machine trusts, for 30 ms.
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificates.authority))
         monkeypatch.setenv("SSL_CERT_DIR", str(server.certificates.authority.parent))
     return TunedClient(request.param, server)
 
 
 def knows(server: RedisServer, *commands: str) -> dict[str, bool]:
-    """Whether the server has each of the commands."""
+    """Return whether the server has each of the commands."""
     found = server.call("COMMAND", "INFO", *commands)
     return {name: bool(info) for name, info in zip(commands, found, strict=True)}
 
 
 def is_failure(answer: Any) -> bool:
-    """Whether a call had no result."""
+    """Return whether a call failed."""
     return isinstance(answer, Exception)
 
 
@@ -80,12 +76,15 @@ LOWER_CASE: tuple[Call, tuple[Any, ...]] = (
 
 
 async def test_elements_that_come_late_are_answered_once(client: TunedClient) -> None:
-    """Every blocking read outlives the read timeout and gets its element when it comes: one request, one element."""
+    """Every blocking read outlives the read timeout and gets its element when it comes.
+
+    Each element costs one request.
+    """
     server = client.owner("{t}")
     server.call("XGROUP", "CREATE", "{t}group", "group", "$", "MKSTREAM")
     known = knows(server, *{name.partition(" ")[0] for name in BLOCKING})
     cases = {name: case for name, case in BLOCKING.items() if known[name.partition(" ")[0]]}
-    if not client.is_cluster:  # redis-py's clusters look up commands in upper case
+    if not client.is_cluster:  # redis-py's cluster clients look up commands in upper case
         cases["BLPOP in lower case"] = LOWER_CASE
 
     def give() -> None:
@@ -109,11 +108,17 @@ async def test_elements_that_come_late_are_answered_once(client: TunedClient) ->
 
 
 async def test_nothing_that_comes_is_answered_with_nothing(client: TunedClient) -> None:
-    """Who blocks in vain, alone or in a batch, gets the server's None, where the bare timeout would raise or repeat."""
+    """A caller that blocks in vain gets the server's None, alone or in a batch.
+
+    The bare timeout would raise or repeat.
+    """
     server = client.owner("nothing")
 
     def batch(one: Any, *, transaction: bool) -> Any:
-        """The most patient command of a batch decides; inside MULTI nothing blocks."""
+        """Send a batch.
+
+        Its command with the longest timeout decides on the batch's timeout; inside MULTI nothing blocks.
+        """
         return one.pipeline(transaction=transaction).blpop("nothing", BLOCK_S).echo("after").execute()
 
     calls: dict[str, Call] = {
@@ -121,7 +126,7 @@ async def test_nothing_that_comes_is_answered_with_nothing(client: TunedClient) 
         "longer": lambda one: one.blpop("nothing", BLOCK_S),
     }
     nothing = dict.fromkeys(calls)
-    if not client.is_cluster:  # which refuse blocking commands in pipelines
+    if not client.is_cluster:  # cluster clients refuse blocking commands in pipelines
         calls["WAIT"] = lambda one: one.wait(9, int(BLOCK_S * 1000))
         calls["pipeline"] = lambda one: batch(one, transaction=False)
         calls["MULTI"] = lambda one: batch(one, transaction=True)
@@ -140,7 +145,7 @@ def _replicas(client: TunedClient) -> int:
 
 
 async def test_the_next_command_has_the_short_timeout_again(client: TunedClient) -> None:
-    """The patience of a blocking read is used once: a command after it fails while the server is still silent."""
+    """The longer timeout of a blocking read applies once. A command after it fails while the server is still silent."""
 
     async def story(one: Any) -> None:
         await settle(one.blpop("{n}othing", 0.05))
@@ -151,7 +156,7 @@ async def test_the_next_command_has_the_short_timeout_again(client: TunedClient)
 
 
 async def test_an_extended_read_that_expires_raises_and_leaves_nothing_behind(client: TunedClient) -> None:
-    """When even the extended time passes, the call fails, and the late reply never reaches the next command."""
+    """When even the extended timeout passes, the call fails. Its late reply never reaches the next command."""
     retune(**{**TUNING, "pool_block_grace_s": READ_TIMEOUT_S})
     client.owner("{n}").call("SET", "{n}mine", "right")
 
@@ -164,7 +169,7 @@ async def test_an_extended_read_that_expires_raises_and_leaves_nothing_behind(cl
             try:
                 return await settle(one.get("{n}mine"))
             except redis.TimeoutError:
-                return None  # a busy machine: asked again
+                return None  # a busy machine may need another attempt
 
         return [await wait_until_async(get, "an answer") for _ in range(3)]
 
@@ -172,7 +177,7 @@ async def test_an_extended_read_that_expires_raises_and_leaves_nothing_behind(cl
 
 
 async def test_commands_that_may_take_long_are_not_cut(client: TunedClient) -> None:
-    """Scripts, functions, EXEC, KEYS, SORT and what nobody knows outlive the tuned timeout, and run once."""
+    """Scripts, functions, EXEC, KEYS, SORT and unknown commands outlive the tuned timeout and run once."""
     server = client.owner("{t}")
     server.call("RPUSH", "{t}l", 1)
     add = "return redis.call('incr', KEYS[1])"
@@ -209,7 +214,10 @@ async def test_commands_that_may_take_long_are_not_cut(client: TunedClient) -> N
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_a_timeout_of_the_program_is_its_word(kind: str, redis_server: RedisServer) -> None:
-    """A program that set a read timeout gets TimeoutError from a longer blocking read, as without redispan."""
+    """redispan keeps a read timeout that the program set.
+
+    A longer blocking read gets TimeoutError, as without redispan.
+    """
     client = TunedClient(kind, redis_server)
     retry = redis.retry.Retry if kind == "sync" else redis.asyncio.retry.Retry
 

@@ -1,4 +1,4 @@
-"""A command that is cancelled while it is written ends, although its tuned timeout makes redis-py wait differently."""
+"""A command that is cancelled while it is written ends, although redis-py waits differently under a tuned timeout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TUNING: dict[str, Any] = {}
 @pytest.mark.parametrize("what", ["command", "pipeline"])
 @pytest.mark.parametrize("steps", range(10))
 async def test_a_task_cancelled_in_any_step_of_a_command_ends(steps: int, what: str, redis_server: RedisServer) -> None:
-    """The task ends as cancelled, no connection stays lent, and the next reply is that of the next command."""
+    """The task ends as cancelled and no connection stays lent. The next command gets its own reply."""
     client = redis.asyncio.Redis(port=redis_server.port)
     await client.ping()
 

@@ -14,7 +14,10 @@ from servers.dead_ends import dead_port
 
 
 def test_tasks_that_begin_together_on_a_fresh_client_all_succeed(cluster_server: ClusterServer) -> None:
-    """redis-py's own race at the start, which a filled-in timeout would open on versions that have none, is closed."""
+    """redispan closes redis-py's own race at the start of a client.
+
+    A timeout that redispan fills in would otherwise open it on versions that have none.
+    """
 
     async def use(client: redis.asyncio.RedisCluster, number: int) -> bytes | None:
         await asyncio.gather(client.set(f"key{number}", number), client.get(f"key{number}"))
@@ -35,7 +38,7 @@ def test_tasks_that_begin_together_on_a_fresh_client_all_succeed(cluster_server:
 
 
 async def test_a_cluster_that_cannot_be_reached_makes_an_operation_of_each_call(recorded: TelemetryInMemory) -> None:
-    """A client that finds no node fails inside its first operation: span and measurement say so."""
+    """A client that finds no node fails inside its first operation. The span and the measurement record the error."""
     with dead_port() as port:
         client = redis.asyncio.RedisCluster(host="127.0.0.1", port=port)
         with pytest.raises(Exception) as caught:  # noqa: PT011 - versions differ
@@ -50,7 +53,7 @@ async def test_a_cluster_that_cannot_be_reached_makes_an_operation_of_each_call(
 async def test_finding_the_nodes_is_a_part_of_the_first_operation(
     recorded: TelemetryInMemory, cluster_server: ClusterServer
 ) -> None:
-    """The caller of the first command waits for the start, so that its span is as long as its wait."""
+    """The caller of the first command waits for the search for nodes. Its span includes that wait."""
     client = redis.asyncio.RedisCluster(host=cluster_server.host, port=cluster_server.port)
     start = client.initialize
     ended_ns: list[int] = []

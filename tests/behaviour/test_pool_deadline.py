@@ -1,4 +1,4 @@
-"""One bound for an operation, however many addresses a name has and however many nodes a cluster."""
+"""One deadline bounds an operation, however many addresses a name has and however many nodes a cluster has."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ pytestmark = [
 
 TUNING = QUICK_TO_FAIL
 LONGEST_S = TUNING["pool_deadline_s"] + 0.2
-"""The bound, and the least time that a server gets; without the bound, each of these tests asks for twice as much."""
+"""The deadline plus the least time that a server gets. Without the deadline, each test asks for twice as much."""
 MANY = 12
 FAILURES = (redis.RedisError, redis.exceptions.RedisClusterException)
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> AskedWaits:
-    """The waits that clients ask for."""
+    """Record the waits that clients ask for."""
     return AskedWaits(monkeypatch)
 
 
 async def fails_in_time(asked: AskedWaits, call: Callable[[], Any]) -> None:
-    """The call fails with an exception of the library, and asks for no more time than the bound."""
+    """Assert that the call fails with an exception of redis-py and asks for no more time than the deadline."""
     with asked.of_one_caller() as waits_s, pytest.raises(FAILURES) as caught:
         await settle(call())
     assert type(caught.value).__module__.startswith("redis.")
@@ -55,7 +55,7 @@ async def fails_in_time(asked: AskedWaits, call: Callable[[], Any]) -> None:
 
 
 def cluster_of(kind: str, ports: list[int], **options: Any) -> Any:
-    """A cluster client that is given these nodes to start from, and keeps asking them."""
+    """Return a cluster client that starts from these nodes and keeps asking them."""
     cluster, node = (
         (redis.cluster.RedisCluster, redis.cluster.ClusterNode)
         if kind == "cluster"
@@ -69,7 +69,10 @@ def cluster_of(kind: str, ports: list[int], **options: Any) -> Any:
 @pytest.mark.parametrize("kind", SINGLE)
 @pytest.mark.parametrize("trouble", [dead_port, silent_port, black_hole])
 async def test_every_operation_ends_within_the_deadline(trouble: Any, kind: str, asked: AskedWaits) -> None:
-    """Dead, silent or black-holed: who reads or writes gets the library's exception within the bound."""
+    """The port is dead, silent or black-holed.
+
+    A caller that reads or writes gets redis-py's exception within the deadline.
+    """
     with trouble() as port:
         clients = {command: make(kind, "127.0.0.1", port) for command in ("get", "incr")}
 
@@ -86,7 +89,7 @@ async def test_every_operation_ends_within_the_deadline(trouble: Any, kind: str,
 async def test_several_black_holed_addresses_count_together(
     kind: str, asked: AskedWaits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name with many addresses, none of which ever answers, costs one deadline and not one timeout for each."""
+    """A name with many addresses, none of which answers, costs one deadline and not one timeout per address."""
     with black_hole() as port:
         found = socket.getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM)
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found * MANY)
@@ -100,7 +103,7 @@ async def test_several_black_holed_addresses_count_together(
 async def test_many_that_connect_at_once_are_all_within_the_deadline(
     trouble: Any, kind: str, asked: AskedWaits
 ) -> None:
-    """Each of many callers of one pool has one deadline for its own attempts to connect."""
+    """Each of many callers of one pool has its own deadline for its attempts to connect."""
     with trouble() as port:
         client = make(kind, "127.0.0.1", port)
         calls = {number: lambda: fails_in_time(asked, lambda: client.incr("k")) for number in range(20)}
@@ -110,7 +113,7 @@ async def test_many_that_connect_at_once_are_all_within_the_deadline(
 
 @pytest.mark.parametrize("kind", SINGLE)
 async def test_who_connects_holds_nobody_up(kind: str, fault_proxy: FaultProxy) -> None:
-    """Callers of one pool all connect at the same time, where redis-py 5 and 6 let tasks queue for each other."""
+    """Callers of one pool all connect at the same time. In redis-py 5 and 6, tasks wait for each other."""
     retune(**PATIENT)
     fault_proxy.default.replies.hold = True
     client = make(kind, fault_proxy.host, fault_proxy.port)
@@ -132,24 +135,24 @@ async def test_who_connects_holds_nobody_up(kind: str, fault_proxy: FaultProxy) 
 @pytest.mark.parametrize("kind", ["cluster", "async-cluster"])
 @pytest.mark.parametrize("trouble", [silent_port, black_hole])
 async def test_a_cluster_that_never_answers_is_given_up_in_time(trouble: Any, kind: str, asked: AskedWaits) -> None:
-    """Starting a client from many nodes, none of which answers, ends within the bound."""
+    """Starting a cluster client from many nodes, none of which answers, ends within the deadline."""
     with contextlib.ExitStack() as stack:
         ports = [stack.enter_context(trouble()) for _ in range(MANY)]
         await fails_in_time(asked, lambda: cluster_of(kind, ports).get("k"))
 
 
 class LargeCluster:
-    """A cluster whose nodes have many addresses, for a client to start from and to ask again."""
+    """A cluster whose nodes have many addresses, from which a client starts and reads the topology again."""
 
     def __init__(self, stack: contextlib.ExitStack, cluster: ClusterServer) -> None:
-        """Open a line for each address."""
+        """Start a proxy for each address."""
         self._cluster = cluster
         self._lines, self._options = stack.enter_context(lines_to(cluster))
         nodes = [cluster.masters[number % len(cluster.masters)] for number in range(MANY)]
         self._ways_in = [stack.enter_context(FaultProxy(node.host, node.port)) for node in nodes]
 
     async def client(self, kind: str) -> Any:
-        """A client that reaches everything through the lines, and has written ``k`` = 1."""
+        """Return a client that reaches all nodes through the proxies and has written ``k`` = 1."""
         ports = [way_in.port for way_in in self._ways_in]
 
         async def look() -> Any:
@@ -158,7 +161,7 @@ class LargeCluster:
                 client = cluster_of(kind, ports, address_remap=self._options["address_remap"])
                 await settle(client.set("k", 1))
                 return client
-            except FAILURES:  # a busy machine: tried again
+            except FAILURES:  # a busy machine may need another attempt
                 if client is not None:
                     await close(client)
                 return None
@@ -167,7 +170,7 @@ class LargeCluster:
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
-        """Nothing answers any more, under no address."""
+        """Make all addresses silent for the duration of the block."""
         for line in (*self._lines, *self._ways_in):
             line.black_hole()
         yield
@@ -176,7 +179,7 @@ class LargeCluster:
 
     @contextlib.contextmanager
     def no_writes(self) -> Iterator[None]:
-        """Writes are not answered, whichever way they come: redis-py leaves the lines when a node says MOVED."""
+        """Leave all writes unanswered. The nodes do it, since redis-py leaves the proxies when a node answers MOVED."""
         for node in self._cluster.masters:
             node.call("CLIENT", "PAUSE", 60_000, "WRITE")
         try:
@@ -188,7 +191,7 @@ class LargeCluster:
 
 @pytest.fixture
 def large_cluster(cluster_server: ClusterServer) -> Iterator[LargeCluster]:
-    """A cluster with many addresses."""
+    """Yield a cluster with many addresses."""
     with contextlib.ExitStack() as stack:
         yield LargeCluster(stack, cluster_server)
 
@@ -197,7 +200,7 @@ def large_cluster(cluster_server: ClusterServer) -> Iterator[LargeCluster]:
 async def test_reading_the_topology_anew_is_within_the_deadline(
     kind: str, large_cluster: LargeCluster, asked: AskedWaits
 ) -> None:
-    """A large cluster falls silent: asking all its nodes for the topology doesn't add a timeout for each."""
+    """When a large cluster falls silent, asking all its nodes for the topology does not add one timeout per node."""
     client = await large_cluster.client(kind)
     with large_cluster.silence():
         for command in ("get", "incr", "get", "incr"):
@@ -208,7 +211,10 @@ async def test_reading_the_topology_anew_is_within_the_deadline(
 async def test_threads_that_wait_for_each_others_topology_are_within_the_deadline(
     large_cluster: LargeCluster, asked: AskedWaits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cluster client reads the topology under a lock: whose time is over when its turn comes asks nobody any more."""
+    """A cluster client reads the topology under a lock.
+
+    A thread whose deadline is over when it gets the lock asks no node.
+    """
     retune(**{**QUICK_TO_FAIL, "pool_deadline_s": 60.0})
     client = await large_cluster.client("cluster")
     waits_s: dict[int, list[float]] = {}
@@ -233,7 +239,7 @@ async def test_threads_that_wait_for_each_others_topology_are_within_the_deadlin
             thread.join()
     client.close()
     assert len(ended) == MANY
-    # One wait of each may have been under way; without the bound, each asks all addresses.
+    # One wait of each thread may have been under way; without the deadline, each thread asks all addresses.
     assert sum(map(len, waits_s.values())) - before <= MANY
 
 
@@ -241,14 +247,17 @@ async def test_threads_that_wait_for_each_others_topology_are_within_the_deadlin
 async def test_a_cluster_that_answers_again_is_used_again(
     kind: str, large_cluster: LargeCluster, asked: AskedWaits
 ) -> None:
-    """The haste of a failing operation leaves nothing behind: once the nodes answer, reads have their full time."""
+    """The shorter timeouts of a failing operation leave nothing behind.
+
+    Once the nodes answer, reads have their full time.
+    """
     client = await large_cluster.client(kind)
 
     async def get() -> Any:
         try:
             return await settle(client.get("k"))
         except FAILURES:
-            return None  # a busy machine: asked again
+            return None  # a busy machine may need another attempt
 
     with large_cluster.silence(), pytest.raises(FAILURES):
         await settle(client.get("k"))

@@ -1,4 +1,4 @@
-"""A tuned timeout loses nothing and doubles nothing, on networks that lower timeouts usually break.
+"""A tuned timeout loses and doubles nothing, even on networks where lowered timeouts usually do so.
 
 The rates are those of facts measured on plain redis-py: with a read timeout of 0.2 s given by the program, a consumer
 40 ms away loses one element of five, and one behind a balancer nearly all.
@@ -24,25 +24,25 @@ from waiting import wait_until
 
 READ_TIMEOUT_S = 0.15
 SHORT = {**PATIENT, "pool_socket_timeout_s": READ_TIMEOUT_S}
-"""For the tests in which the timeout passes."""
+"""The settings of the tests in which the read timeout passes."""
 CONSUMERS = 8
 ELEMENTS = 6
 TUNING = PATIENT
 
 PATIENT_WRITES = {"EVAL": 1, "MULTI": [1]}
-"""The answers of the writes that have the library's own timeout."""
+"""The answers of the writes that keep redis-py's own timeout."""
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
 
 def put_far_away(proxy: FaultProxy) -> None:
-    """40 ms there and back, behind a balancer: the server isn't told when a client gives up its connection."""
+    """Delay the proxy by 40 ms per round trip, and do not pass on to the server that a client closed its connection."""
     proxy.default.requests.delay_s = proxy.default.replies.delay_s = 0.02
     proxy.default.requests.outlives_its_source = True
 
 
 async def consume(one: Any, queue: str) -> list[bytes]:
-    """What a worker's loop takes from its queue, until it is told to end."""
+    """Take elements from the queue, as a worker's loop does, until the element ``end`` comes."""
     taken: list[bytes] = []
     while True:
         try:
@@ -55,19 +55,19 @@ async def consume(one: Any, queue: str) -> list[bytes]:
 
 
 def produce(server: RedisServer, queue: str, done: threading.Event) -> None:
-    """Push elements about as far apart as the read timeout, to a consumer that is idle in between."""
+    """Push elements about one read timeout apart, to a consumer that is idle in between."""
     uniform = random.Random(queue).uniform
     for number in range(ELEMENTS):
         time.sleep(uniform(0.5, 1.5) * READ_TIMEOUT_S)
         server.call("RPUSH", queue, number)
     wait_until(lambda: server.call("LLEN", queue) == 0, f"{queue} to be taken")
-    while not done.is_set():  # where elements are lost, the end may be lost too
+    while not done.is_set():  # where elements are lost, the end may be lost, too
         server.call("RPUSH", queue, "end")
         done.wait(READ_TIMEOUT_S)
 
 
 async def work(one: Any, server: RedisServer, queue: str) -> list[bytes]:
-    """One queue with its producer: what the consumer took."""
+    """Run a producer and a consumer on one queue, and return what the consumer took."""
     ended = threading.Event()
     producer = threading.Thread(target=produce, args=(server, queue, ended))
     producer.start()
@@ -82,7 +82,7 @@ async def work(one: Any, server: RedisServer, queue: str) -> list[bytes]:
 async def test_a_worker_that_waits_for_ever_loses_nothing(
     kind: str, redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
-    """BLPOP 0 in a loop: each element arrives, once, in order, and is asked for once."""
+    """A worker that calls BLPOP 0 in a loop gets each element once and in order. Each element costs one request."""
     retune(**SHORT)
     put_far_away(fault_proxy)
     client = TunedClient(kind, fault_proxy)
@@ -100,7 +100,10 @@ async def test_a_worker_that_waits_for_ever_loses_nothing(
 async def test_the_network_is_such_that_a_bare_timeout_loses_elements(
     redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
-    """The counter-proof: a timeout of the program's own, which redispan leaves alone, loses what comes after it."""
+    """On the same network, a timeout that the program itself set loses the next element.
+
+    redispan leaves such a timeout alone.
+    """
     put_far_away(fault_proxy)
 
     async def story(one: Any) -> None:
@@ -116,7 +119,7 @@ async def test_the_network_is_such_that_a_bare_timeout_loses_elements(
 async def test_a_delayed_reply_never_makes_a_write_run_twice(
     kind: str, redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
-    """The reply comes after the tuned timeout: the call fails or succeeds, and the write happened once."""
+    """The reply comes after the tuned timeout: the call fails or succeeds, and the write runs exactly once."""
     retune(**SHORT)
     client = TunedClient(kind, fault_proxy)
     writes = {
@@ -145,7 +148,7 @@ async def test_a_delayed_reply_never_makes_a_write_run_twice(
             connection.replies.hold = False
 
     async def story(one: Any) -> dict[str, Any]:
-        # Open connections only: what is opened later fails before anything is written.
+        # All connections are open before the replies stop, because a connection opened later fails before it writes.
         await client.open_connections(one, len(writes), "n")
         for connection in fault_proxy.open_connections:
             connection.replies.hold = True
@@ -165,7 +168,10 @@ async def test_a_delayed_reply_never_makes_a_write_run_twice(
 
 @pytest.mark.parametrize("kind", [*SINGLE, "cluster", "async-cluster"])
 async def test_a_connection_that_died_idle_is_replaced_unnoticed(kind: str, request: pytest.FixtureRequest) -> None:
-    """The server closed every idle connection: the next command opens another, and nothing has to be repeated."""
+    """The server closes every idle connection.
+
+    The next command opens another connection, and redis-py repeats no command.
+    """
     client = TunedClient(kind, request.getfixturevalue(fixture_of(kind)))
     server = client.owner("n")
 
@@ -183,7 +189,7 @@ async def test_a_connection_that_died_idle_is_replaced_unnoticed(kind: str, requ
 
 
 class TakenAtOnce(list[Any]):
-    """The free connections of a pool: each is taken, and a blocking command packed for it, the moment it is there."""
+    """A pool's free connections. Each is taken at once when it is released, and a blocking command is packed for it."""
 
     def append(self, connection: Any) -> None:
         super().append(connection)
@@ -192,7 +198,10 @@ class TakenAtOnce(list[Any]):
 
 @pytest.mark.parametrize("kind", SINGLE)
 async def test_who_takes_a_connection_over_keeps_its_patience(kind: str, redis_server: RedisServer) -> None:
-    """Whoever gave a connection back touches it no more: the next one's blocking read isn't cut to a short timeout."""
+    """A caller that released a connection changes its timeout no more.
+
+    The next caller's blocking read is not cut to a short timeout.
+    """
 
     async def story(one: Any) -> list[Any]:
         await settle(one.ping())

@@ -1,4 +1,4 @@
-"""A full pool: waiting is bounded, fair and safe to cancel."""
+"""A full pool: waiting for a connection is bounded, fair and safe to cancel."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from waiting import wait_until, wait_until_async
 
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
-# Nobody gives up waiting: how long a crowd takes is the machine's business.
+# No caller may give up waiting, because how long many callers take depends on the machine.
 TUNING = PATIENT
 
 
 def run_threads(count: int, work: Callable[[], None]) -> list[BaseException]:
-    """Run ``work`` in many threads and return what went wrong."""
+    """Run ``work`` in many threads and return the exceptions that it raised."""
     failures: list[BaseException] = []
 
     def guarded() -> None:
@@ -48,7 +48,7 @@ def run_threads(count: int, work: Callable[[], None]) -> list[BaseException]:
 
 
 def test_two_hundred_threads_share_fifty_connections(redis_server: RedisServer) -> None:
-    """Nobody fails, no more than 50 connections are opened, and every operation runs once."""
+    """Every caller succeeds. The pool opens at most 50 connections, and every operation runs once."""
     client = redis.Redis(port=redis_server.port)
 
     def work() -> None:
@@ -65,7 +65,7 @@ def test_two_hundred_threads_share_fifty_connections(redis_server: RedisServer) 
 
 @pytest.mark.parametrize("built", ["Redis", "from_url"])
 async def test_a_thousand_tasks_share_fifty_connections(built: str, redis_server: RedisServer) -> None:
-    """As with threads; plain redis-py 8 fails 900 of them."""
+    """A pool of 50 connections serves 1000 tasks. Plain redis-py 8 fails 900 of them."""
     client = (
         redis.asyncio.Redis(port=redis_server.port)
         if built == "Redis"
@@ -80,7 +80,7 @@ async def test_a_thousand_tasks_share_fifty_connections(built: str, redis_server
 
 
 def test_who_holds_a_connection_never_waits(redis_server: RedisServer) -> None:
-    """50 threads that each hold a WATCH and send a GET all succeed, and nobody queues for another's connection."""
+    """50 threads that each hold a WATCH and send a GET all succeed. None of them waits for another's connection."""
     client = redis.Redis(port=redis_server.port)
     all_hold = threading.Barrier(50)
 
@@ -94,21 +94,22 @@ def test_who_holds_a_connection_never_waits(redis_server: RedisServer) -> None:
     assert run_threads(50, work) == []
     assert client.connection_pool.redispan_state.waits == 0
     found = figures(client.connection_pool)
-    # Every thread needs one beyond the limit, but the first to finish leave theirs to the last, who need not open one.
+    # Every thread needs one connection beyond the limit. The last threads may not need to open one, because they can
+    # use those that the first threads release.
     assert 1 <= found["exceeded"] <= 50
-    assert found["idle"] <= 50  # what was opened beyond the limit is closed again
+    assert found["idle"] <= 50  # the pool closes again what it opened beyond the limit
     assert client.connection_pool.max_connections == 50
 
 
 def test_parked_connections_do_not_use_up_the_limit(redis_server: RedisServer) -> None:
-    """60 blocked readers leave room for a command, which doesn't queue."""
+    """60 blocked readers leave room for a command, which does not have to wait."""
     client = redis.Redis(port=redis_server.port)
     readers = [threading.Thread(target=client.blpop, args=("q", 60)) for _ in range(60)]
     for reader in readers:
         reader.start()
     wait_until(lambda: figures(client.connection_pool)["parked"] == 60, "all to be parked")
     state = client.connection_pool.redispan_state
-    before = state.waits  # while most were still connecting, the last ones may have queued
+    before = state.waits  # while most readers still connect, the last ones may wait
     client.ping()
     assert (state.waits, figures(client.connection_pool)["parked"]) == (before, 60)
     redis_server.call_all(*[("RPUSH", "q", "x")] * 60)
@@ -116,11 +117,11 @@ def test_parked_connections_do_not_use_up_the_limit(redis_server: RedisServer) -
         reader.join()
     found = figures(client.connection_pool)
     assert (found["parked"], found["used"]) == (0, 0)
-    assert found["idle"] <= 50  # what was opened beside them is one too many now
+    assert found["idle"] <= 50  # the pool closes what it opened beyond the limit
 
 
 async def test_sixty_subscribers_leave_room(redis_server: RedisServer) -> None:
-    """Websockets with a subscription each are parked, too: a command doesn't queue."""
+    """The pool counts the connections of 60 subscriptions as parked, too. A command does not have to wait."""
     client = redis.asyncio.Redis(port=redis_server.port)
     subscribers = []
     for _ in range(60):
@@ -134,7 +135,7 @@ async def test_sixty_subscribers_leave_room(redis_server: RedisServer) -> None:
         await close(pubsub)
     found = figures(client.connection_pool)
     assert (found["parked"], found["used"]) == (0, 0)
-    assert connection_pools.total(client.connection_pool) <= 50  # what was opened beside them is one too many now
+    assert connection_pools.total(client.connection_pool) <= 50  # the pool closes what it opened beyond the limit
     await close(client)
 
 
@@ -142,7 +143,10 @@ async def test_sixty_subscribers_leave_room(redis_server: RedisServer) -> None:
 def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(
     limited_by: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A limit that the program set, or pool_limit=hard, is kept: the library's own exception, after the wait."""
+    """The pool keeps a limit that the program set, or that pool_limit=hard sets.
+
+    A caller gets redis-py's own exception after the wait.
+    """
     wait_s = 0.4
     by_setting = {"pool_limit": "hard", "pool_max_connections": 1} if limited_by == "hard" else {}
     retune(**{**PATIENT, "pool_wait_s": wait_s}, **by_setting)
@@ -167,7 +171,7 @@ def test_a_hard_limit_raises_the_librarys_exception_after_the_wait(
 
 
 def test_waiting_is_first_come_first_served(redis_server: RedisServer) -> None:
-    """Waiters are served in the order in which they came."""
+    """The pool serves waiting callers in the order in which they came."""
     client = redis.Redis(port=redis_server.port, max_connections=1)
     state = client.connection_pool.redispan_state
     held = acquire(client.connection_pool)
@@ -183,7 +187,10 @@ def test_waiting_is_first_come_first_served(redis_server: RedisServer) -> None:
 
 
 async def test_cancelled_waiters_lose_nothing(redis_server: RedisServer) -> None:
-    """Tasks cancelled at every stage of waiting, connecting and reading leak no connection and wake the next."""
+    """Tasks that are cancelled while they wait, connect or read leak no connection.
+
+    The pool serves the next waiting task.
+    """
     client = redis.asyncio.Redis(port=redis_server.port, max_connections=3)
     for pause_s in [0.0, 0.0005, 0.001, 0.002, 0.005] * 6:
         tasks = [asyncio.create_task(client.get("x")) for _ in range(20)]
@@ -201,7 +208,7 @@ async def test_cancelled_waiters_lose_nothing(redis_server: RedisServer) -> None
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_an_operation_knows_how_long_it_waited(mode: str, redis_server: RedisServer) -> None:
-    """The wait for a connection is part of the operation's record."""
+    """redispan records on each operation how long it waited for a connection."""
     waited: list[int] = []
     module = redis if mode == "sync" else redis.asyncio
     client = module.Redis(port=redis_server.port, max_connections=1)
@@ -228,14 +235,17 @@ async def test_an_operation_knows_how_long_it_waited(mode: str, redis_server: Re
 
 
 def _observers_of(client: Any) -> observing.Observers:
-    """The observers behind the shell of ``execute_command``."""
+    """Return the observers that the patched ``execute_command`` calls."""
     shell = type(client).execute_command
     begin = next(cell.cell_contents for cell in shell.__closure__ if hasattr(cell.cell_contents, "__self__"))
     return begin.__self__._observers
 
 
 async def test_giving_back_what_is_closed_then_does_not_pause(redis_server: RedisServer) -> None:
-    """A task that is cancelled there would give its connection back twice, and get KeyError for it."""
+    """Releasing a connection that the pool then closes does not yield to the event loop.
+
+    A task cancelled at such a point would release its connection twice and get a KeyError.
+    """
     retune(pool_max_connections=1, pool_wait_s=0)
     client = redis.asyncio.Redis(port=redis_server.port)
     held, surplus = await take_connection(client.connection_pool), await take_connection(client.connection_pool)

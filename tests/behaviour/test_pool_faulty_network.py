@@ -1,4 +1,4 @@
-"""No stale, lost or doubled reply, whatever the network does: the promise that a tuned timeout must not break."""
+"""No reply is stale, lost or doubled, whatever the network does. A tuned timeout must not break that."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ OPERATIONS = int(os.environ.get("REDISPAN_FAULTY_OPERATIONS", "800"))
 SEED = int(os.environ.get("REDISPAN_FAULTY_SEED", "7"))
 WORKERS = 8
 CHANGE_EVERY = 10
-"""After so many operations the weather changes: as often on a slow machine as on a quick one."""
+"""After so many operations the network's faults change: as often on a slow machine as on a quick one."""
 
 pytestmark = pytest.mark.redis
 
 
 class Weather:
-    """Changes what the network does, at random but repeatably, as operations end, and while none does."""
+    """Change the faults of the network, at random but repeatably, after operations end and also while none ends."""
 
     def __init__(self, proxy: FaultProxy, seed: int) -> None:
         self._proxy = proxy
@@ -39,7 +39,7 @@ class Weather:
         self._ended = itertools.count(1)
         self._due = threading.Semaphore(0)
         self._is_over = False
-        # A thread of its own: a change may come in any moment of the others' work.
+        # A separate thread, because a change may come at any moment of the others' work.
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Weather:
@@ -54,13 +54,13 @@ class Weather:
             connection.reset()
 
     def operation_ended(self) -> None:
-        """One more."""
+        """Count one more operation that ended."""
         if next(self._ended) % CHANGE_EVERY == 0:
             self._due.release()
 
     def _run(self) -> None:
         while True:
-            # Who waits for a long time (EXEC may) for what was lost is freed by a change, too.
+            # A change also frees a caller that waits for a long time (EXEC may) for a reply that was lost.
             self._due.acquire(timeout=0.1)
             if self._is_over:
                 return
@@ -82,9 +82,9 @@ class Weather:
 
 
 class Ledger:
-    """What one worker asked: every request can be told from every other, and so can its answer.
+    """Record what one worker sent: every request, and its reply, differs from every other.
 
-    Nothing is concluded from the order in which requests arrive. The network may hold one back until long after its
+    The checks do not use the order in which requests arrive. The network may hold one back until long after its
     sender gave it up; a counter that several requests share would then look as if one of them ran twice.
     """
 
@@ -99,16 +99,16 @@ class Ledger:
 
     @property
     def notebook(self) -> str:
-        """The hash that this worker writes to."""
+        """Return the name of the hash that this worker writes to."""
         return f"notebook:{self.worker}"
 
     def check(self, what: str, answer: object, *right: object) -> None:
-        """An answer came: to what was asked, or a reply was mixed up."""
+        """Record a mixed-up reply unless ``answer`` is one of the right ones for the request."""
         if answer not in right:
             self.wrong.append(f"{what} answered {answer!r}")
 
     def check_server(self, found: dict[str, int]) -> None:
-        """What the server holds in the end: every addition at most once, and once if it was answered."""
+        """Check what the server holds in the end: every addition at most once, and exactly once if it was answered."""
         for field_name, amount in self.added.items():
             present = found.get(field_name)
             if present is None and field_name in self.answered:
@@ -154,7 +154,7 @@ async def _do(client: Any, ledger: Ledger, kind: str, number: int) -> None:
     elif kind == "hurry":
         answer = client.echo(tag)
         if hasattr(answer, "__await__"):
-            # Given up by its caller at any moment of its life: waiting, connecting, writing, reading.
+            # The caller gives up at any moment of the command: waiting, connecting, writing, reading.
             answer = await asyncio.wait_for(answer, random.Random(tag).uniform(0.0, 0.02))
         ledger.check(f"ECHO {tag} in a hurry", answer, tag.encode())
     else:
@@ -165,7 +165,7 @@ async def _do(client: Any, ledger: Ledger, kind: str, number: int) -> None:
 
 
 def _clients_of(server: RedisServer) -> set[str]:
-    """Who is connected to the server, by their numbers, but for who asks."""
+    """Return the numbers of the clients that are connected to the server, without the one that asks."""
     asking, answer = server.call_all(("CLIENT", "ID"), ("CLIENT", "LIST"))
     return {line.split()[0] for line in answer.splitlines()} - {f"id={asking}"}
 
@@ -178,7 +178,7 @@ def test_no_reply_is_stale_lost_or_doubled(
     mode: str, built: str, redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
     """Each reply belongs to its request and each addition runs at most once, while the network fails at random."""
-    # pytest dumps all stacks of a test that takes long; doing so while a hundred threads run can end the interpreter.
+    # pytest dumps all stacks of a test that takes long; while a hundred threads run, that can end the interpreter.
     faulthandler.cancel_dump_traceback_later()
     RedispanInstrumentor().instrument(
         metrics=False,
@@ -225,8 +225,8 @@ def test_no_reply_is_stale_lost_or_doubled(
     for ledger in ledgers:
         found = redis_server.call("HGETALL", ledger.notebook)
         ledger.check_server({found[at]: int(found[at + 1]) for at in range(0, len(found), 2)})
-    # A long run is quoted with how its operations ended: pytest -rP shows it.
+    # Print how the operations ended, to quote it for a long run: pytest -rP shows it.
     print("ended:", dict(sum((ledger.emitted for ledger in ledgers), Counter())))
     assert [fault for ledger in ledgers for fault in ledger.wrong] == []
     assert all(ledger.done == OPERATIONS // WORKERS for ledger in ledgers)
-    assert sum(len(ledger.answered) for ledger in ledgers) > OPERATIONS / 20  # it was no dead network
+    assert sum(len(ledger.answered) for ledger in ledgers) > OPERATIONS / 20  # the network was not dead

@@ -1,4 +1,4 @@
-"""The figures of a pool are the pool's truth: after errors, a close, and whatever kind of pool it is."""
+"""The figures of a pool agree with the pool itself: after errors, after a close, and for every kind of pool."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TUNING: dict[str, Any] = {}
 
 
 def test_a_closed_pool_vanishes_and_comes_back_with_use(redis_server: RedisServer) -> None:
-    """Closing takes a pool out of the figures at once, while it is still referred to; using it brings it back."""
+    """A closed pool leaves the figures at once, even while it is still referenced. It returns when it is used again."""
     client = redis.Redis(port=redis_server.port)
     client.ping()
     name = client.connection_pool.redispan_state.name
@@ -37,7 +37,7 @@ def test_a_closed_pool_vanishes_and_comes_back_with_use(redis_server: RedisServe
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_closed_pools_cost_nothing(mode: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many there are: once seen closed and empty, they aren't looked at before they are used again."""
+    """redispan does not look at closed, empty pools again until they are used. This keeps many closed pools cheap."""
     module = redis if mode == "sync" else redis.asyncio
     pools = [module.ConnectionPool.from_url(redis_server.url) for _ in range(30)]
     for pool in pools:
@@ -64,7 +64,10 @@ async def test_closed_pools_cost_nothing(mode: str, redis_server: RedisServer, m
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_what_a_closed_pool_has_lent_is_emitted_until_it_is_back(mode: str, redis_server: RedisServer) -> None:
-    """A connection that is out while its pool is closed is in use still, each time that somebody looks."""
+    """A connection that is lent when its pool is closed counts as used until it is released.
+
+    That holds for every reading of the figures.
+    """
     module = redis if mode == "sync" else redis.asyncio
     pool = module.ConnectionPool.from_url(redis_server.url)
     connection = await take_connection(pool)
@@ -78,7 +81,10 @@ async def test_what_a_closed_pool_has_lent_is_emitted_until_it_is_back(mode: str
 
 
 def test_a_closed_pool_keeps_its_name_while_it_is_reported(redis_server: RedisServer) -> None:
-    """A pool that was closed with a connection lent is told of until that is back: the next one of the place is #2."""
+    """redispan reports a pool that was closed with a lent connection until that is back.
+
+    The next pool of the same server gets the name with #2.
+    """
     old, new = (redis.ConnectionPool(host=redis_server.host, port=redis_server.port) for _ in range(2))
     lent = acquire(old)
     old.disconnect()
@@ -91,7 +97,7 @@ def test_a_closed_pool_keeps_its_name_while_it_is_reported(redis_server: RedisSe
 
 @pytest.mark.parametrize("kind", ["ConnectionPool", "BlockingConnectionPool"])
 def test_figures_equal_the_pools_truth(kind: str, redis_server: RedisServer) -> None:
-    """After acquiring, releasing, errors and disconnects the figures are what the pool itself says."""
+    """After acquiring, releasing, errors and disconnects, the figures equal the pool's own state."""
     pool = getattr(redis, kind)(host=redis_server.host, port=redis_server.port, max_connections=5)
     first, second, third = (acquire(pool) for _ in range(3))
     assert (figures(pool)["used"], figures(pool)["idle"]) == (3, 0)
@@ -99,7 +105,7 @@ def test_figures_equal_the_pools_truth(kind: str, redis_server: RedisServer) -> 
     assert (figures(pool)["used"], figures(pool)["idle"]) == (2, 1)
     second.disconnect()
     pool.release(second)
-    # Free, but not open.
+    # The connection is free, but not open.
     assert (figures(pool)["used"], figures(pool)["idle"]) == (1, 1)
     pool.release(third)
     assert (figures(pool)["used"], figures(pool)["idle"]) == (0, 2)
@@ -109,7 +115,10 @@ def test_figures_equal_the_pools_truth(kind: str, redis_server: RedisServer) -> 
 
 
 def test_pools_of_one_place_are_told_apart(redis_server: RedisServer, unix_server: RedisServer) -> None:
-    """The second pool of a place is #2, and a UNIX socket is named by its path."""
+    """The second pool of the same server and database gets #2.
+
+    A pool on a UNIX socket is named by the socket's path.
+    """
     clients = [redis.Redis.from_url(f"redis://{redis_server.host}:{redis_server.port}/3") for _ in range(2)]
     clients.append(redis.Redis.from_url(f"unix://{unix_server.unix_path}?db=2"))
     for client in clients:
@@ -120,7 +129,7 @@ def test_pools_of_one_place_are_told_apart(redis_server: RedisServer, unix_serve
 
 
 def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
-    """The master's address may change; the service stays."""
+    """The name of a Sentinel pool is its service, because the master's address may change."""
     sentinel = redis.sentinel.Sentinel(sentinel_server.sentinels)
     master = sentinel.master_for(sentinel_server.service_name)
     master.ping()
@@ -129,7 +138,10 @@ def test_a_sentinel_pool_is_named_by_its_service(sentinel_server: Any) -> None:
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_a_pool_that_waits_itself_is_reported_alike(mode: str, redis_server: RedisServer) -> None:
-    """A BlockingConnectionPool waits as it always did: its waits are counted, and one in vain is told."""
+    """A BlockingConnectionPool waits as without redispan.
+
+    redispan counts its waits and emits an event for a wait in vain.
+    """
     module = redis if mode == "sync" else redis.asyncio
     pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.05)
     heard: list[PoolEvent] = []

@@ -1,4 +1,4 @@
-"""Pools over a fork: the child starts afresh, and hangs on nothing that a thread of its parent was just doing."""
+"""Pools over a fork: the child starts afresh and does not hang on what a thread of its parent was doing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ TUNING = {"pool_connect_retry_s": 0.3}
 
 
 def test_a_fork_starts_afresh(redis_server: RedisServer) -> None:
-    """A child reports nothing of its parent's pools until it uses one, then its own figures; the parent's stay."""
+    """A child reports none of its parent's pools until it uses one, and then its own figures.
+
+    The parent's figures stay.
+    """
     client = redis.Redis(port=redis_server.port)
     client.ping()
     read_end, write_end = os.pipe()
@@ -44,14 +47,14 @@ def test_a_fork_starts_afresh(redis_server: RedisServer) -> None:
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    # The connection inherited from the parent was not the child's to count when it let go of it.
+    # The child does not count it as closed when it lets go of the connection that it inherited.
     assert os.read(read_end, 100).decode() == "(0, 1, 1, 1, 0)"
     found = figures(client.connection_pool)
     assert (found["uses"], found["idle"]) == (1, 1)
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """Run ``work`` in a forked child: its exit code, or the signal that ended it, negative."""
+    """Run ``work`` in a forked child and return its exit code, or the negative number of the signal that ended it."""
     child = os.fork()
     if child == 0:
         try:
@@ -78,7 +81,7 @@ def in_child(work: Callable[[], object]) -> int:
 
 @contextlib.contextmanager
 def held_elsewhere(lock: Any) -> Iterator[None]:
-    """Another thread holds ``lock``."""
+    """Hold ``lock`` in another thread for the duration of the block."""
     is_held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -98,7 +101,10 @@ def held_elsewhere(lock: Any) -> Iterator[None]:
 
 @pytest.mark.parametrize("held", ["haste", "budget", "state", "book"])
 def test_a_child_does_not_wait_for_a_lock_of_its_parent(held: str, redis_server: RedisServer) -> None:
-    """A thread that holds a lock of ours at the fork is not there in the child, which connects and fails as ever."""
+    """A thread that holds a lock of redispan at the fork does not exist in the child.
+
+    The child still connects and fails as usual.
+    """
     client = redis.Redis(port=redis_server.port)
     client.ping()
     lock = {
@@ -119,7 +125,7 @@ def test_a_child_does_not_wait_for_a_lock_of_its_parent(held: str, redis_server:
 
 
 def test_a_child_reports_its_pools_whatever_its_parent_was_reporting() -> None:
-    """Likewise with what keeps pool events few."""
+    """A child still emits pool events when a thread of its parent held the lock of their rate limit at the fork."""
     telling = PoolTelemetry(None, None, histograms=False, elsewhere=lambda _: False)
     try:
         with held_elsewhere(telling._limit._lock):
@@ -129,7 +135,7 @@ def test_a_child_reports_its_pools_whatever_its_parent_was_reporting() -> None:
 
 
 def test_a_child_is_not_in_its_parents_haste(redis_server: RedisServer) -> None:
-    """What other threads of the parent were opening at the fork is none of the child's business."""
+    """The child does not shorten its timeouts because of connections that its parent was opening at the fork."""
     client = redis.Redis(port=redis_server.port)
     deadline.deadline_pressure().begin()
     try:

@@ -1,4 +1,4 @@
-"""Listeners outlive the tuned read timeout: no message of a quiet channel is missed, whichever way it is waited for."""
+"""Subscribers outlive the tuned read timeout. They miss no message of a quiet channel, however they wait for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
 
 async def by_listening(pubsub: Any) -> list[bytes]:
-    """``listen()``, which ends never."""
+    """Read with ``listen()``, which never ends by itself."""
     heard = []
     if hasattr(pubsub.listen(), "__aiter__"):
         async for message in pubsub.listen():
@@ -40,7 +40,7 @@ async def by_listening(pubsub: Any) -> list[bytes]:
 
 
 def by_asking(timeout: float | None) -> Callable[[Any], Any]:
-    """``get_message`` again and again."""
+    """Return a function that calls ``get_message`` again and again."""
 
     async def ask(pubsub: Any) -> list[bytes]:
         heard: list[bytes] = []
@@ -54,7 +54,7 @@ def by_asking(timeout: float | None) -> Callable[[Any], Any]:
 
 
 def in_a_thread(pubsub: Any) -> list[bytes]:
-    """``run_in_thread`` of sync clients."""
+    """Read with ``run_in_thread``, which only sync clients have."""
     heard: list[bytes] = []
     pubsub.channels[b"news"] = lambda message: heard.append(message["data"])
     thread = pubsub.run_in_thread(sleep_time=4 * READ_TIMEOUT_S)
@@ -74,7 +74,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("kind", [*SINGLE, "cluster"])
 async def test_subscribers_hear_everything_on_a_quiet_channel(kind: str, request: pytest.FixtureRequest) -> None:
-    """Messages with pauses longer than the read timeout all arrive, on the subscription that was made first."""
+    """Messages with pauses longer than the read timeout all arrive, and each client subscribes only once."""
     client = TunedClient(kind, request.getfixturevalue(fixture_of(kind)))
     nodes = client.server.masters if isinstance(client.server, ClusterServer) else [client.server]
     ways = {**WAYS, "run_in_thread()": in_a_thread} if not kind.startswith("async") else WAYS
@@ -88,7 +88,7 @@ async def test_subscribers_hear_everything_on_a_quiet_channel(kind: str, request
 
     async def hear(one: Any, way: Callable[[Any], Any]) -> list[bytes]:
         pubsub = one.pubsub(ignore_subscribe_messages=True)
-        # A handler is there from the start: run_in_thread() refuses channels without.
+        # The handler is set from the start, because run_in_thread() refuses channels without one.
         await settle(pubsub.subscribe(news=print) if way is in_a_thread else pubsub.subscribe("news"))
         try:
             return await settle(way(pubsub))
@@ -99,7 +99,7 @@ async def test_subscribers_hear_everything_on_a_quiet_channel(kind: str, request
         publisher = after(0, publish)
         heard = await client.at_once({name: lambda way=way: hear(one, way) for name, way in ways.items()})
         publisher.join()
-        # The connections that listened serve commands again.
+        # The connections that were subscribed serve commands again.
         assert await settle(one.get("nothing")) is None
         return heard
 
@@ -110,7 +110,7 @@ async def test_subscribers_hear_everything_on_a_quiet_channel(kind: str, request
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_monitor_waits_on_a_quiet_server(kind: str, redis_server: RedisServer) -> None:
-    """MONITOR shows the command that comes after a silence of several read timeouts."""
+    """MONITOR shows a command that comes after a silence of several read timeouts."""
     client = TunedClient(kind, redis_server)
 
     async def story(one: Any) -> Any:

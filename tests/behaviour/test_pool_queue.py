@@ -1,4 +1,4 @@
-"""The queue in front of a full pool: nobody blocks it, nobody is forgotten in it, and a cancellation is one."""
+"""The queue of callers at a full pool: no caller blocks it or is forgotten in it, and a cancelled caller ends."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from waiting import PATIENCE_S, wait_until_async
 pytestmark = [pytest.mark.redis, pytest.mark.usefixtures("tuned")]
 
 HELD_S = 30.0
-"""Nothing here ends because its time is over: each test says itself when what it holds goes on."""
+"""No wait of these tests ends by its timeout: each test decides itself when to release what it holds."""
 TUNING = {"pool_wait_s": HELD_S, "pool_socket_timeout_s": HELD_S, "pool_deadline_s": HELD_S}
 sync_and_async = pytest.mark.parametrize("module", [redis, redis.asyncio], ids=["sync", "async"])
 
 
 def waiting(client: Any) -> int:
-    """How many callers wait for a connection."""
+    """Return how many callers wait for a connection."""
     return len(client.connection_pool.redispan_state.waiters)
 
 
@@ -38,7 +38,10 @@ def beside(module: Any, call: Callable[[], Any]) -> asyncio.Future[Any]:
 
 @sync_and_async
 async def test_who_connects_does_not_hold_up_the_queue(module: Any, fault_proxy: FaultProxy) -> None:
-    """Who was called and has to open a connection first lets a free one go to the next in the queue."""
+    """A waiting caller that has to open a connection first does not block the queue.
+
+    A free connection goes to the next caller.
+    """
     client = module.Redis(port=fault_proxy.port, max_connections=2)
     pool = client.connection_pool
     closed, open_one = await take_connection(pool), await take_connection(pool)
@@ -60,13 +63,16 @@ async def test_who_connects_does_not_hold_up_the_queue(module: Any, fault_proxy:
 
 @pytest.mark.parametrize("steps", range(8))
 async def test_a_waiter_cancelled_while_it_is_called_ends(steps: int, redis_server: RedisServer) -> None:
-    """A cancellation that comes together with a free connection is not lost: the task ends, the next one is served."""
+    """A cancellation that comes together with a free connection is not lost.
+
+    The task ends, and the pool serves the next one.
+    """
     client = redis.asyncio.Redis(port=redis_server.port, max_connections=1)
     held = await take_connection(client.connection_pool)
 
     async def poll_for_ever() -> None:
         while True:
-            # Not a command: redis-py itself loses a cancellation that comes while it writes one.
+            # It sends no command, because redis-py itself loses a cancellation that comes while it writes one.
             await client.connection_pool.release(await take_connection(client.connection_pool))
             await asyncio.sleep(5)
 
@@ -88,7 +94,7 @@ async def test_a_waiter_cancelled_while_it_is_called_ends(steps: int, redis_serv
 async def test_who_found_the_pool_full_while_it_tried_again_waits(
     module: Any, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who could not connect, and finds the only connection taken at the next attempt, queues for it."""
+    """A caller that could not connect, and finds the only connection taken at its next attempt, waits for it."""
     client = module.Redis.from_url(fault_proxy.url, max_connections=1)
     pool = client.connection_pool
     loop = asyncio.get_running_loop()
@@ -105,10 +111,11 @@ async def test_who_found_the_pool_full_while_it_tried_again_waits(
     def another_takes_it(_: float) -> None:
         fault_proxy.heal()
         if module is redis:
-            # The caller is in a thread: it goes on once the connection is taken.
+            # The caller is in a thread, which goes on once the connection is taken.
             asyncio.run_coroutine_threadsafe(hold(), loop).result(PATIENCE_S)
         else:
-            # The caller goes to sleep next, and this is what runs meanwhile: the connection is taken before it opens.
+            # The caller sleeps next and this task runs meanwhile, so the connection is taken before the caller opens
+            # one.
             others.append(asyncio.ensure_future(hold()))
 
     fault_proxy.refuse()
@@ -122,7 +129,7 @@ async def test_who_found_the_pool_full_while_it_tried_again_waits(
 
 @sync_and_async
 async def test_a_pools_own_wait_is_not_repeated(module: Any, redis_server: RedisServer) -> None:
-    """A BlockingConnectionPool that was emptied in the moment of asking waits once, as long as the program said."""
+    """A BlockingConnectionPool that was emptied just as a caller asked waits once, as long as the program set."""
     pool = module.BlockingConnectionPool.from_url(redis_server.url, max_connections=1, timeout=0.05)
     held = await take_connection(pool)
     waits: list[Any] = []
@@ -139,7 +146,7 @@ async def test_a_pools_own_wait_is_not_repeated(module: Any, redis_server: Redis
 
 
 def noted(call: Callable[..., Any], calls: list[Any]) -> Callable[..., Any | Coroutine[Any, Any, Any]]:
-    """The same call, with its named arguments noted."""
+    """Return the same call, which also records its named arguments in ``calls``."""
 
     def noting(*args: Any, **kwargs: Any) -> Any:
         calls.append(kwargs)

@@ -1,4 +1,4 @@
-"""Failing fast, and repeating only what can't run twice."""
+"""Operations fail fast, and only what can't run twice is repeated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = [
 
 TUNING = QUICK_TO_FAIL
 NODE_TIMEOUT_S = 1.5
-"""It has to pass once, and never while the client asks for its nodes, which a busy machine may let take a second."""
+"""The timeout must pass once, but never while the client reads the nodes, which may take a second on a busy machine."""
 MAJOR = int(redis.__version__.split(".")[0])
 
 
@@ -43,7 +43,7 @@ MAJOR = int(redis.__version__.split(".")[0])
 async def test_a_slow_cluster_node_never_makes_a_write_run_twice(
     how: str, kind: str, cluster_server: ClusterServer
 ) -> None:
-    """The reply comes later than the tuned timeout: the write happened once, whatever the cluster client does."""
+    """The reply comes later than the tuned timeout. The write runs once, whatever the cluster client does."""
     retune(**{**PATIENT, "pool_socket_timeout_s": NODE_TIMEOUT_S})
     with lines_to(cluster_server) as (lines, options):
         client = make(kind, **options)
@@ -64,7 +64,7 @@ async def test_a_slow_cluster_node_never_makes_a_write_run_twice(
 
 
 def replies_of(line: FaultProxy) -> list[Faults]:
-    """What happens to the replies of open and of new connections."""
+    """Return the faults of the replies on open and on new connections."""
     return [line.default.replies, *(connection.replies for connection in line.open_connections)]
 
 
@@ -72,7 +72,7 @@ def replies_of(line: FaultProxy) -> list[Faults]:
 async def test_a_server_that_comes_up_late_is_reached(
     kind: str, redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
-    """Refused at first, and open after some attempts: connecting is tried again."""
+    """The server refuses connections at first and accepts them after some attempts. redispan tries again to connect."""
     retune(**PATIENT)
     fault_proxy.refuse()
     client = make(kind, fault_proxy.host, fault_proxy.port)
@@ -85,7 +85,10 @@ async def test_a_server_that_comes_up_late_is_reached(
 
 @pytest.fixture
 def only_pauses_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock that bounds a series of attempts goes on with each pause: a slow attempt doesn't end the series."""
+    """Move the clock that bounds a series of attempts by the pauses only.
+
+    A slow attempt then does not end the series.
+    """
     retune(**{**PATIENT, "pool_connect_retry_s": 0.3})
     now_s = time.monotonic()
     tell = retry_policy.note_pause
@@ -104,7 +107,10 @@ def only_pauses_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("only_pauses_take_time")
 @pytest.mark.parametrize("kind", ["sync-url", "async-url"])
 async def test_only_the_first_caller_of_an_outage_spends_time_on_it(kind: str) -> None:
-    """Once a series of attempts failed, later calls of the pool make one each, until a connection works again."""
+    """After a series of attempts has failed, later calls of the pool make one attempt each.
+
+    That ends when a connection works.
+    """
     with dead_port() as port:
         client = make(kind, "127.0.0.1", port)
         attempts = [await attempts_of(client, redis.ConnectionError) for _ in range(3)]
@@ -114,7 +120,7 @@ async def test_only_the_first_caller_of_an_outage_spends_time_on_it(kind: str) -
 
 
 async def attempts_of(client: Any, error: type[Exception]) -> int:
-    """How often a call that fails with ``error`` tried to connect."""
+    """Return how often a call that fails with ``error`` tries to connect."""
     state = client.connection_pool.redispan_state
     before = state.connect_failures
     with pytest.raises(error):
@@ -125,7 +131,7 @@ async def attempts_of(client: Any, error: type[Exception]) -> int:
 @pytest.mark.usefixtures("only_pauses_take_time")
 @pytest.mark.parametrize("kind", ["sync-url", "async-url"])
 async def test_each_outage_has_its_first_caller(kind: str, fault_proxy: FaultProxy) -> None:
-    """A connection that worked ends an outage, so that the next one is bridged like the first."""
+    """A connection that works ends an outage. In the next outage, the first caller makes several attempts again."""
     client = make(kind, fault_proxy.host, fault_proxy.port)
     attempts = []
     for _ in range(2):
@@ -141,7 +147,7 @@ async def test_each_outage_has_its_first_caller(kind: str, fault_proxy: FaultPro
 
 @pytest.mark.parametrize("kind", ["sync-url", "async-url"])
 async def test_an_answer_that_refuses_the_connection_is_final(kind: str, redis_server: RedisServer) -> None:
-    """A database that the server does not have, and a fault of the program's own, end an operation at once."""
+    """An operation ends at once if its database does not exist or if the program's own credential provider fails."""
     retune(**PATIENT)
 
     class Broken(redis.CredentialProvider):
@@ -162,7 +168,7 @@ async def test_an_answer_that_refuses_the_connection_is_final(kind: str, redis_s
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_wrong_passwords_are_never_repeated(kind: str, acl_server: RedisServer) -> None:
-    """An authentication error comes back at once; plain redis-py 8 asks eleven times."""
+    """A client raises an authentication error at once and asks once. Plain redis-py 8 asks eleven times."""
     retune(**PATIENT)
     acl_server.call("ACL", "LOG", "RESET")
     module = redis if kind == "sync" else redis.asyncio
@@ -180,7 +186,7 @@ async def test_wrong_passwords_are_never_repeated(kind: str, acl_server: RedisSe
 async def test_after_a_lost_connection_only_reads_are_sent_again(
     command: str, again: bool, kind: str, redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
-    """The connection breaks after the command was sent: GET is repeated and answers, INCR raises and ran once."""
+    """The connection breaks after the command was sent. GET is repeated and answers; INCR raises and has run once."""
     retune(**PATIENT)
     client = make(kind, fault_proxy.host, fault_proxy.port)
     await settle(client.ping())
@@ -200,13 +206,13 @@ async def test_after_a_lost_connection_only_reads_are_sent_again(
 @pytest.mark.parametrize("repeats", [0, 2])
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_a_policy_of_the_program_is_respected(kind: str, repeats: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A silent server and a retry object of the program's own: it decides alone, as without redispan."""
+    """A retry object that the program passes decides alone on retries at a silent server, as without redispan."""
     module = redis if kind == "sync" else redis.asyncio
     retry_module = redis.retry if kind == "sync" else redis.asyncio.retry
     waits = AskedWaits(monkeypatch)
 
     async def waited() -> int:
-        """How often a call ran into its timeout before it failed."""
+        """Return how often a call runs into its timeout before it fails."""
         with silent_port() as port:
             policy = retry_module.Retry(redis.backoff.NoBackoff(), repeats)
             client = module.Redis(host="127.0.0.1", port=port, retry=policy, socket_timeout=0.05)
@@ -218,7 +224,7 @@ async def test_a_policy_of_the_program_is_respected(kind: str, repeats: int, mon
     tuned = await waited()
     RedispanInstrumentor().uninstrument()
     plain = await waited()
-    # redis-py repeats the health check of each attempt as often: the one that redispan switches on, too.
+    # redis-py repeats the health check of each attempt as often, including the one that redispan switches on.
     assert plain <= tuned <= plain * (repeats + 1)
 
 
@@ -226,7 +232,7 @@ async def test_a_policy_of_the_program_is_respected(kind: str, repeats: int, mon
 async def test_a_pool_by_hand_works_without_the_instrumentation(
     build: Any, redis_server: RedisServer, fault_proxy: FaultProxy
 ) -> None:
-    """tuned_pool() gives a plain pool with the same values, waiting and retries; overrides win."""
+    """tuned_pool() returns a plain pool with the same values, waiting and retries. Arguments override the values."""
     RedispanInstrumentor().uninstrument()
     pool = build(fault_proxy.url, max_connections=1, **{**PATIENT, "pool_socket_timeout_s": 0.5})
     assert type(pool).__name__ == "ConnectionPool"
@@ -243,13 +249,13 @@ async def test_a_pool_by_hand_works_without_the_instrumentation(
         assert sorted(await asyncio.gather(*(client.incr("n") for _ in range(20)))) == list(range(2, 22))
     await close(client)
     await settle(pool.disconnect())
-    # Other pools are none of its business.
+    # Other pools keep their own values.
     assert "socket_timeout" not in redis.ConnectionPool().connection_kwargs
 
 
 @pytest.mark.parametrize("kind", SINGLE)
 async def test_what_never_opened_was_never_closed(kind: str) -> None:
-    """Attempts to connect to a silent server are failures to connect, and no connections that were closed."""
+    """redispan counts attempts to connect to a silent server as connect failures, not as closed connections."""
     with silent_port() as port:
         client = make(kind, "127.0.0.1", port)
         with pytest.raises((redis.ConnectionError, redis.TimeoutError)):

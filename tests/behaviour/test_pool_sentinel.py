@@ -28,14 +28,14 @@ DEADLINE_S = 1.0
 TUNING = {"pool_connect_timeout_s": 0.6, "pool_socket_timeout_s": 0.3, "pool_deadline_s": DEADLINE_S}
 WORKERS = 6
 BEFORE, AFTER = 5, 30
-"""So many additions of each worker must succeed before the master goes, and once the new one is there."""
+"""So many additions of each worker must succeed before the master is lost, and again after the new one took over."""
 
 pauses: ContextVar[list[float]] = ContextVar("pauses")
-"""What the addition under way asked to wait before it tried again, in seconds."""
+"""The pauses before further attempts that the addition under way asked for, in seconds."""
 
 
 class Traffic:
-    """Additions that can each be told from every other, until there were enough after the fail-over."""
+    """Additions with a different field and amount each, until there were enough of them after the fail-over."""
 
     def __init__(self) -> None:
         self.lost = threading.Event()
@@ -45,10 +45,10 @@ class Traffic:
         self.longest_pause_s = 0.0
         self.answered = [0] * WORKERS
         self.failed = [0] * WORKERS
-        """Additions that began after the loss."""
+        """The failed additions of each worker that began after the loss."""
 
     async def work(self, client: Any, worker: int) -> None:
-        """One worker's additions."""
+        """Send the additions of one worker."""
         number = 0
         while not self.over.is_set():
             number += 1
@@ -65,18 +65,21 @@ class Traffic:
             await asyncio.sleep(0.01)
 
     def wait_for_answers(self, count: int) -> None:
-        """Return when each worker had so many more."""
+        """Return when each worker had ``count`` more replies."""
         wanted = [answered + count for answered in self.answered]
         wait_until(lambda: all(map(operator.ge, self.answered, wanted)), "the additions")
 
 
 def fail_over(trio: SentinelServer, traffic: Traffic, how: str) -> None:
-    """Take the master away under the traffic; another one takes over when all workers were told that there is none."""
+    """Take the master away under traffic.
+
+    Let the replica take over after operations of every worker failed without a master.
+    """
     try:
         traffic.wait_for_answers(BEFORE)
         getattr(trio.master.process, how)()
         traffic.lost.set()
-        # In a write that nobody answers, and in connecting.
+        # Some fail in a write that gets no reply, and some fail while they connect.
         wait_until(lambda: min(traffic.failed) >= 3, "operations of each worker to end without a master")
         trio.fail_over()
         traffic.wait_for_answers(AFTER)
@@ -86,7 +89,7 @@ def fail_over(trio: SentinelServer, traffic: Traffic, how: str) -> None:
 
 @pytest.fixture
 def trio() -> Iterator[SentinelServer]:
-    """A master to lose, its replica and their Sentinel, which acts when it is told to."""
+    """Yield a master to lose, its replica and their Sentinel, which fails over only on command."""
     servers = start_sentinel(PATIENT_MS)
     yield servers
     servers.stop()
@@ -98,7 +101,7 @@ def trio() -> Iterator[SentinelServer]:
 async def test_traffic_survives_the_loss_of_its_master(
     how: str, mode: str, trio: SentinelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Operations end while there is no master, in time; none runs twice, and all workers go on with the new master."""
+    """Operations end in time while there is no master. None runs twice, and all workers go on with the new master."""
 
     def note_pause(seconds: float, tell: Callable[[float], None] = retry_policy.note_pause) -> None:
         tell(seconds)
@@ -120,14 +123,17 @@ async def test_traffic_survives_the_loss_of_its_master(
     assert 0 < traffic.longest_pause_s <= DEADLINE_S
     found = trio.master.call("HGETALL", "notebook")
     held = {found[at]: int(found[at + 1]) for at in range(0, len(found), 2)}
-    # What the dead master had not yet handed to its replica is gone; nothing is there twice.
+    # The additions that the dead master had not yet sent to its replica are lost; none is there twice.
     assert {name: held[name] for name in held if held[name] != traffic.asked[name]} == {}
     assert len(held) >= WORKERS * AFTER
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_a_service_without_a_master_is_waited_for(mode: str, sentinel_server: SentinelServer) -> None:
-    """While Sentinel knows no master, connecting is tried again: nothing of the program's was written yet."""
+    """While Sentinel knows no master, redispan tries again to connect.
+
+    This is safe, because nothing was written yet.
+    """
     RedispanInstrumentor().instrument(metrics=False, insight=False)
     module = redis if mode == "sync" else redis.asyncio
     sentinel = module.sentinel.Sentinel(sentinel_server.sentinels)

@@ -1,4 +1,4 @@
-"""Dynamic sizing on a real server: up while callers wait, down when they are gone, and each step says why."""
+"""Dynamic sizing on a real server: the limit rises while callers wait and falls afterwards. Each step has a reason."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ WORKERS, CALLS = 30, 5
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each caller that waited is a reason for a step up, without a pause after the step before."""
+    """Let each caller that waited raise the limit, without a pause after the step before."""
     monkeypatch.setattr(sizing, "RAISE_PAUSE_S", 0.0)
 
 
 @pytest.fixture
 def steps() -> Iterator[list[PoolEvent]]:
-    """What was told of the pools' limits."""
+    """Yield the list of events that the pools emit about their limits."""
     recorded: list[PoolEvent] = []
     SLOT.runtime.pool_sources.listen(recorded.append)
     yield recorded
@@ -42,7 +42,7 @@ def steps() -> Iterator[list[PoolEvent]]:
 
 
 async def crowd(mode: str, client: Any) -> None:
-    """Many callers at once, each with many calls."""
+    """Run many callers at once, each with many calls."""
 
     async def work() -> None:
         for _ in range(CALLS):
@@ -66,7 +66,10 @@ async def test_the_limit_follows_the_demand(
     steps: list[PoolEvent],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Waiting callers raise it to the ceiling; one that is alone sees it fall to the floor, with the connections."""
+    """Waiting callers raise the limit to the ceiling.
+
+    Under a single caller it falls to the floor, and the surplus is closed.
+    """
     telemetry = instrument(
         insight=False,
         pool_sizing="dynamic",
@@ -82,11 +85,12 @@ async def test_the_limit_follows_the_demand(
     assert pool.max_connections == CEILING
     assert START < len(fault_proxy.open_connections) <= CEILING
     raised = [event for event in steps if event.kind == "resized"]
-    # Threads that raise it one after the other may tell of it in another order.
+    # Threads that raise the limit one after the other may emit their events in another order.
     assert sorted(event.limit for event in raised) == [5, 7, 9, CEILING], "a quarter at a time"
     assert all("callers waited" in event.reason and event.waited_s > 0 for event in raised)
 
-    # Nobody reads the pool's figures meanwhile: using it is enough, once its minutes of little use are over.
+    # Using the pool is enough to lower its limit once its minutes of little use are over. Reading its figures is not
+    # needed, so the test does not read them here.
     monkeypatch.setattr(sizing, "QUIET_S", 0.0)
     for _ in range(2 * CEILING):
         assert await settle(client.ping())
@@ -105,7 +109,7 @@ async def test_the_limit_follows_the_demand(
 def test_a_raised_limit_is_there_for_those_who_wait(
     instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who queues for a connection to come back opens one of the new ones, instead of waiting on."""
+    """When the limit is raised, a waiting caller opens one of the new connections instead of waiting on."""
     monkeypatch.setattr(waiting, "_LOOK_AGAIN_S", 10 * PATIENCE_S)
     instrument(
         pool_sizing="dynamic",

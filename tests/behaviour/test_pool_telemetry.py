@@ -1,4 +1,4 @@
-"""Pools as metrics: the conventions' names, the pool's own truth, nothing for a pool that is gone."""
+"""Metrics of pools use the conventional names, agree with the pool itself, and end when the pool is gone."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ OWN_DATABASE = 7
 
 
 def name_of(pool: Any) -> str:
-    """The name of a pool: that of its place, unless an earlier test's pool of that place still lives."""
+    """Return the pool's name. It has a #2 or similar while an earlier test's pool of the same server still lives."""
     name: str = pool.redispan_state.name
     return name
 
 
 def names_of(cluster: ClusterServer) -> set[str]:
-    """The names of all pools of a cluster that are told of."""
+    """Return the names of all reported pools of a cluster."""
     places = tuple(f"{node.host}:{node.port}/0" for node in cluster.masters)
     return {found["name"] for found in pools_in_effect() if found["name"].startswith(places)}
 
 
 def points(telemetry: TelemetryInMemory, name: str, pool: str) -> dict[tuple[Any, ...], Any]:
-    """The values of a metric of one pool by what else tells them apart (state or reason)."""
+    """Return the values of one pool's metric, keyed by the other attributes (state or reason)."""
     found: dict[tuple[Any, ...], Any] = {}
     data = telemetry._reader.get_metrics_data()
     for resource in data.resource_metrics if data else ():
@@ -53,7 +53,7 @@ def points(telemetry: TelemetryInMemory, name: str, pool: str) -> dict[tuple[Any
 
 
 def test_the_conventional_metrics_of_a_pool(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
-    """Count by state, limit, pending, timeouts and opening time are there under the pool's name."""
+    """redispan emits count by state, limit, pending, timeouts and opening time under the pool's name."""
     telemetry = instrument()
     client = redis.Redis(host=redis_server.host, port=redis_server.port)
     client.ping()
@@ -89,9 +89,9 @@ def test_wait_and_use_time_are_a_setting(instrument: Callable[..., TelemetryInMe
 
 
 def test_pool_off_emits_nothing(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
-    """pool=off: no values filled in, no pool metrics."""
+    """With pool=off, redispan fills in no values and emits no pool metrics."""
     telemetry = instrument(pool="off")
-    # A database of its own: what other tests left is not this pool's.
+    # The pool has a separate database, so that pools of other tests do not count here.
     client = redis.Redis(host=redis_server.host, port=redis_server.port, db=OWN_DATABASE)
     client.ping()
     assert (
@@ -104,7 +104,7 @@ def test_pool_off_emits_nothing(instrument: Callable[..., TelemetryInMemory], re
 
 
 def test_pools_are_held_weakly(instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer):
-    """A pool that nobody refers to is collected, and leaves the metrics."""
+    """A pool that is no longer referenced is collected and leaves the metrics."""
     telemetry = instrument()
     client = redis.Redis(host=redis_server.host, port=redis_server.port)
     client.ping()
@@ -118,7 +118,7 @@ def test_pools_are_held_weakly(instrument: Callable[..., TelemetryInMemory], red
 async def test_nodes_of_an_async_cluster_are_pools(
     instrument: Callable[..., TelemetryInMemory], cluster_server: ClusterServer
 ):
-    """Every node that was used is a pool of its own, and more tasks than connections are served."""
+    """Every used node has its own pool, which serves more tasks than it has connections."""
     telemetry = instrument(pool_max_connections=5, pool_wait_s=PATIENCE_S)
     before = names_of(cluster_server)
     client = redis.asyncio.RedisCluster(host=cluster_server.host, port=cluster_server.port)
@@ -137,7 +137,10 @@ async def test_nodes_of_an_async_cluster_are_pools(
 def test_nodes_of_a_cluster_are_one_pool_each(
     instrument: Callable[..., TelemetryInMemory], cluster_server: ClusterServer
 ) -> None:
-    """The pool that only the topology was read with, before the nodes were known, is none; closed, all are gone."""
+    """redispan reports one pool per node, without the pool that only read the topology at the start.
+
+    A close removes all.
+    """
     instrument()
     before = names_of(cluster_server)
     client = redis.RedisCluster(host=cluster_server.host, port=cluster_server.port)
@@ -151,7 +154,7 @@ def test_nodes_of_a_cluster_are_one_pool_each(
 async def test_cancelled_operations_leave_the_count_exact(
     instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer
 ):
-    """Tasks cancelled in any phase: afterwards nothing is used, and idle is what is open."""
+    """After tasks are cancelled in any phase, no connection counts as used, and idle is the number of open ones."""
     telemetry = instrument()
     client = redis.asyncio.Redis(host=redis_server.host, port=redis_server.port)
     for pause_s in (0, 0.0002, 0.001, 0.003):
@@ -170,7 +173,10 @@ async def test_cancelled_operations_leave_the_count_exact(
 def test_the_metrics_of_pools_survive_a_change_of_instrumentation(
     instrument: Callable[..., TelemetryInMemory], redis_server: RedisServer
 ) -> None:
-    """Taken off, redispan tells nothing of pools; put on again with the same meter, it tells of them once."""
+    """After uninstrument(), redispan emits no pool metrics.
+
+    Instrumented again with the same meter, it emits them once.
+    """
     telemetry = instrument()
     client = redis.Redis(host=redis_server.host, port=redis_server.port)
     client.ping()

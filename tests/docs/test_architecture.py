@@ -1,4 +1,4 @@
-"""The page on architecture and CONTRIBUTING: what they say of layers and files is so."""
+"""The page on architecture and CONTRIBUTING describe layers and files as they are."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 
 def linted_layers() -> str:
-    """The layers of the linter's contract, on one line."""
+    """Return the layers of the linter's contract, on one line."""
     if tomllib is None:
         pytest.skip("reading pyproject.toml needs Python 3.11")
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -25,12 +25,12 @@ def linted_layers() -> str:
 
 @pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
 def test_the_layers_on_the_page_are_the_linters(page: Path) -> None:
-    """A newcomer who follows the page never meets a contract that says something else."""
+    """The layers on the page equal those of the linter's contract."""
     assert linted_layers() in [line.strip() for line in page.read_text("utf-8").splitlines()]
 
 
 def test_every_file_that_the_page_names_exists() -> None:
-    """The table leads to the file, and the text names no file of yesterday."""
+    """Every file that the page names exists, in its table and in its text."""
     text = PAGE.read_text("utf-8")
     named = set(re.findall(r"`((?:src/redispan/)?_?[a-z]+/[a-z_/]+(?:\.[a-z]+|/)?)`", text))
     assert len(named) > 25
@@ -39,7 +39,7 @@ def test_every_file_that_the_page_names_exists() -> None:
 
 
 def test_the_page_says_where_every_layer_is() -> None:
-    """Each layer of the contract has its row in the table of packages."""
+    """Each layer of the contract has a row in the page's table of packages."""
     rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
     described = {name for row in rows for name in re.findall(r"`(_?[a-z]+)`", row.split("|")[1])}
     assert set(re.findall(r"_?[a-z]+", linted_layers())) <= described

@@ -1,4 +1,4 @@
-"""What README and docs show is run or looked up: code, commands, settings, links."""
+"""The code, commands, settings and links in README and docs are run or looked up."""
 
 import os
 import re
@@ -39,7 +39,7 @@ class Block:
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
-    """The fenced blocks of a page; the line above one may say why it isn't run."""
+    """Yield the fenced blocks of a page. The line above a block may give the reason why it isn't run."""
     text = page.read_text(encoding="utf-8")
     for found in re.finditer(r"^( *)```(\w+)\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE):
         above = text[: found.start()].rstrip().rpartition("\n")[2]
@@ -62,7 +62,7 @@ SHELL_LINES = [
     "block", [block for block in BLOCKS if block.language == "python" and not block.reason_not_to_run], ids=str
 )
 def test_python_code_runs(block: Block, redis_url: str, tmp_path: Path) -> None:
-    """Every Python block runs to its end in a process of its own, with a Redis at REDIS_URL."""
+    """Every Python block runs to its end in a separate process, with a Redis at REDIS_URL."""
     done = subprocess.run(
         [sys.executable, "-c", block.code],
         cwd=tmp_path,
@@ -84,7 +84,7 @@ def test_shell_code_is_shell() -> None:
 
 
 def test_make_targets_exist() -> None:
-    """Every `make` command that is shown is one."""
+    """Every `make` command on the pages is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     shown = {(where, found[1]) for where, line in SHELL_LINES if (found := re.match(r"make ([a-z0-9-]+)", line))}
     assert {target for _, target in shown} - targets == set()
@@ -92,7 +92,7 @@ def test_make_targets_exist() -> None:
 
 
 def test_redispan_commands_are_understood() -> None:
-    """Every `redispan` command that is shown parses, wherever it stands on its line."""
+    """Every `redispan` command on the pages parses, wherever it is on its line."""
     parser = build_parser()
     shown = 0
     for where, line in SHELL_LINES:
@@ -108,7 +108,7 @@ def test_redispan_commands_are_understood() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_settings_exist(page: Path) -> None:
-    """Every variable and flag that a page names is a setting."""
+    """Every variable and flag that a page names belongs to a setting."""
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(r"OTEL_PYTHON_REDISPAN_[A-Z0-9_]*[A-Z0-9]", text))
     named |= {variable_of(name) for name in re.findall(r"--redispan_([a-z0-9_]+)", text)}
@@ -117,7 +117,7 @@ def test_settings_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link and picture of a page exists."""
+    """The target of every relative link and picture of a page exists."""
     prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", prose) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []

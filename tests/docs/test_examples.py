@@ -1,4 +1,4 @@
-"""Every example is started as its README says, used as its README says, and sends the spans its README names."""
+"""Every example starts and is used as its README describes, and sends the spans that its README names."""
 
 import re
 import subprocess
@@ -25,19 +25,19 @@ pytestmark = [pytest.mark.redis, pytest.mark.e2e, pytest.mark.slow]
 
 
 def shell_blocks(readme: str) -> list[str]:
-    """The shell commands a README shows."""
+    """Return the shell commands that a README shows."""
     return re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
 
 
 def expected_operations(readme: str) -> set[str]:
-    """The operations a README's last line names."""
+    """Return the operations that a README's last line names."""
     line = next(line for line in readme.splitlines() if line.startswith("Spans: "))
     return set(re.findall(r"`([^`]+)`", line))
 
 
 @pytest.fixture
 def shell(redis_url: str, otlp_receiver: OtlpReceiver) -> Launcher:
-    """What a user's shell has: this interpreter's programs first on PATH, a Redis, and a place for OTLP."""
+    """Return a user's shell: this interpreter's programs first on PATH, a Redis and an OTLP endpoint."""
     variables = {**otlp_receiver.environment(), "REDIS_URL": redis_url, "PORT": str(free_port())}
     return Launcher(variables, disabled=())
 
@@ -46,7 +46,7 @@ def shell(redis_url: str, otlp_receiver: OtlpReceiver) -> Launcher:
 def test_an_example_runs_as_its_readme_says(
     folder: Path, shell: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """What a README shows is what happens: the commands work, and exactly the named operations are among the spans."""
+    """The commands of a README work, and exactly the operations that it names are among the spans."""
     for module in NEEDED.get(folder.name, ()):
         pytest.importorskip(module)
     readme = (folder / "README.md").read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ def test_an_example_runs_as_its_readme_says(
 
 
 def test_no_example_mentions_telemetry() -> None:
-    """The point of the examples: not one line of a program is about telemetry, but where it mounts our page."""
+    """No line of an example's program is about telemetry, except where an example mounts the monitoring page."""
     for source in EXAMPLES.rglob("*.py"):
         if "-monitoring-" in source.parent.name:
             continue
@@ -73,7 +73,7 @@ def test_no_example_mentions_telemetry() -> None:
 
 
 def test_every_example_is_in_the_list() -> None:
-    """A new folder appears in the examples' README."""
+    """Every example's folder is in the list of the examples' README."""
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [folder.name for folder in FOLDERS if f"({folder.name})" not in listed] == []
 

@@ -1,4 +1,4 @@
-"""The reference pages say what the code says."""
+"""The reference pages agree with the code."""
 
 import re
 import subprocess
@@ -11,12 +11,12 @@ from redispan._semconv.names import EVENT_ALERT_PREFIX
 ROOT = Path(__file__).parents[2]
 NAME = r"(?:db\.client|redis\.(?:client|server))\.[a-z_.]*[a-z_]"
 
-# Faces read the names that others send; they send none.
+# These packages only read the names that others emit; they emit none.
 LEFT_OUT = ("cli", "monitoring")
 
 
 def names_in_the_code() -> set[str]:
-    """Every name of ours or of the conventions' client metrics that stands as a literal in the source."""
+    """Return every literal in the source that is a redispan name or a name of the conventions' client metrics."""
     source = ROOT / "src" / "redispan"
     found: set[str] = set()
     for path in source.rglob("*.py"):
@@ -26,23 +26,23 @@ def names_in_the_code() -> set[str]:
 
 
 def names_on_the_page() -> set[str]:
-    """Every such name that the page shows."""
+    """Return every such name that the page shows."""
     page = (ROOT / "docs" / "reference" / "telemetry.md").read_text(encoding="utf-8")
     return set(re.findall(rf"`({NAME})`", page))
 
 
 def test_every_name_is_documented() -> None:
-    """No attribute, metric or event of the code is missing from the page."""
+    """The page names every attribute, metric and event of the code."""
     assert names_in_the_code() - names_on_the_page() == set()
 
 
 def test_nothing_is_documented_that_is_not_there() -> None:
-    """No name on the page has left the code."""
+    """Every name on the page is still in the code."""
     assert names_on_the_page() - names_in_the_code() == set()
 
 
 def test_the_generated_parts_are_current() -> None:
-    """The page of settings and the table of metrics are what the generator writes today."""
+    """The page of settings and the table of metrics equal what the generator writes now."""
     generator = ROOT / "docs" / "generate_reference.py"
     done = subprocess.run([sys.executable, generator, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

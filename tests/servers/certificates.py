@@ -1,4 +1,4 @@
-"""Throw-away certificates, made anew in each run so that none can expire in the repository."""
+"""Throw-away certificates, made anew in each run so that none in the repository can expire."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import trustme
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files in PEM: the authority to trust, and a certificate with its key that both sides may show."""
+    """PEM files: the authority to trust, and a certificate with its key that both sides may present."""
 
     authority: Path
     certificate: Path

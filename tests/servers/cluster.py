@@ -1,4 +1,4 @@
-"""A Redis Cluster of three masters, wired by hand because that takes a fraction of redis-cli's time."""
+"""A Redis Cluster of three masters. They are connected by hand, which takes a fraction of redis-cli's time."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class ClusterServer:
 
     @property
     def url(self) -> str:
-        """One node, from which a client discovers the others."""
+        """The URL of one node, from which a client discovers the others."""
         return self.masters[0].url
 
     @property
@@ -38,12 +38,12 @@ class ClusterServer:
         return self.masters[0].port
 
     def owner_of(self, key: str) -> RedisServer:
-        """The master that holds ``key``, as the cluster was built."""
+        """Return the master that holds ``key``, according to the slots as the cluster was built."""
         slot = self.masters[0].call("CLUSTER", "KEYSLOT", key)
         return self.masters[min(slot * MASTERS // SLOTS, MASTERS - 1)]
 
     def commands_served(self) -> dict[str, int]:
-        """How often the masters together ran each command since the last flush."""
+        """Return how often the masters together ran each command since their statistics were last reset."""
         total: dict[str, int] = {}
         for master in self.masters:
             for name, calls in master.commands_served().items():
@@ -51,7 +51,7 @@ class ClusterServer:
         return total
 
     def clean(self) -> None:
-        """Forget what an earlier test left behind on any master."""
+        """Remove what an earlier test left behind on any master."""
         for master in self.masters:
             master.clean()
 
@@ -89,7 +89,7 @@ def start_cluster(*, replicas: int = 0) -> ClusterServer:
 def _wire(cluster: ClusterServer) -> None:
     first = cluster.masters[0]
     for index, master in enumerate(cluster.masters):
-        # Masters that agree on who is newer from the start have nothing to settle by gossip.
+        # Masters whose epochs differ from the start need not settle by gossip which of them is newer.
         master.call("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
         slots = range(_first_slot(index), _first_slot(index + 1))
         master.call("CLUSTER", "ADDSLOTS", *slots)
@@ -113,7 +113,7 @@ def _knows_all(node: RedisServer, cluster: ClusterServer) -> bool:
 
 def _is_whole(node: RedisServer, cluster: ClusterServer) -> bool:
     state = dict(line.split(":", 1) for line in node.call("CLUSTER", "INFO").splitlines() if ":" in line)
-    # A replica is listed here only once it has copied something; clients learn of it no earlier.
+    # A replica is listed here only once it has copied something, and clients do not learn of it earlier.
     members = sum(len(row) - 2 for row in node.call("CLUSTER", "SLOTS"))
     return (
         state["cluster_state"] == "ok"

@@ -1,4 +1,4 @@
-"""Ports that nobody is behind: refused, accepted in silence, or never even connected."""
+"""Ports without a working server: they refuse, accept and stay silent, or never even complete the connection."""
 
 import contextlib
 import socket
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def dead_port() -> Iterator[int]:
-    """A port that refuses."""
+    """Yield a port that refuses connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         yield probe.getsockname()[1]
@@ -15,7 +15,7 @@ def dead_port() -> Iterator[int]:
 
 @contextlib.contextmanager
 def silent_port() -> Iterator[int]:
-    """A port that accepts and never answers."""
+    """Yield a port that accepts connections and never answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(500)
@@ -24,7 +24,7 @@ def silent_port() -> Iterator[int]:
 
 @contextlib.contextmanager
 def black_hole() -> Iterator[int]:
-    """A port whose connections are never established: the backlog is full."""
+    """Yield a port whose connections are never established, because its backlog is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))

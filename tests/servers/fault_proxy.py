@@ -23,22 +23,28 @@ CHUNK_BYTES = 65_536
 
 @dataclass
 class Faults:
-    """What happens to the bytes of one direction; may be changed at any time, also while bytes are waiting."""
+    """The faults of one direction. They may change at any time, also while bytes wait."""
 
     delay_s: float = 0.0
     """Each chunk waits this long."""
     hold: bool = False
     """Chunks wait until this is False again; nothing is lost."""
     swallow: bool = False
-    """Chunks are read and thrown away: a black hole that acknowledges."""
+    """Chunks are read and dropped: a black hole that still acknowledges them."""
     cut_after_bytes: int | None = None
-    """After so many bytes of this direction, both sides are cut off with ``cut_with_reset`` or an orderly end."""
+    """After so many bytes of this direction, both sides end.
+
+    They end with a reset (RST) if ``cut_with_reset``, and otherwise in the orderly way (FIN).
+    """
     cut_with_reset: bool = False
     seen_bytes: int = 0
     outlives_its_source: bool = False
-    """The end of this direction's source is not passed on: a balancer that keeps the other side open for reuse."""
+    """The end of this direction's source is not passed on.
+
+    It acts as a load balancer that keeps the other side open for reuse.
+    """
     on_chunk: Callable[[bytes], bytes | None] | None = None
-    """A last word on each chunk: what to pass on, or None to swallow it."""
+    """A function that gets each chunk and returns what to pass on, or None to drop it."""
 
 
 @dataclass
@@ -53,7 +59,7 @@ class ProxiedConnection:
     """One client connection and the server connection that belongs to it."""
 
     def __init__(self, client: socket.socket, server: socket.socket, rules: Rules) -> None:
-        """Pair two sockets; ``start`` begins to pass bytes."""
+        """Pair two sockets. ``start`` begins to pass bytes."""
         self.client = client
         self.server = server
         self.requests = replace(rules.requests)
@@ -86,11 +92,11 @@ class ProxiedConnection:
         self._close(reset=True)
 
     def half_close_replies(self) -> None:
-        """Tell the client that no reply follows (FIN), while its requests still reach the server."""
+        """Signal to the client that no reply follows (FIN), while its requests still reach the server."""
         self.client.shutdown(socket.SHUT_WR)
 
     def black_hole(self) -> None:
-        """Lose every byte from now on, both ways, with the connection open."""
+        """Drop every byte from now on, both ways, and keep the connection open."""
         self.requests.swallow = self.replies.swallow = True
 
     def _pump(self, source: socket.socket, target: socket.socket, faults: Faults) -> None:
@@ -102,11 +108,11 @@ class ProxiedConnection:
                 if cut:
                     self._close(reset=faults.cut_with_reset)
                     return
-            # Not while closing: an orderly end would overtake the reset.
+            # Not while the connection closes, because an orderly end would overtake the reset.
             if self.is_open and not faults.outlives_its_source:
                 target.shutdown(socket.SHUT_WR)
         except OSError:
-            # One side is gone with an error: so is the other.
+            # One side ended with an error, so end the other side, too.
             if not (faults.outlives_its_source and self.is_open):
                 self._close(reset=True)
         with self._lock:
@@ -139,7 +145,7 @@ class ProxiedConnection:
                     side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 else:
                     side.shutdown(socket.SHUT_RDWR)
-            # A pump blocked in recv keeps the descriptor alive, so wake it as well.
+            # A pump that is blocked in recv keeps the descriptor alive, so wake it as well.
             with contextlib.suppress(OSError):
                 side.shutdown(socket.SHUT_RD)
             with contextlib.suppress(OSError):
@@ -199,7 +205,7 @@ class FaultProxy:
             client.close()
 
     def refuse(self) -> None:
-        """Close the port: new connections are refused, open ones live on."""
+        """Close the port: new connections are refused, and open ones stay open."""
         listener, self._listener = self._listener, None
         if listener is not None:
             # Closing alone does not wake a thread that waits in accept.
@@ -208,11 +214,11 @@ class FaultProxy:
             listener.close()
 
     def accept_silently(self) -> None:
-        """Accept new connections and never answer on them, without telling the server."""
+        """Accept new connections, never answer on them, and do not connect them to the server."""
         self._accept_silently = True
 
     def black_hole(self) -> None:
-        """Lose every byte of open and of new connections."""
+        """Drop every byte of open and of new connections."""
         self.default.requests.swallow = self.default.replies.swallow = True
         for connection in self.open_connections:
             connection.black_hole()
@@ -244,13 +250,13 @@ class FaultProxy:
                 server = socket.create_connection(self.server_address, timeout=5)
                 server.settimeout(None)
             except OSError:
-                # What a client sees of a dead server behind a load balancer.
+                # This is what a client sees of a dead server behind a load balancer.
                 client.close()
                 return
             for side in (client, server):
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = ProxiedConnection(client, server, self.default)
-            # Listed before the first byte passes: who got an answer finds the connection here.
+            # Listed before the first byte passes, so that a caller that got an answer finds the connection here.
             self.connections.append(connection)
             connection.start()
         with self._changed:

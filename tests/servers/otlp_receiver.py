@@ -1,6 +1,6 @@
-"""An OTLP receiver, HTTP with protobuf and gRPC, that keeps what it gets: tests read what really left a program.
+"""An OTLP receiver, HTTP with protobuf and gRPC, that keeps what it receives for tests to read.
 
-It is the one backend of all tests, behind programs and behind Collectors.
+All tests use it as their backend, behind programs and behind Collectors.
 """
 
 import gzip
@@ -42,7 +42,7 @@ _GRPC_PATHS = {
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came: where to, with which headers (small letters), the message and its bytes."""
+    """One request as it arrived: its path, its headers (names in lower case), its message and its bytes."""
 
     path: str
     headers: dict[str, str]
@@ -53,7 +53,7 @@ class Request:
 class OtlpReceiver:
     """The receiver; a context manager. Set ``answer_status`` to make it fail, ``answer_delay_s`` to make it slow.
 
-    ``refused`` counts the requests that it was told to fail; nothing of them is kept.
+    ``refused`` counts the requests that it failed because of ``answer_status``; it keeps nothing of them.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class OtlpReceiver:
         return f"http://{self.host}:{self._grpc_port}"
 
     def environment(self, *, protocol: str = "http/protobuf") -> dict[str, str]:
-        """Build the variables that make a program send here, quickly."""
+        """Build the environment variables that make a program export here, quickly."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.grpc_endpoint if protocol == "grpc" else self.endpoint,
             "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -124,16 +124,16 @@ class OtlpReceiver:
                 requests.clear()
 
     def raw_bytes(self) -> bytes:
-        """Everything received, unpacked and as it was on the wire: to search for what must not be there."""
+        """Return everything received, unpacked and as it was on the wire, to search for what must not be there."""
         return b"\0".join(request.body for request in self.requests())
 
     def requests(self) -> list[Request]:
-        """List all requests that were taken, by signal."""
+        """List all requests that were accepted, by signal."""
         with self._changed:
             return [request for requests in self._requests.values() for request in requests]
 
     def span_names(self) -> Counter[str]:
-        """Count the spans by name: cheaper than ``spans`` where thousands come."""
+        """Count the spans by name, which is cheaper than ``spans`` when thousands arrive."""
         with self._changed:
             return self._span_names.copy()
 
@@ -194,7 +194,7 @@ class OtlpReceiver:
             return result
 
     def take(self, signal: str, body: bytes, path: str = "", headers: Mapping[str, str] | None = None) -> int:
-        """Keep one request and say which HTTP status answers it."""
+        """Keep one request and return the HTTP status that answers it."""
         if self.answer_delay_s:
             time.sleep(self.answer_delay_s)
         with self._changed:
@@ -248,7 +248,7 @@ def _handler_for(receiver: OtlpReceiver) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            # Backends put their own path in front, such as Loki's /otlp/v1/logs.
+            # Backends put their own prefix before the path, such as Loki's /otlp/v1/logs.
             signal = self.path.rpartition("/v1/")[2]
             status = receiver.take(signal, body, self.path, self.headers) if signal in _SIGNALS else 404
             answer = _SIGNALS[signal][1]().SerializeToString() if status == 200 else b""

@@ -1,4 +1,4 @@
-"""What arrived over OTLP, decoded into plain records that a test can compare."""
+"""Telemetry that arrived over OTLP, decoded into plain records that a test can compare."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ class ReceivedSpan:
 
     @property
     def duration_ms(self) -> float:
-        """How long it took."""
+        """The duration in milliseconds."""
         return (self.end_ns - self.start_ns) / 1e6
 
 
@@ -94,7 +94,7 @@ def span_of(span: Any, scoped: Any, resourced: Any) -> ReceivedSpan:
 
 
 def points_of(metric: Any, scoped: Any, resourced: Any) -> list[ReceivedPoint]:
-    """Decode the data points of one metric, of whatever kind."""
+    """Decode the data points of one metric of any kind."""
     kind = metric.WhichOneof("data")
     return [
         ReceivedPoint(

@@ -38,7 +38,7 @@ class RedisServer:
 
     @property
     def address(self) -> tuple[str, int] | str:
-        """What a socket connects to."""
+        """The address that a socket connects to."""
         return (self.host, self.port) if self.port else self.unix_path
 
     def call(self, *command: Any) -> Any:
@@ -60,7 +60,10 @@ class RedisServer:
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def commands_served(self) -> dict[str, int]:
-        """How often the server ran each command since the last flush: the truth that telemetry is held against."""
+        """Return how often the server ran each command since its statistics were reset.
+
+        Tests compare telemetry with it.
+        """
         stats = self.info("commandstats")
         return {
             name.removeprefix("cmdstat_"): int(value.split(",", 1)[0].removeprefix("calls="))
@@ -73,7 +76,7 @@ class RedisServer:
         self.call("CLIENT", "KILL", "TYPE", "pubsub")
 
     def clean(self) -> None:
-        """Forget everything that an earlier test left behind: data, scripts, statistics, a pause."""
+        """Remove everything that an earlier test left behind: data, scripts, statistics, a pause."""
         self.call_all(("CLIENT", "UNPAUSE"), ("FLUSHALL",), ("SCRIPT", "FLUSH"), ("SLOWLOG", "RESET"))
         if int(self.info("server")["redis_version"].split(".")[0]) >= 7:
             self.call("FUNCTION", "FLUSH")
@@ -132,7 +135,7 @@ def start_tls_redis(certificates: Certificates) -> RedisServer:
 
 
 def start_acl_redis() -> RedisServer:
-    """Start a server whose default user has a password, with a second user who may touch ``app:*`` keys only."""
+    """Start a server whose default user has a password. A second user may use ``app:*`` keys only."""
     username, password, admin_password = "app-user", "app-secret-5e1f", "admin-secret-77c2"
     process = EmbeddedServer(
         {"requirepass": admin_password, "user": f"{username} on >{password} ~app:* &* +@all -@admin -@dangerous"}

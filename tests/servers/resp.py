@@ -1,4 +1,4 @@
-"""A client of a few lines for setting up servers, so that no instrumented library takes part in it."""
+"""A minimal client to set up servers, so that no instrumented library takes part in the set-up."""
 
 import contextlib
 import socket

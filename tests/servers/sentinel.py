@@ -9,7 +9,7 @@ from waiting import wait_until
 
 @dataclass
 class SentinelServer:
-    """The running trio, and how a client asks for its master."""
+    """The running trio, and how a client finds its master."""
 
     sentinel: RedisServer
     master: RedisServer
@@ -18,17 +18,17 @@ class SentinelServer:
 
     @property
     def sentinels(self) -> list[tuple[str, int]]:
-        """What ``redis.sentinel.Sentinel`` takes."""
+        """The argument that ``redis.sentinel.Sentinel`` takes."""
         return [(self.sentinel.host, self.sentinel.port)]
 
     def fail_over(self) -> None:
-        """Let the replica take over, and return when Sentinel says so."""
+        """Let the replica take over, and return when Sentinel reports it as the master."""
         self.sentinel.call("SENTINEL", "FAILOVER", self.service_name)
         wait_until(lambda: self._current_master_port() == self.replica.port, "the fail-over")
         self.master, self.replica = self.replica, self.master
 
     def clean(self) -> None:
-        """Forget what an earlier test left behind on the master."""
+        """Remove what an earlier test left behind on the master."""
         self.master.clean()
 
     def stop(self) -> None:
