@@ -26,7 +26,7 @@ ATTEMPTS = 5
 TIMEOUT_S = 5.0
 IDLE_S = 30.0
 """The seconds without an alert after which the thread ends. The next alert starts it again."""
-_ENDING_S = 0.5
+_ENDING_S = 2.0
 """The time in seconds in which the thread ends once it no longer pauses between two attempts."""
 MOMENTARY_NS = 300_000_000_000
 """The duration of a momentary alert for Alertmanager: a slow operation is an alert that ends after five minutes."""
