@@ -26,7 +26,10 @@ LATE = PATIENT | {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "ME
 def test_two_hundred_greenlets_share_fifty_connections(
     patched: str, launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer
 ) -> None:
-    """Nobody fails, no more than 50 connections are open, blocking reads outlive 2 s, and everything is seen."""
+    """No greenlet fails, at most 50 connections are open, and blocking reads outlive 2 s.
+
+    redispan records everything.
+    """
     done = launcher.run("greenlets.py", patched, variables=EARLY if patched == "early" else LATE)
     assert done.code == 0, done.all
     said = dict(line.split(" ", 1) for line in done.out.splitlines())

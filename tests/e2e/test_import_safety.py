@@ -34,7 +34,10 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def operators_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an operator puts first on the path: redispan and OpenTelemetry with all they need, but no redis."""
+    """Return the folder that an operator puts first on the path.
+
+    It has redispan, OpenTelemetry and all they need, but no redis.
+    """
     return site_folder.link(tmp_path_factory.mktemp("operator"), site_folder.needed_by(*ALL))
 
 
@@ -104,7 +107,10 @@ def test_valkey_without_redis(without: list[str], bare: Launcher, otlp_receiver:
 def test_valkey_beside_a_redis_of_no_use(
     redis_version: str, bare: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """valkey-py is instrumented although the redis-py beside it is too old or broken, which costs one line."""
+    """redispan instruments valkey-py beside a redis-py that is too old or broken.
+
+    It logs one line about that redis-py.
+    """
     bare.disabled = ["redis"]
     chosen = site_folder.needed_by(*ALL, "valkey", without=["redis"])
     if redis_version == "broken":
