@@ -1,4 +1,4 @@
-"""One Collector by itself: the base file and any others, on free ports."""
+"""One Collector alone: the base file and any others, on free ports."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Collector:
                 "OTELCOL_FILE_DIR": str(folder / f"out-{name}"),
                 "OTELCOL_DERIVED_INTERVAL": "1s",
                 "OTELCOL_INSTANCE_ID": name,  # all are on one host
-                # No Redis here: it asks so seldom that it never does during a test.
+                # There is no Redis here, and with this interval the receiver never queries it during a test.
                 "REDIS_COLLECTION_INTERVAL": "1h",
                 **(environment or {}),
             },
         )
 
     def start(self) -> Collector:
-        """Starts it and waits until it is healthy."""
+        """Start it and wait until it is healthy."""
         self.program.start(self._health)
         return self
 
