@@ -33,7 +33,7 @@ class Load:
 
 
 def measure() -> Iterator[Load]:
-    """Drive both in turns."""
+    """Measure both in turns."""
     from redispan.testing.embedded_server import EmbeddedServer
 
     with EmbeddedServer() as server:
@@ -57,7 +57,7 @@ def _one(state: State, drive: str, callers: int, port: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print what one process measured."""
+    """Print the results of one process."""
     from bench import states
 
     name, drive, callers, port = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])

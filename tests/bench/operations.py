@@ -1,4 +1,4 @@
-"""What the watched program does: the table of operations, each on a client of its own."""
+"""The work of the watched program: the table of operations, each with a separate client."""
 
 from __future__ import annotations
 

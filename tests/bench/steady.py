@@ -1,4 +1,4 @@
-"""The steady state of a process: warm, past what redispan looks at closely when young, nothing in the background."""
+"""The steady state of a process: warm, past redispan's detailed start phase, with no background work."""
 
 from __future__ import annotations
 

@@ -37,6 +37,6 @@ def _run(job: matrix.Job, test: str, operations: int) -> Verdict:
         outcome = matrix.run(job, Path(sys.executable))
     text = outcome.log.read_text(encoding="utf-8", errors="replace")
     ended = re.findall(r"^ended: \{(.*)\}$", text, re.MULTILINE)
-    # A test that was not there, or did not say how its operations ended, proves nothing.
+    # A test that did not run, or did not report how its operations ended, proves nothing.
     passed = outcome.passed and len(ended) == 1
     return Verdict(passed, ended[0].replace("'", "") if passed else f"{outcome.summary}; its log: {outcome.log.name}")

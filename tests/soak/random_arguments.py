@@ -1,4 +1,4 @@
-"""Arguments of every shape that a program might pass by mistake, each with a mark by which it is found again."""
+"""Arguments of every shape that a program might pass by mistake, each with a mark that finds it again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Colour(enum.Enum):
 
 
 def witness(kind: type, *value: object) -> Any:
-    """An object of a subclass that answers like its parent, and counts what it is asked."""
+    """Return an object of a subclass that answers like its parent, and counts the calls of its methods."""
 
     def asked(name: str) -> Callable[..., Any]:
         parents = getattr(kind, name)
@@ -38,7 +38,7 @@ def witness(kind: type, *value: object) -> Any:
 
         return answer
 
-    # Not how it is shown: we ourselves show it.
+    # Not its repr, which the test itself calls.
     names = [name for name in QUESTIONS if hasattr(kind, name) and name != "__repr__"]
     return type("Witness", (kind,), {name: asked(name) for name in names})(*value)
 

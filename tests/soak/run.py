@@ -28,7 +28,7 @@ PARTS = {
 
 
 def tried(row: Row) -> Verdict:
-    """What came of a row; a fault of its own, or a hang, is a failure like any other."""
+    """Run a row. An exception in it or a hang is a failure like any other."""
     try:
         return row.run()
     except Exception as fault:
@@ -49,7 +49,7 @@ def main() -> int:
     chosen = [] if options.only_write else [name for name in PARTS if name in options.parts or not options.parts]
     failed = 0
     for row in [row for name in chosen for row in PARTS[name](options.quick) if options.only in row.key]:
-        results = Results(options.results)  # read anew: another soak may run beside this one
+        results = Results(options.results)  # read again, because another soak may run beside this one
         if options.resume and results.passed(row):
             print(f"before   {row.key}", flush=True)
             continue
