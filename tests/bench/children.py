@@ -19,7 +19,7 @@ def run(module: str, arguments: Iterable[str] = (), under: Sequence[str] = ()) -
 
     Args:
         module: Its name.
-        arguments: What it gets.
+        arguments: Its arguments.
         under: A program to run it under, with arguments.
     """
     # The settings of the caller's environment must not affect a measurement.

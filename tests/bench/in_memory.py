@@ -1,7 +1,7 @@
-"""Connections of redis-py whose server is a few lines of Python: what is left is the client's own cost.
+"""Connections of redis-py whose server is a few lines of Python, so the cost is only the client's own.
 
 Only the socket is replaced. Everything above it, from packing a command to parsing the reply, is redis-py's own code:
-redispan's shells sit there, and what they cost must be counted.
+redispan's client shells are there, and their cost must be counted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The pool layer on real servers, against the library's defaults: throughput under load, and time to failure.
+"""The pool layer compared with the library's defaults on real servers: throughput under load, and time to failure.
 
-Run it as ``python tests/bench/pool_bench.py [--quick] [--write docs/pools.md]``. What the layer costs a healthy call is
-counted by ``run.py``.
+Run it as ``python tests/bench/pool_bench.py [--quick] [--write docs/pools.md]``. ``run.py`` counts what the layer costs
+a healthy call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``make bench``: what watching costs, counted. Nothing here fails: ``test_frames.py`` holds what must not grow.
+"""``make bench``: the counted costs of watching. Nothing here fails: ``test_frames.py`` checks what must not grow.
 
 Run it as ``python tests/bench/run.py [--quick] [--write docs/performance.md]``.
 """

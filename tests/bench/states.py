@@ -25,10 +25,10 @@ class State:
     """A watcher and what it writes to.
 
     Attributes:
-        watcher: Its name; empty for nobody.
+        watcher: Its name; empty for no watcher.
         sdk: Whether there is an SDK, and whether it samples.
-        settings: Those of redispan that differ from the default.
-        main: Whether every operation is counted in it, and ``--quick`` counts it at all.
+        settings: The redispan settings that differ from the default.
+        main: Whether it counts every operation, and whether ``--quick`` counts it at all.
     """
 
     watcher: str = ""

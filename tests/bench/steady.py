@@ -15,13 +15,13 @@ WARM_CALLS = 600
 
 
 def warm_up(operation: Operation) -> Run:
-    """Make the process old and the operation's path warm.
+    """Run the process past its start phase, and warm up the operation's path.
 
     Returns:
-        What does that many calls; no garbage is collected any more.
+        A function that makes the given number of calls. Garbage collection is off from now on.
 
     Raises:
-        RuntimeError: Something of redispan works in the background, and would be counted as if it were the calls.
+        RuntimeError: redispan works in the background, which would be counted as part of the calls.
     """
     client = in_memory.client()
     for _ in range(YOUNG_BATCHES):

@@ -1,4 +1,4 @@
-"""Makes random calls in batches, without and with redispan in turn, and says in JSON where they differ.
+"""Make random calls in batches, without and with redispan in turn, and print in JSON where they differ.
 
 Usage: python tests/soak/fuzzed_program.py sync|async PROTOCOL CALLS SEED PORT
 """
@@ -68,7 +68,7 @@ arities: dict[str, int] = {}
 
 
 def command(source: random.Random) -> tuple[str, Callable[[Any], Any]]:
-    """A random command or method with random arguments: its name for a report, and how a client or batch makes it."""
+    """Return a random call with random arguments: its name for a report, and how a client or batch makes it."""
     word: Any = source.choice(sorted(arities) if source.random() < 0.8 else WORDS)
     count = source.choice((0, 1, 1, 2, 2, 2, 3, 4, 8))
     if source.random() < 0.6:

@@ -1,4 +1,4 @@
-"""Random calls with and without redispan: the same answers, errors and data, and no argument in any telemetry."""
+"""Random calls give the same answers, errors and data with and without redispan. No telemetry has an argument."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interrupts one call wherever Python lets an interruption in, and says in JSON what each interruption did.
+"""Interrupt one call wherever Python allows an interruption, and print in JSON what each interruption did.
 
 Usage: python tests/soak/interrupted_program.py SCENARIO sync|async CtrlC|handler plain|redispan STEP URL
 """
@@ -164,7 +164,7 @@ class Interruption:
 
 @functools.cache
 def _lets_in(code: CodeType) -> frozenset[int]:
-    """Where Python looks for signals: after a call, at the start of a function and at a jump back, and nowhere else."""
+    """Return where Python checks for signals: only after a call, at a function's start and at a jump back."""
     return frozenset(
         one.offset
         for one in dis.get_instructions(code)
@@ -276,9 +276,7 @@ class Program:
         pool = client.connection_pool
         locks = (getattr(pool, "_lock", None), getattr(getattr(pool, "_event_dispatcher", None), "_async_lock", None))
         if any(isinstance(lock, asyncio.Lock) and lock.locked() for lock in locks):
-            self._note(
-                "hung later"
-            )  # plain redis-py leaves one locked at some points, and waiting for it only takes time
+            self._note("hung later")  # redis-py leaves one locked at some points; waiting takes time
             return
         signal.setitimer(signal.ITIMER_REAL, LATER_S)
         try:

@@ -1,4 +1,4 @@
-"""An interruption at every point of a call: the program gets it, and nothing is lost that plain redis-py keeps."""
+"""An interruption at any point of a call reaches the program. redispan loses nothing that redis-py keeps."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _run(scenario: str, mode: str, kind: str, step: int) -> Verdict:
 
 
 def beyond(plain: dict[str, Any], ours: dict[str, Any]) -> dict[str, int]:
-    """How many places show each fault with redispan where plain redis-py, interrupted at that same place, does not."""
+    """Count the places where a fault occurs with redispan, but not with plain redis-py interrupted there."""
     counts = {fault: len(set(places) - set(plain["found"].get(fault, {}))) for fault, places in ours["found"].items()}
     return {fault: count for fault, count in counts.items() if count}
 

@@ -1,8 +1,8 @@
-"""A program of eight workers that goes on through an outage, and says in JSON what it got to see.
+"""A program of eight workers that continues through an outage, and prints in JSON what it saw.
 
 Usage: python tests/soak/outage_program.py plain|redispan sync|async PORT NUMBER
 
-Says "ready" when it runs, ends a while after a line on its input has said that the server is back.
+It prints "ready" when it runs. It ends some time after a line on its input, which means that the server is back.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Worker:
     async def run(self, client: Any) -> None:
         number = answered_after = 0
         while answered_after < ENOUGH:
-            # A call that began after the server's return must succeed.
+            # A call that began after the server's return is expected to succeed.
             phase = "after" if self.back.is_set() else "before its return"
             kind, number = next(self.plan), number + 1
             try:

@@ -44,11 +44,11 @@ def witness(kind: type, *value: object) -> Any:
 
 
 def argument(source: random.Random, *, usual: bool = False) -> Callable[[], Any]:
-    """What makes an argument: the same one each time, or one of its own where it is used up or counts.
+    """Return a maker of an argument: the same one each time, or a new one where it is used up or counts.
 
     Args:
-        source: Where chance comes from.
-        usual: One that redis-py takes, so that the server gets to see enough calls.
+        source: The random generator.
+        usual: Whether redis-py accepts it, so that enough calls reach the server.
     """
     text = f"{MARK}{source.randrange(10**6)}"
     number = source.randrange(-(10**4), 10**4)

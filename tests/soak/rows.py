@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Kept:
-    """The last result of a row, with its commit and size."""
+    """The last result of a row, and what it belongs to."""
 
     part: str
     what: str
@@ -123,10 +123,10 @@ def versions() -> str:
 
 
 def ask(script: str, *arguments: object) -> Any:
-    """Run a script of this folder in a process of its own; returns what its last line of output says in JSON.
+    """Run a script of this folder in a separate process, and return the JSON of its last line of output.
 
     Raises:
-        RuntimeError: It failed; the message holds the end of what it said.
+        RuntimeError: It failed. The message holds the end of its output.
     """
     command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG_S, cwd=ROOT)

@@ -1,9 +1,9 @@
-"""``make soak``: what takes too long for every change, and proves more than a short test can.
+"""``make soak``: tests that take too long for every change, and prove more than a short test can.
 
 Usage: python tests/soak/run.py [PART ...] [--quick] [--resume] [--write]      (no part: all of them)
 
 Prints a line for each row: what, size, result, seconds. Results of full size are kept in .ci/work/soak.json, and
-``--write`` puts the last of each row into docs/soak.md, which says what each part proves.
+``--write`` puts the last of each row into docs/soak.md, which describes what each part proves.
 """
 
 from __future__ import annotations

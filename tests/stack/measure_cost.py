@@ -1,8 +1,8 @@
-"""Measures what a span costs each kind of Collector, for docs/scaling.md: CPU time per span, memory, queue on disk.
+"""Measure the cost of a span in each kind of Collector, for docs/scaling.md: CPU time, memory, queue on disk.
 
 Usage: PYTHONPATH=tests python tests/stack/measure_cost.py [SECONDS]
 
-CPU time per span is used instead of spans per second, because the program that makes the load shares the machine.
+The measure is CPU time per span and not spans per second, because the program that makes the load shares the machine.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ class Judge:
         """Return what is kept of combinations: each part's shape, each combination's digest, and any surprise.
 
         Args:
-            combinations: By name, the files of the parts, in their order.
-            parts: The parts whose shapes belong into this golden file.
+            combinations: The files of the parts in their order, by name.
+            parts: The parts whose shapes belong in this golden file.
         """
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             marks = list(workers.map(self._look, combinations.values()))

@@ -22,15 +22,15 @@ class Collector:
         settings: Mapping[str, str] | None = None,
         name: str = "otelcol",
     ) -> None:
-        """Prepares it.
+        """Prepare the Collector.
 
         Args:
             tools: The built programs.
-            folder: For its queue and its log.
-            files: Names below collector/config, without ``.yaml``; the base comes first by itself.
-            environment: Variables that the files ask for.
+            folder: The folder for its queue and its log.
+            files: Names below collector/config, without ``.yaml``; the base is always added first.
+            environment: Variables that the files use.
             settings: Single values to set on top, ``path::to::key`` to value.
-            name: Of its log file and queue.
+            name: The name of its log file and queue.
         """
         grpc, http, health, metrics, self.scrape_port = free_ports(5)
         self.grpc_address = f"127.0.0.1:{grpc}"

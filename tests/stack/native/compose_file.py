@@ -27,7 +27,7 @@ class Service:
     mounts: dict[str, Path]
 
     def native(self, replace: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-        """Command line and environment with container paths and addresses changed to native ones.
+        """Return command line and environment with container paths and addresses changed to native ones.
 
         Args:
             replace: More texts to replace, such as "jaeger:4317" by a loopback address.

@@ -90,7 +90,7 @@ def digest(base: list[Any], whole: list[Any]) -> str:
 
 
 def shape(base: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    """What somebody would draw of a configuration: components, pipelines and extensions that the base has not."""
+    """Return an outline of a configuration: components, pipelines and extensions that the base does not have."""
     found: dict[str, Any] = {}
     names = {section: [set(tree.get(section) or {}) for tree in (base, whole)] for section in _SECTIONS}
     adds = {section: sorted(new - old) for section, (old, new) in names.items() if new - old}

@@ -17,7 +17,7 @@ NS_PER_MS = 1_000_000
 
 
 def span(name: str, *, trace_id: str = "", duration_ms: float = 1.0, **more: Any) -> dict[str, Any]:
-    """A span that has just ended.
+    """Build a span that has just ended.
 
     Args:
         name: Its name.
