@@ -16,7 +16,7 @@ POOL_LAYER = State("pool layer alone")
 
 @dataclass(frozen=True)
 class Budget:
-    """What redispan may add to a call, as a share of what contrib's instrumentation adds in ``contrib``."""
+    """The cost that redispan may add to a call, as a share of what contrib's instrumentation adds in ``contrib``."""
 
     operation: Operation
     redispan: State

@@ -39,5 +39,5 @@ def test_a_fork_in_the_middle(launcher: Launcher, otlp_receiver: OtlpReceiver, t
 
 
 def own_counts(receiver: OtlpReceiver) -> list[int]:
-    """List how many operations each process reports in its self-metrics."""
+    """List how many recorded operations each process reports."""
     return sorted(int(point.value) for point in receiver.points("redis.client.operations") if point.scope == OURS)

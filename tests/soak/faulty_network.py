@@ -21,7 +21,7 @@ ENVIRONMENTS = ("redis-8-plain", "redis-7", "redis-6", "redis-5.3")
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    """One row for each version, way to build a client, and sync or asyncio."""
+    """Yield one row for each version, way to build a client, and sync or asyncio."""
     jobs = {job.name: job for job in matrix.JOBS}
     operations = 1_600 if quick else 100_000
     for name, built, mode in product(ENVIRONMENTS, ("Redis", "from_url"), ("sync", "async")):

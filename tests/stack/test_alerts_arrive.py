@@ -175,7 +175,7 @@ def test_example_routes_deliver(notified: tuple[Alertmanager, Hooks, Mailbox]) -
 
 
 def test_a_server_that_is_gone_silences_its_own_clients_only(stack: Stack) -> None:
-    """An alert about a server that is gone silences the alerts of its own clients, but not of other servers'."""
+    """An alert about a lost server silences its clients' alerts, but not those about other servers."""
     gone, fine, neighbour = ("gone", "6379"), ("fine", "6379"), ("gone", "6380")
     server = {"server_address": gone[0], "server_port": gone[1]}
     raise_alert(stack.alertmanager, "RedisServerUnreachable", severity="critical", area="server", **server)

@@ -81,7 +81,7 @@ def test_every_alert_has_a_unit_test() -> None:
 
 
 def test_every_alert_says_what_to_do_and_whom_it_concerns() -> None:
-    """Every alert gives the service and the severity, and has the severity and area labels that routes use."""
+    """Every alert names what it concerns and has a runbook, and the severity and area labels that routes use."""
     for path in RULE_FILES:
         for group in yaml.safe_load(path.read_text())["groups"]:
             for rule in group["rules"]:
