@@ -1,4 +1,4 @@
-"""The budgets: what is aimed at, as data, and whether it is met. Only counts are judged, no times."""
+"""The budgets as data: the target for each count, and whether it is met. Only counts are judged, not times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POOL_LAYER = State("pool layer alone")
 
 @dataclass(frozen=True)
 class Budget:
-    """What redispan may add to a call, as a share of what contrib's instrumentation adds in ``contrib``."""
+    """The cost that redispan may add to a call, as a share of what contrib's instrumentation adds in ``contrib``."""
 
     operation: Operation
     redispan: State
@@ -26,7 +26,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One budget and what was found."""
+    """One budget and the measured value."""
 
     what: str
     limit: str
@@ -53,7 +53,7 @@ BUDGETS = (
 
 
 def judge(instructions: Figures, memory_mb: float | None) -> Iterator[Verdict]:
-    """Compare what was counted with the budgets; what was not counted is left out."""
+    """Compare the counts with the budgets. A budget without a count is left out."""
     for budget in BUDGETS:
         ratio = instructions.ratio(budget.redispan, budget.contrib, budget.operation.name)
         if ratio is not None:

@@ -1,7 +1,7 @@
-"""Takes chance out of a process: the same calls then take the same way, however busy or slow the machine is.
+"""Remove chance from a process: the same calls then take the same path, however busy or slow the machine is.
 
-Under valgrind life is fifty times slower: on a real clock every call would seem slow, and what happens once a second
-would fall on fifty times as few calls.
+Under valgrind a program is fifty times slower. On a real clock every call would seem slow, and work that runs once a
+second would fall on fifty times fewer calls.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ WAITING = (asyncio, queue, subprocess, threading, futures)
 def stop(reading_ns: int = READING_NS) -> None:
     """Let clocks count their readings, and let every random share be a half.
 
-    So redispan, which looks closely at every 64th operation on average, looks at every 64th. To be called before
-    anything that is watched is imported, since many modules take a clock for good.
+    So redispan, which samples every 64th operation in detail on average, samples exactly every 64th. Call this before
+    any import of a measured module, since many modules keep a reference to a clock.
     """
     for name in ("perf_counter", "monotonic", "time", "thread_time"):
         setattr(time, name, itertools.count(1e6, reading_ns / 1e9).__next__)

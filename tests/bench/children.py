@@ -1,4 +1,4 @@
-"""Processes that enter one state and count in it: what happened in this one before does not matter to them."""
+"""Processes that enter one state and count in it. Earlier events in the parent process do not affect them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def run(module: str, arguments: Iterable[str] = (), under: Sequence[str] = ()) -
 
     Args:
         module: Its name.
-        arguments: What it gets.
+        arguments: Its arguments.
         under: A program to run it under, with arguments.
     """
-    # Settings of whoever started us are no business of a measurement.
+    # The settings of the caller's environment must not affect a measurement.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
     command = [*under, sys.executable, "-m", f"bench.{module}", *arguments]
     done = subprocess.run(
@@ -40,7 +40,7 @@ def run(module: str, arguments: Iterable[str] = (), under: Sequence[str] = ()) -
 
 
 def state_and_operations() -> tuple[Any, list[Any]]:
-    """Enter the state named first on the command line, and find the operations named after it."""
+    """Enter the state named first on the command line, and return the operations named after it."""
     from bench import operations, states
 
     state = states.BY_NAME[sys.argv[1]]

@@ -1,4 +1,4 @@
-"""What was measured: one number for each state and operation, and what follows from them."""
+"""The measurements: one number for each state and operation, and the values derived from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.states import BARE, BY_NAME, State
 
 
 class Figures:
-    """One measure, such as instructions, of every state and operation that was asked for."""
+    """One measure, such as instructions, of every requested state and operation."""
 
     def __init__(self, found: Mapping[str, Mapping[str, float]]) -> None:
         self._found = found
@@ -16,21 +16,21 @@ class Figures:
         self.operations = tuple(found[BARE.name])
 
     def all_of(self, state: State, operation: str) -> float | None:
-        """The whole call, watched."""
+        """Return the cost of the whole watched call."""
         return self._found.get(state.name, {}).get(operation)
 
     def over_bare(self, state: State, operation: str) -> float | None:
-        """What watching adds to the call."""
+        """Return the cost that watching adds to the call."""
         watched, bare = self.all_of(state, operation), self.all_of(BARE, operation)
         return None if watched is None or bare is None else watched - bare
 
     def ratio(self, state: State, against: State, operation: str) -> float | None:
-        """What watching adds, divided by what the other watcher adds."""
+        """Return the cost that watching adds, divided by the cost that the other watcher adds."""
         one, other = self.over_bare(state, operation), self.over_bare(against, operation)
         return None if one is None or not other else one / other
 
     def saved(self, state: State, operation: str) -> float | None:
-        """What the settings of a state save of the same watcher without them."""
+        """Return the cost that a state's settings save, compared with the same watcher without them."""
         default = self.over_bare(State(state.watcher, state.sdk), operation)
         varied = self.over_bare(state, operation)
         return None if default is None or varied is None else default - varied

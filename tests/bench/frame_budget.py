@@ -1,7 +1,7 @@
-"""How many Python frames redispan may add to a call, the SDK's included. ``test_frames.py`` holds the table exactly.
+"""The Python frames that redispan may add to a call, the SDK's included. ``test_frames.py`` checks them exactly.
 
-Frames depend on versions, so there is one set of them. Nothing but the standard library is imported here: whoever
-builds the environment reads the pins first.
+Frames depend on versions, so there is one set of them. This module imports only the standard
+library, because the script that builds the environment reads the pins first.
 """
 
 PYTHON = "3.11"

@@ -1,4 +1,4 @@
-"""Counts Python frames: exact, at once, and the same on every machine with the same versions."""
+"""Count Python frames. The count is exact, quick, and the same on every machine with the same versions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PARTS = ("redispan", "opentelemetry", "redis")
 
 
 def count(state: str, operations: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the frames of one command of each operation, watched as ``state`` says, by the package they belong to."""
+    """Return the frames of one command of each operation, watched as ``state`` says, by package."""
     found: dict[str, dict[str, float]] = json.loads(children.run("frames", (state, *operations)))
     return found
 
 
 def main() -> None:
-    """Print the frames of this thread: what others do is not part of a call."""
+    """Print the frames of this thread, because the work of other threads is not part of a call."""
     _, operations = children.state_and_operations()
     from bench import steady
 
@@ -56,7 +56,7 @@ def _part(file: str) -> str:
     for part in PARTS:
         if part in folders:
             at = folders.index(part)
-            # Our own packages one by one: that is where something can be done about it.
+            # redispan's own packages are listed one by one, because they can be improved.
             return "/".join((part, *folders[at + 1 : at + 2])) if part == "redispan" else part
     return "bench" if file.startswith(str(children.TESTS)) else "others"
 

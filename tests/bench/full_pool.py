@@ -1,6 +1,6 @@
-"""A full pool: more callers than connections, against ``pool=off`` with a connection for each caller.
+"""A full pool with more callers than connections, compared with ``pool=off`` and a connection for each caller.
 
-Times and throughput on a real server, a process for each: shown, and judged nowhere.
+It shows times and throughput on a real server, in one process for each. No test judges them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TUNED, ONE_EACH = State("redispan", NO_SDK), State("redispan", NO_SDK, {"pool": 
 
 @dataclass(frozen=True)
 class Load:
-    """What some callers saw: redispan's pool in multiples of a connection each, as medians of the rounds."""
+    """The callers' results: redispan's pool in multiples of one connection per caller, as medians of the rounds."""
 
     callers: str
     processor_time: float
@@ -33,7 +33,7 @@ class Load:
 
 
 def measure() -> Iterator[Load]:
-    """Drive both in turns."""
+    """Measure both in turns."""
     from redispan.testing.embedded_server import EmbeddedServer
 
     with EmbeddedServer() as server:
@@ -57,7 +57,7 @@ def _one(state: State, drive: str, callers: int, port: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print what one process measured."""
+    """Print the results of one process."""
     from bench import states
 
     name, drive, callers, port = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])

@@ -1,7 +1,7 @@
-"""Connections of redis-py whose server is a few lines of Python: what is left is the client's own cost.
+"""Connections of redis-py whose server is a few lines of Python, so the cost is only the client's own.
 
 Only the socket is replaced. Everything above it, from packing a command to parsing the reply, is redis-py's own code:
-redispan's shells sit there, and what they cost must be counted.
+redispan's client shells are there, and their cost must be counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ REPLY = b"$5\r\nvalue\r\n"
 
 ANSWERS = {
     b"PING": b"+PONG\r\n",
-    # What a cluster's client asks before its first command: three masters, and where a GET has its key.
+    # The first requests of a cluster client: three masters, and the place of a GET's key.
     b"SLOTS": b"*3\r\n"
     + b"".join(
         b"*3\r\n:%d\r\n:%d\r\n*3\r\n$9\r\n127.0.0.1\r\n:%d\r\n$2\r\nn%d\r\n" % (first, last, 7000 + number, number)
@@ -29,18 +29,18 @@ _BY_END = {(word + b"\r\n")[-6:]: answer for word, answer in ANSWERS.items()}
 
 
 class CannedServer:
-    """Keeps, for one connection, the replies to what was sent and not read yet."""
+    """Keep, for one connection, the replies to the commands that were sent and not read yet."""
 
     def __init__(self) -> None:
         self._said = b""
 
     def hear(self, data: bytes) -> None:
-        """Answer every command in ``data``."""
+        """Add the reply to every command in ``data``."""
         # Every command starts with an array header, at the start of the buffer or after a line end.
         self._said += _BY_END.get(data[-6:]) or REPLY * (data.count(b"\r\n*") + (data[:1] == b"*"))
 
     def say(self, size: int) -> bytes:
-        """Hand over at most ``size`` bytes of the replies."""
+        """Return at most ``size`` bytes of the replies."""
         said, self._said = self._said[:size], self._said[size:]
         if not said:
             raise BlockingIOError
@@ -48,7 +48,7 @@ class CannedServer:
 
 
 class CannedSocket(CannedServer):
-    """A socket with such a server behind it."""
+    """A socket with a canned server behind it."""
 
     def sendall(self, data: bytes) -> None:
         self.hear(data)
@@ -77,9 +77,9 @@ class CannedSocket(CannedServer):
 
 
 class CannedStream(CannedServer):
-    """Both ends of an asyncio stream with such a server behind it. Nothing ever waits there."""
+    """Both ends of an asyncio stream with a canned server behind it. No call ever waits there."""
 
-    _buffer = b""  # redis-py looks whether something is left in it
+    _buffer = b""  # redis-py checks whether it has data left
 
     def writelines(self, data: list[bytes]) -> None:
         self.hear(b"".join(data))
@@ -133,7 +133,7 @@ class AsyncInMemoryConnection(redis.asyncio.Connection):
 
 
 def client(port: int = 6379) -> redis.Redis:
-    """A sync client."""
+    """Return a sync client."""
     return redis.Redis(
         connection_pool=redis.ConnectionPool(
             connection_class=InMemoryConnection, host="localhost", port=port, protocol=2
@@ -142,11 +142,11 @@ def client(port: int = 6379) -> redis.Redis:
 
 
 def async_client() -> redis.asyncio.Redis:
-    """An asyncio client."""
+    """Return an asyncio client."""
     pool = redis.asyncio.ConnectionPool(connection_class=AsyncInMemoryConnection, host="localhost", protocol=2)
     return redis.asyncio.Redis(connection_pool=pool)
 
 
 def cluster_client() -> redis.RedisCluster:
-    """A client of a cluster of three masters."""
+    """Return a client of a cluster of three masters."""
     return redis.RedisCluster.from_url("redis://127.0.0.1:7000", connection_class=InMemoryConnection, protocol=2)

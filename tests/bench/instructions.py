@@ -1,7 +1,7 @@
-"""Counts machine instructions with valgrind: what else the machine does makes no difference to them.
+"""Count machine instructions with valgrind. Other work on the machine does not change them.
 
-One run of valgrind enters a state and forks two processes for each operation, which do different numbers of calls.
-All that is not a call of theirs is the same in both, and falls out of the difference.
+One run of valgrind enters a state and forks two processes for each operation, which make different numbers of calls.
+Everything except those calls is the same in both, so the difference cancels it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CALLS, BATCHES = (64, 384), (8, 72)
 
 
 def available() -> bool:
-    """Tell whether valgrind is on this machine."""
+    """Return whether valgrind is on this machine."""
     return shutil.which("valgrind") is not None
 
 
@@ -49,7 +49,7 @@ def _slope(few: tuple[int, int], many: tuple[int, int]) -> float:
 
 
 def main() -> None:
-    """Under valgrind: say which process does what; valgrind writes what each counted when it ends."""
+    """Under valgrind: print which process does what. Valgrind writes each process's count when it ends."""
     _, operations = children.state_and_operations()
     from bench import steady
 
@@ -63,7 +63,7 @@ def main() -> None:
             _, status = os.waitpid(pid, 0)
             if status:
                 raise SystemExit(f"{operation.name} ended with {status}")
-    os._exit(0)  # no exporter is to be flushed
+    os._exit(0)  # no exporter may be flushed
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What redispan keeps in memory in a large program: 24 pools, 200 commands on each.
+"""The memory that redispan uses in a large program: 24 pools, 200 commands on each.
 
-Counted are the blocks allocated by redispan's own code and still held, after a collection. What the SDK keeps for the
-same series is shown beside it: any instrumentation would cause that.
+The count covers the blocks that redispan's own code allocated and that are still held after a collection. The SDK's
+memory for the same series is shown beside it, because any instrumentation would cause it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def measure() -> dict[str, float]:
 
 
 def main() -> None:
-    """Work, settle, and print what is held."""
+    """Run the work, wait until it settles, and print the memory held."""
     from opentelemetry import trace
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 

@@ -1,4 +1,4 @@
-"""What the watched program does: the table of operations, each on a client of its own."""
+"""The work of the watched program: the table of operations, each with a separate client."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Operation:
     """One kind of call.
 
     Attributes:
-        name: What tables call it, and what finds it again in another process.
+        name: Its name in tables, which also finds it again in another process.
         make: Builds a client and what runs on it.
-        commands: How many commands one call is: figures are for one command.
-        main: Whether every state counts it, and ``--quick`` does.
+        commands: How many commands one call sends. Figures are for one command.
+        main: Whether every state and ``--quick`` count it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The page that quotes the figures: tables in Markdown, put between its marks."""
+"""The page that quotes the figures: Markdown tables between its marks."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ BEGIN, END = "<!-- figures: make bench writes them -->", "<!-- end of the figure
 
 
 def write_into(page: Path, text: str) -> None:
-    """Replace what stands between the marks of ``page``."""
+    """Replace the text between the marks of ``page``."""
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     page.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
+    """Return a table whose first column is text and whose other columns are numbers."""
     lines = [head, ("---", *("---:" for _ in head[1:])), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def costs(figures: Figures, shown: str) -> str:
-    """The bare call, and what each state adds to it."""
+    """Return a table of the bare call's cost, and of what each state adds to it."""
     rows = [("bare: the whole call", *_cells(figures, shown, lambda name: figures.all_of(BARE, name)))]
     rows += [
         (state.name, *_cells(figures, shown, lambda name, state=state: figures.over_bare(state, name)))
@@ -37,7 +37,7 @@ def costs(figures: Figures, shown: str) -> str:
 
 
 def ratios(figures: Figures, watcher: str) -> str:
-    """What redispan adds in each state, in multiples of what ``watcher`` adds with the same SDK."""
+    """Return a table of what redispan adds in each state, in multiples of what ``watcher`` adds with the same SDK."""
     rows = []
     for state in figures.states:
         against = State(watcher, state.sdk)
@@ -48,7 +48,7 @@ def ratios(figures: Figures, watcher: str) -> str:
 
 
 def savings(figures: Figures) -> str:
-    """What each setting saves of the state without it."""
+    """Return a table of what each setting saves, compared with the state without it."""
     rows = [
         (state.name, *_cells(figures, "{:,.0f}", lambda name, state=state: figures.saved(state, name)))
         for state in figures.states
@@ -58,14 +58,14 @@ def savings(figures: Figures) -> str:
 
 
 def parts(frames: Mapping[str, float], bare: Mapping[str, float]) -> str:
-    """Whose frames a watched call has, and whose the bare call."""
+    """Return a table of the packages whose frames a watched call and the bare call have."""
     names = sorted({*frames, *bare}, key=lambda name: -frames.get(name, 0))
     rows = [(name, f"{bare.get(name, 0):.1f}", f"{frames.get(name, 0):.1f}") for name in names]
     return table(("code of", "bare", "watched"), rows)
 
 
 def budgets(verdicts: Iterable[Verdict]) -> str:
-    """What is aimed at, what was found, and whether it is met."""
+    """Return a table of the targets, the measured values, and whether each target is met."""
     rows = [(one.what, one.limit, one.measured, "met" if one.met else "MISSED") for one in verdicts]
     return table(("budget", "at most", "counted", ""), rows)
 

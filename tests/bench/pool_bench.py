@@ -1,7 +1,7 @@
-"""The pool layer on real servers, against the library's defaults: throughput under load, and time to failure.
+"""The pool layer compared with the library's defaults on real servers: throughput under load, and time to failure.
 
-Run it as ``python tests/bench/pool_bench.py [--quick] [--write docs/pools.md]``. What the layer costs a healthy call is
-counted by ``run.py``.
+Run it as ``python tests/bench/pool_bench.py [--quick] [--write docs/pools.md]``. ``run.py`` counts what the layer costs
+a healthy call.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from servers.dead_ends import black_hole, dead_port, silent_port
 
 @contextlib.contextmanager
 def layer(*, on: bool) -> Iterator[None]:
-    """The pool layer on, or off."""
+    """Turn the pool layer on or off."""
     if on:
         POOL_PATCHES.apply(PoolSettings())
     try:
@@ -40,7 +40,7 @@ def layer(*, on: bool) -> Iterator[None]:
 
 
 def main() -> None:
-    """Print the tables. A measurement, not a test: nothing here fails."""
+    """Print the tables. This is a measurement, not a test: nothing here fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer calls, no time to failure")
     parser.add_argument("--write", type=Path, help="put the figures into this page, between its marks")
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def under_load(calls: int) -> str:
-    """GETs of many threads or tasks on one client."""
+    """Return a table of GETs by many threads or tasks on one client."""
     rows = []
     with EmbeddedServer() as server:
         for name, drive in DRIVES.items():
@@ -73,7 +73,7 @@ def under_load(calls: int) -> str:
 
 
 def _describe(took: list[float], seconds: float) -> list[str]:
-    """Throughput, percentiles of the calls that succeeded, and how many did not."""
+    """Return throughput, percentiles of the calls that succeeded, and the number of calls that did not."""
     good = sorted(one for one in took if one != FAILED)
     cuts = statistics.quantiles(good, n=1000)
     return [
@@ -84,7 +84,7 @@ def _describe(took: list[float], seconds: float) -> list[str]:
 
 
 def until_it_fails() -> str:
-    """One GET on servers that don't answer."""
+    """Return a table of one GET on servers that don't answer."""
     rows = []
     for name, trouble in (("dead", dead_port), ("silent", silent_port), ("black-holed", black_hole)):
         with trouble() as port:

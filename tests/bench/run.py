@@ -1,4 +1,4 @@
-"""``make bench``: what watching costs, counted. Nothing here fails: ``test_frames.py`` holds what must not grow.
+"""``make bench``: the counted costs of watching. Nothing here fails: ``test_frames.py`` checks what must not grow.
 
 Run it as ``python tests/bench/run.py [--quick] [--write docs/performance.md]``.
 """
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def sections(*, quick: bool) -> Iterator[str]:
-    """Each part of what is to be said, as soon as it is known."""
+    """Yield each section of the report as soon as it is known."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     yield f"{sys.implementation.name} {sys.version.split()[0]}, {packages}; {os.cpu_count()} cores."
     held = None if quick else memory.measure()
@@ -59,7 +59,7 @@ def sections(*, quick: bool) -> Iterator[str]:
 
 
 def _all(count: Callable[[str, list[str]], Counted], *, quick: bool, at_once: int | None = None) -> dict[str, Counted]:
-    """Count in every state, several at a time: counts do not mind, times do."""
+    """Count in every state, several at a time. A busy machine affects times, but not counts."""
     states = [state for state in STATES if state.main or not quick]
     with ThreadPoolExecutor(at_once or os.cpu_count()) as pool:
         found = pool.map(lambda state: count(state.name, _operations(state, quick=quick)), states)

@@ -1,4 +1,4 @@
-"""Who watches the same program: the table of states. A process enters one of them, once, and stays in it."""
+"""The table of states: who watches the same program. A process enters one state, once, and stays in it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class State:
     """A watcher and what it writes to.
 
     Attributes:
-        watcher: Its name; empty for nobody.
+        watcher: Its name; empty for no watcher.
         sdk: Whether there is an SDK, and whether it samples.
-        settings: Those of redispan that differ from the default.
-        main: Whether every operation is counted in it, and ``--quick`` counts it at all.
+        settings: The redispan settings that differ from the default.
+        main: Whether it counts every operation, and whether ``--quick`` counts it at all.
     """
 
     watcher: str = ""
@@ -38,7 +38,7 @@ class State:
 
     @property
     def name(self) -> str:
-        """What tables call it, and what finds it again in another process."""
+        """Return the name that tables use, and that finds the state again in another process."""
         if not self.watcher:
             return "bare"
         settings = (f"{name}={str(value).lower()}" for name, value in self.settings.items())
@@ -69,7 +69,7 @@ BY_NAME = {state.name: state for state in STATES}
 
 
 def enter(state: State) -> None:
-    """Start what the state is made of, for the rest of this process."""
+    """Start everything that belongs to the state, for the rest of this process."""
     if state.sdk != NO_SDK:
         start_sdk(ALWAYS_ON if state.sdk == SAMPLED else ALWAYS_OFF)
     for watcher in filter(None, state.watcher.split(" + ")):
@@ -82,8 +82,9 @@ class _Nowhere(SpanExporter):
 
 
 def start_sdk(sampler: Any) -> None:
-    """Set the global providers, which write nowhere."""
-    # Exporting is a thread's work and the same for every watcher: here it begins after the last operation, if at all.
+    """Set the global providers, which discard their data."""
+    # Exporting is the work of a thread and the same for every watcher. Here it begins after the last operation, if at
+    # all.
     many, later_ms = 1_000_000, 3_600_000
     processor = BatchSpanProcessor(
         _Nowhere(), max_queue_size=many, max_export_batch_size=many, schedule_delay_millis=later_ms
@@ -97,7 +98,7 @@ def start_sdk(sampler: Any) -> None:
 def _redispan(settings: Mapping[str, Any]) -> None:
     from redispan import RedispanInstrumentor, Settings
 
-    # What a process does in the background does not belong to an operation: no server to probe, no port, no siblings.
+    # Background work of a process does not belong to an operation: no server to probe, no port, no sibling processes.
     alone = {"server_probe": False, "monitoring_port": 0, "host_sharing": False}
     RedispanInstrumentor().instrument(settings=Settings(**alone, **settings))
 
@@ -123,7 +124,7 @@ def _native(_: Mapping[str, Any]) -> None:
 
 
 def _floor(_: Mapping[str, Any]) -> None:
-    """The same program calling OpenTelemetry by itself: one span with the same attributes, one measurement."""
+    """Make the same program call OpenTelemetry by itself: one span with the same attributes, one measurement."""
     for owner in (redis.Redis, redis.RedisCluster):
         owner.execute_command = _by_hand(owner.execute_command)
     redis.client.Pipeline.execute = _by_hand(redis.client.Pipeline.execute)

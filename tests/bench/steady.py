@@ -1,4 +1,4 @@
-"""The steady state of a process: warm, past what redispan looks at closely when young, nothing in the background."""
+"""The steady state of a process: warm, past redispan's detailed start phase, with no background work."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ WARM_CALLS = 600
 
 
 def warm_up(operation: Operation) -> Run:
-    """Make the process old and the operation's path warm.
+    """Run the process past its start phase, and warm up the operation's path.
 
     Returns:
-        What does that many calls; no garbage is collected any more.
+        A function that makes the given number of calls. Garbage collection is off from now on.
 
     Raises:
-        RuntimeError: Something of redispan works in the background, and would be counted as if it were the calls.
+        RuntimeError: redispan works in the background, which would be counted as part of the calls.
     """
     client = in_memory.client()
     for _ in range(YOUNG_BATCHES):

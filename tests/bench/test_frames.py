@@ -1,4 +1,4 @@
-"""A call becomes no dearer unseen: the Python frames that redispan adds to it are exactly those of the table."""
+"""The number of Python frames that redispan adds to a call is exactly that of the table, so no cost grows unnoticed."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def counted() -> dict[str, dict[str, float]]:
-    """Frames over the bare call, as ``FRAMES`` has them, each state counted in a process of its own."""
+    """Return the frames over the bare call, as in ``FRAMES``. Each state is counted in a separate process."""
     totals = {}
     for state in ("bare", *FRAMES):
         found = frames.count(state, list(FRAMES.get(state, FRAMES["redispan, sampled"])))
@@ -50,7 +50,7 @@ def counted() -> dict[str, dict[str, float]]:
 
 @pytest.mark.parametrize(("state", "operation"), CASES)
 def test_a_call_has_the_frames_of_the_table(state: str, operation: str, counted: dict[str, dict[str, float]]) -> None:
-    """redispan adds to the call as many Python frames as the table says, neither more nor fewer."""
+    """redispan adds exactly as many Python frames to the call as the table says."""
     found, budget = counted[state][operation], FRAMES[state][operation]
     assert found <= budget, (
         f"{operation} ({state}) became dearer: {found} Python frames over the bare call, and the budget is {budget}"

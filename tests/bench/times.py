@@ -1,4 +1,4 @@
-"""Takes processor time, a hint at what instructions are worth: it varies with the machine, and judges nothing."""
+"""Measure processor time, a hint at the cost of instructions. It varies with the machine, so nothing judges it."""
 
 from __future__ import annotations
 

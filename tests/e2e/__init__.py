@@ -1,4 +1,4 @@
-"""End-to-end tests: real programs under the real ``opentelemetry-instrument``, read at an OTLP receiver."""
+"""End-to-end tests: real programs under the real ``opentelemetry-instrument``, which export to an OTLP receiver."""
 
 from pathlib import Path
 

@@ -15,14 +15,14 @@ if sys.platform == "win32":
 
 @pytest.fixture
 def launcher(otlp_receiver: OtlpReceiver, redis_server: RedisServer) -> Launcher:
-    """Run programs that talk to ``redis_server`` and export to ``otlp_receiver``."""
-    # A busy machine makes any operation slow, and slow ones are logged.
+    """Return a launcher of programs that use ``redis_server`` and export to ``otlp_receiver``."""
+    # On a busy machine any operation can be slow, and redispan logs slow operations.
     quiet = {"OTEL_PYTHON_REDISPAN_SLOW_LOG_MS": "0", "OTEL_PYTHON_REDISPAN_SLOW_ALERT_MS": "0"}
     return Launcher({**otlp_receiver.environment(), **quiet, "REDIS_URL": redis_server.url}, folder=PROGRAMS)
 
 
 @pytest.fixture
 def framework_launcher(launcher: Launcher) -> Launcher:
-    """The same, with the instrumentations of the frameworks at work."""
+    """Return the same launcher with the instrumentations of the web frameworks enabled."""
     launcher.disabled = [name for name in FRAMEWORKS if name in ("asgi", "wsgi")]
     return launcher

@@ -1,4 +1,4 @@
-"""Forces the order in which ``opentelemetry-instrument`` loads instrumentors: that of sys.path, then chance."""
+"""Control the order in which ``opentelemetry-instrument`` loads instrumentors: the order of sys.path, then chance."""
 
 import importlib.metadata
 import shutil
@@ -8,10 +8,10 @@ DISTRIBUTIONS = {"redispan": "redispan", "contrib": "opentelemetry-instrumentati
 
 
 def first(name: str, folder: Path) -> Path:
-    """Make a folder that, put first on the path, has one instrumentor found before all others.
+    """Make a folder that, put first on the path, makes Python find one instrumentor before all others.
 
-    Python takes the first metadata of a distribution that it finds, and each distribution once, so a copy of the
-    metadata moves the entry points without a second load.
+    Python uses the first metadata of a distribution that it finds, and reads each distribution once. A copy of the
+    metadata therefore moves the entry points without a second load.
     """
     distribution = importlib.metadata.distribution(DISTRIBUTIONS[name])
     assert distribution.files is not None

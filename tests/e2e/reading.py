@@ -1,4 +1,4 @@
-"""What the tests ask the OTLP receiver: how many spans and measurements of which operation, from which process."""
+"""Read the OTLP receiver: how many spans and measurements it has of each operation, and from which process."""
 
 from collections import Counter
 
@@ -17,17 +17,17 @@ def redis_spans(receiver: OtlpReceiver) -> list[ReceivedSpan]:
 
 
 def operation_of(span: ReceivedSpan) -> str:
-    """The operation that a span of ours is about."""
+    """Return the operation that one of redispan's spans describes."""
     return str(span.attributes["db.operation.name"])
 
 
 def spans_by_operation(receiver: OtlpReceiver) -> Counter[str]:
-    """Count our spans by operation."""
+    """Count redispan's spans by operation."""
     return Counter(operation_of(span) for span in receiver.spans(scope=OURS))
 
 
 def measurements_by_operation(receiver: OtlpReceiver) -> Counter[str]:
-    """Add up our histogram counts by operation, over all processes."""
+    """Add up redispan's histogram counts by operation, over all processes."""
     found: Counter[str] = Counter()
     for point in receiver.points(DURATION):
         if point.scope == OURS:
@@ -36,7 +36,7 @@ def measurements_by_operation(receiver: OtlpReceiver) -> Counter[str]:
 
 
 def instances(receiver: OtlpReceiver) -> set[str]:
-    """Name the processes that our spans and measurements came from."""
+    """List the processes that sent redispan's spans and measurements."""
     spans = {str(span.resource[INSTANCE]) for span in receiver.spans(scope=OURS)}
     points = {str(point.resource[INSTANCE]) for point in receiver.points() if point.scope == OURS}
     return spans | points

@@ -1,7 +1,7 @@
-"""Makes folders that Python finds packages in: chosen distributions of the dev environment, fakes, and witnesses.
+"""Make folders of packages: chosen distributions of the dev environment, fake ones, and witnesses.
 
-An environment that lacks something is a bare interpreter with such a folder first on its path, which is also how the
-Kubernetes operator brings its packages to a program.
+An environment that lacks a package is a bare interpreter with such a folder first on its path. The Kubernetes operator
+adds its packages to a program in the same way.
 """
 
 import functools
@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 
 def needed_by(*names: str, without: Iterable[str] = ()) -> set[str]:
-    """Name distributions and everything they need, but for some."""
+    """List distributions and everything they need, without the excluded ones."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -33,7 +33,7 @@ def needed_by(*names: str, without: Iterable[str] = ()) -> set[str]:
 
 
 def link(folder: Path, distributions: Iterable[str]) -> Path:
-    """Fill a folder with links to the files of installed distributions, compiled ones included."""
+    """Fill a folder with links to the files of installed distributions, including compiled files."""
     for name in distributions:
         for origin, place in _files_of(name):
             target = folder / place
@@ -55,7 +55,8 @@ def _files_of(name: str) -> tuple[tuple[Path, str], ...]:
             if compiled is not None and compiled.exists():
                 found.append((compiled, str(Path(file).parent / "__pycache__" / compiled.name)))
     if name == "redispan" and not any(place.startswith("redispan/") for _, place in found):
-        # Installed for development: its metadata is in the environment, its modules are in the repository.
+        # This distribution is installed for development: its metadata is in the environment, its modules in the
+        # repository.
         package = importlib.util.find_spec("redispan")
         assert package is not None
         assert package.origin is not None
@@ -64,7 +65,7 @@ def _files_of(name: str) -> tuple[tuple[Path, str], ...]:
 
 
 def fake_distribution(folder: Path, name: str, version: str, modules: dict[str, str], entry_points: str = "") -> Path:
-    """Add a distribution with these files to a folder."""
+    """Add a fake distribution with these files to a folder."""
     for place, text in modules.items():
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ def fake_distribution(folder: Path, name: str, version: str, modules: dict[str, 
 
 
 def witness(folder: Path, name: str) -> Path:
-    """Add an instrumentor that says that it was loaded: the rest, which must be instrumented whatever ours does."""
+    """Add an instrumentor that prints when it is loaded. It must be loaded whatever redispan's instrumentor does."""
     return fake_distribution(
         folder,
         name,
@@ -88,13 +89,13 @@ def witness(folder: Path, name: str) -> Path:
 
 
 def bare_python(folder: Path) -> Path:
-    """Make an interpreter that has nothing installed."""
+    """Make an interpreter that has no packages installed."""
     venv.create(folder, symlinks=True, with_pip=False)
     return folder / "bin" / "python"
 
 
 def install(folder: Path, *requirements: str) -> Path:
-    """Install packages into a folder, from the package index or uv's cache of it."""
+    """Install packages into a folder, from the package index or from uv's cache."""
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
     subprocess.run([*command, "--target", str(folder), *requirements], check=True, timeout=100)
     return folder

@@ -1,4 +1,4 @@
-"""The README's table, row by row: what redispan, contrib's instrumentation and redis-py's own metrics tell."""
+"""Check the README's comparison table row by row: redispan, contrib's instrumentation and redis-py's own metrics."""
 
 import importlib.metadata
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ SECRET = "078-05-1120"
 
 @dataclass
 class Programs:
-    """Runs the program with one of the three alone, and keeps what each step came to."""
+    """Run the program with one of the three alone, and keep the telemetry and the result of each step."""
 
     launcher: Launcher
     receiver: OtlpReceiver
 
     def run(self, who: str, *steps: str, conventions: str = "") -> list[str]:
-        """Run steps; what they ended with."""
+        """Run steps and return their results."""
         off = {"redispan": ["redis"], "contrib": ["redispan"], "native": ["redis", "redispan"]}[who]
         first = ["native"] if who == "native" else []
         finished = self.launcher.run(
@@ -52,7 +52,7 @@ class Programs:
         return finished.out.split()[len(first) :]
 
     def span_of(self, word: str) -> ReceivedSpan:
-        """The one span of this command, whoever made it and however it is named."""
+        """Return the one span of this command, whichever library made it and whatever its name is."""
         (span,) = (span for span in self.receiver.spans() if word in str(self._text_of(span)).split(" ")[0])
         return span
 
@@ -65,7 +65,7 @@ class Programs:
 def programs(
     launcher: Launcher, otlp_receiver: OtlpReceiver, cluster_server: ClusterServer, sentinel_server: SentinelServer
 ) -> Programs:
-    """The program, with servers of every kind."""
+    """Return the program, with servers of every kind."""
     host, port = sentinel_server.sentinels[0]
     launcher.variables.update(CLUSTER_URL=cluster_server.url, SENTINEL=f"{host}:{port}")
     return Programs(launcher, otlp_receiver)
@@ -73,7 +73,7 @@ def programs(
 
 @pytest.mark.parametrize(("who", "spans"), [("redispan", 2), ("contrib", 2), ("native", 0)])
 def test_a_span_per_command_and_pipeline(who: str, spans: int, programs: Programs) -> None:
-    """Both instrumentations make them, redis-py itself makes none."""
+    """redispan and contrib both make a span for each command and pipeline. redis-py itself makes none."""
     assert programs.run(who, "plain", "batch") == ["ok", "ok"]
     assert len(programs.receiver.spans()) == spans
 
@@ -82,7 +82,7 @@ def test_a_span_per_command_and_pipeline(who: str, spans: int, programs: Program
     ("who", "conventions", "named"), [("redispan", "", True), ("contrib", "", False), ("contrib", "database", False)]
 )
 def test_current_names(who: str, conventions: str, named: bool, programs: Programs) -> None:
-    """contrib has none of the three, whatever it is asked for."""
+    """contrib has none of the three current names, whichever conventions are selected."""
     assert programs.run(who, "plain", "failure", conventions=conventions) == ["ok", "ResponseError"]
     span = programs.span_of("LPUSH")
     assert [name in span.attributes for name in CURRENT_NAMES] == [named] * 3
@@ -90,7 +90,7 @@ def test_current_names(who: str, conventions: str, named: bool, programs: Progra
 
 @pytest.mark.parametrize("who", ["redispan", "contrib"])
 def test_the_node_that_answered(who: str, programs: Programs, cluster_server: ClusterServer) -> None:
-    """In a cluster, contrib's span names no server at all."""
+    """In a cluster, contrib's span names no server."""
     assert programs.run(who, "cluster") == ["ok"]
     attributes = programs.span_of("SET").attributes
     owner = cluster_server.owner_of("k")
@@ -100,7 +100,7 @@ def test_the_node_that_answered(who: str, programs: Programs, cluster_server: Cl
 
 @pytest.mark.parametrize("who", ["redispan", "contrib"])
 def test_the_master_that_answered(who: str, programs: Programs, sentinel_server: SentinelServer) -> None:
-    """Behind a sentinel, contrib's span names a server that isn't there."""
+    """Behind a sentinel, contrib's span names a server that does not exist."""
     assert programs.run(who, "sentinel") == ["ok"]
     attributes = programs.span_of("SET").attributes
     if who == "redispan":
@@ -111,7 +111,7 @@ def test_the_master_that_answered(who: str, programs: Programs, sentinel_server:
 
 @pytest.mark.parametrize("who", ["redispan", "contrib", "native"])
 def test_retries(who: str, programs: Programs) -> None:
-    """contrib's span of a call that was repeated is like any other; redis-py counts the attempt as a failure."""
+    """contrib's span of a repeated call looks like any other span. redis-py counts the failed attempt as a failure."""
     assert programs.run(who, "retry") == ["ok"]
     if who == "native":
         points = [
@@ -130,7 +130,7 @@ def test_retries(who: str, programs: Programs) -> None:
 
 @pytest.mark.parametrize("who", ["redispan", "native"])
 def test_a_failing_command_is_measured(who: str, programs: Programs) -> None:
-    """redis-py's histogram leaves out what the server refuses."""
+    """redis-py's histogram does not include commands that the server refuses."""
     assert programs.run(who, "plain", "failure") == ["ok", "ResponseError"]
     measured = {
         point.attributes["db.operation.name"]: point.attributes.get("error.type")
@@ -141,7 +141,7 @@ def test_a_failing_command_is_measured(who: str, programs: Programs) -> None:
 
 @pytest.mark.parametrize("who", ["redispan", "contrib"])
 def test_a_large_pipeline(who: str, programs: Programs, redis_server: RedisServer) -> None:
-    """contrib names the span after all 2,000 commands."""
+    """contrib names the span of a large pipeline after all 2,000 commands."""
     assert programs.run(who, "batch") == ["ok"]
     (span,) = programs.receiver.spans()
     if who == "redispan":
@@ -153,7 +153,7 @@ def test_a_large_pipeline(who: str, programs: Programs, redis_server: RedisServe
 
 @pytest.mark.parametrize("who", ["redispan", "contrib"])
 def test_search(who: str, programs: Programs) -> None:
-    """contrib writes the documents found on the span with RESP2, and breaks the call with RESP3."""
+    """contrib records the found documents on the span with RESP2, and breaks the call with RESP3."""
     ended = programs.run(who, "search_resp2", "search_resp3")
     recorded = str([span.attributes for span in programs.receiver.spans()])
     if who == "redispan":

@@ -1,4 +1,4 @@
-"""Programs behind a Sentinel lose their master: they go on with the next one, in time, and the telemetry follows."""
+"""Programs behind a Sentinel lose their master, continue in time with the next one, and their telemetry shows it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HANGS_S = 30.0
 
 @dataclass
 class Order:
-    """What became of one order."""
+    """The outcome of one order."""
 
     name: str
     amount: int
@@ -44,7 +44,7 @@ class Order:
 
     @property
     def was_answered(self) -> bool:
-        """The program was told that it is done."""
+        """Return whether the program received the reply to this order."""
         return isinstance(self.ending, int)
 
 
@@ -74,25 +74,25 @@ def selling(launcher: Launcher, kind: str, trio: SentinelServer) -> Iterator[sub
 
 
 def orders_at(server: RedisServer) -> dict[str, int]:
-    """What a server holds."""
+    """Return the orders that a server holds."""
     found = server.call("HGETALL", "orders")
     return {name: int(amount) for name, amount in zip(found[::2], found[1::2], strict=True)}
 
 
 def wait_for_orders(server: RedisServer, count: int) -> None:
-    """Wait until each worker has ``count`` more orders there."""
+    """Wait until each worker has ``count`` more orders on the server."""
     before = orders_at(server)
 
     def enough() -> bool:
         new = Counter(name.rpartition("-")[0] for name in orders_at(server) if name not in before)
         return all(new[f"{kind}-{worker}"] >= count for kind in KINDS for worker in range(WORKERS))
 
-    # Sentinel closes all connections to a server that it makes a master: ours, too, if it happens to be open.
+    # Sentinel closes all connections to a server that it promotes, including the test's own connection if it is open.
     wait_until(enough, "the orders", PATIENCE_S, failing=True)
 
 
 def wait_for_exports(receiver: OtlpReceiver, service: str, since_s: float) -> None:
-    """Wait until each program has told of its pool as it is now."""
+    """Wait until each program has exported the current state of its pool."""
 
     def recorded() -> bool:
         return all(max(connections(receiver, kind, service), default=0) > since_s * 1e9 for kind in KINDS)
@@ -101,7 +101,7 @@ def wait_for_exports(receiver: OtlpReceiver, service: str, since_s: float) -> No
 
 
 def lose(server: RedisServer, how: str) -> None:
-    """Kill or freeze it, and return when it can answer nobody any more."""
+    """Kill or freeze the server, and return when it can no longer answer any client."""
     process = psutil.Process(server.process.pid)
     getattr(server.process, how)()
     if how == "pause":
@@ -112,7 +112,10 @@ def lose(server: RedisServer, how: str) -> None:
 def test_programs_go_on_with_the_new_master(
     how: str, launcher: Launcher, otlp_receiver: OtlpReceiver, trio: SentinelServer
 ) -> None:
-    """Each order ends and counts at most once, all are answered again, and spans and pools tell of it."""
+    """Each order ends and counts at most once, and later orders are answered again.
+
+    Spans and pool metrics show the failover.
+    """
     old, new = trio.master, trio.replica
     with selling(launcher, "sync", trio) as sync, selling(launcher, "async", trio) as asynchronous:
         wait_for_orders(old, 2 * AFTER)
@@ -136,11 +139,11 @@ def test_programs_go_on_with_the_new_master(
 
 
 def check_orders(orders: list[Order], held: dict[str, int], lost_s: float, moved_s: float) -> None:
-    """At most once, none lost but what the old master had not handed on, none refused by the new one."""
+    """Check that no order ran twice, the new master refused none, and only orders that were not replicated are lost."""
     assert max(order.took_s for order in orders) < HANGS_S
     assert {order.name for order in orders if held.get(order.name, order.amount) != order.amount} == set()
     missing = [order for order in orders if order.was_answered and order.name not in held]
-    # The old master answered them, however late a busy program was to read that.
+    # The old master had answered these orders, even if a busy program read the reply late.
     assert [order for order in missing if order.start_s > lost_s] == []
     assert [order for order in orders if not order.was_answered and order.start_s > moved_s] == []
 
@@ -154,7 +157,7 @@ def check_spans(
     loss_s: float,
     lost_s: float,
 ) -> None:
-    """One span for each order, with the server that it went to, and with the repetitions that it took."""
+    """Check for one span per order, with the server that the order went to and the number of retries."""
     spans = [
         span
         for span in receiver.spans(scope=OURS)
@@ -174,7 +177,7 @@ def check_spans(
 
 
 def connections(receiver: OtlpReceiver, kind: str, service: str) -> dict[int, float]:
-    """How many connections a program's pool had, by the time (ns) when it told so."""
+    """Return the number of connections in a program's pool, by the time (ns) of the export."""
     by_time: dict[int, float] = {}
     for point in pool_points(receiver, kind, service):
         if point.metric == "db.client.connection.count":
@@ -183,7 +186,7 @@ def connections(receiver: OtlpReceiver, kind: str, service: str) -> dict[int, fl
 
 
 def pool_points(receiver: OtlpReceiver, kind: str, service: str) -> list[ReceivedPoint]:
-    """All that a program told of its pool."""
+    """Return all data points that a program exported about its pool."""
     return [
         point
         for point in receiver.points(latest=False)
@@ -193,7 +196,7 @@ def pool_points(receiver: OtlpReceiver, kind: str, service: str) -> list[Receive
 
 
 def check_pool(receiver: OtlpReceiver, kind: str, service: str, loss_s: float, moved_s: float) -> None:
-    """The pool keeps its name; its connections to the old master are told of as closed, and it has new ones."""
+    """Check that the pool keeps its name, reports its connections to the old master as closed, and has new ones."""
     by_time = connections(receiver, kind, service)
     before = [count for time_ns, count in by_time.items() if time_ns < loss_s * 1e9]
     after = [count for time_ns, count in by_time.items() if time_ns > moved_s * 1e9]

@@ -1,4 +1,4 @@
-"""Redis used before and after a fork: nothing is told twice."""
+"""A program uses Redis before and after a fork, and no telemetry is emitted twice."""
 
 import sys
 from collections import Counter
@@ -18,10 +18,10 @@ BEFORE, AFTER, CHILDREN = 10, 5, 3
 def test_a_fork_in_the_middle(launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
     """Spans, self-metrics, and measurements made after the fork are exact in every process.
 
-    The SDK itself carries a cumulative histogram over into the child, so what was measured before the fork is reported
-    by each child again; nothing that an instrumentation can do, and the reason why this test looks at ``HINCRBY``.
+    The SDK itself copies a cumulative histogram into the child, so each child reports the measurements from before the
+    fork again. An instrumentation cannot prevent this, so the test looks at ``HINCRBY``.
     """
-    # From 3.12 on Python itself warns of a fork beside threads; the SDK's exporters have some.
+    # From 3.12 on, Python itself warns about a fork in a process with threads, and the SDK's exporters have some.
     quiet = {"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"}
     with launcher.running(tmp_path / "log", sys.executable, "forks.py", BEFORE, AFTER, CHILDREN, variables=quiet):
         otlp_receiver.wait_for(lambda r: len(r.spans(scope=OURS)) >= BEFORE + CHILDREN * AFTER, "spans")
@@ -39,5 +39,5 @@ def test_a_fork_in_the_middle(launcher: Launcher, otlp_receiver: OtlpReceiver, t
 
 
 def own_counts(receiver: OtlpReceiver) -> list[int]:
-    """List what each process says of the operations that it recorded."""
+    """List how many recorded operations each process reports."""
     return sorted(int(point.value) for point in receiver.points("redis.client.operations") if point.scope == OURS)

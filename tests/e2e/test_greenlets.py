@@ -1,4 +1,4 @@
-"""Greenlets under the tuned pool: they wait for each other, not for ever and not in vain."""
+"""Greenlets that use the tuned pool wait for each other, always end, and get a connection."""
 
 import importlib.util
 
@@ -14,11 +14,11 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="needs gevent (make dev brings it)"),
 ]
 
-# However busy the machine: nobody gives up waiting and opens a connection beyond the limit.
+# Even on a busy machine, no greenlet may stop waiting and open a connection beyond the limit.
 PATIENT = {"OTEL_PYTHON_REDISPAN_POOL_WAIT_S": "30"}
 EARLY = PATIENT | {"OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH": "patch_all"}
-# Threads of the SDK that were started before gevent patches what they wait on may wait for ever, at the program's end
-# too, with redispan and without: so here the SDK has none, and redispan's own books say what was seen.
+# SDK threads that start before gevent patches their locks may wait for ever, also at the program's end. This happens
+# with and without redispan. So the SDK has no such threads here, and redispan's self-metrics show what it recorded.
 LATE = PATIENT | {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
 
 
@@ -26,7 +26,10 @@ LATE = PATIENT | {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "ME
 def test_two_hundred_greenlets_share_fifty_connections(
     patched: str, launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer
 ) -> None:
-    """Nobody fails, no more than 50 connections are open, blocking reads outlive 2 s, and everything is seen."""
+    """No greenlet fails, at most 50 connections are open, and blocking reads outlive 2 s.
+
+    redispan records everything.
+    """
     done = launcher.run("greenlets.py", patched, variables=EARLY if patched == "early" else LATE)
     assert done.code == 0, done.all
     said = dict(line.split(" ", 1) for line in done.out.splitlines())

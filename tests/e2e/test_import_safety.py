@@ -1,4 +1,4 @@
-"""Whatever is missing, old, broken or shadowed, the command line starts the program and instruments the rest."""
+"""The command line starts the program and instruments the rest, whatever is missing, old, broken or shadowed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,32 +28,38 @@ BREAKAGES = {
 
 @pytest.fixture(scope="session")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter with nothing installed."""
+    """Return an interpreter with no packages installed."""
     return site_folder.bare_python(tmp_path_factory.mktemp("bare"))
 
 
 @pytest.fixture(scope="session")
 def operators_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an operator puts first on the path: redispan and OpenTelemetry with all they need, but no redis."""
+    """Return the folder that an operator puts first on the path.
+
+    It has redispan, OpenTelemetry and all they need, but no redis.
+    """
     return site_folder.link(tmp_path_factory.mktemp("operator"), site_folder.needed_by(*ALL))
 
 
 @pytest.fixture(scope="session")
 def redis_5(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with redis-py 5.0.8, the oldest line that is supported."""
+    """Return a folder with redis-py 5.0.8, the oldest supported line."""
     return site_folder.install(tmp_path_factory.mktemp("redis5"), "redis==5.0.8")
 
 
 @pytest.fixture
 def bare(launcher: Launcher, bare_python: Path) -> Launcher:
-    """A launcher whose interpreter has only what the test puts on the path."""
+    """Return a launcher whose interpreter has only the packages that the test puts on the path."""
     return replace(launcher, python=bare_python, disabled=())
 
 
 def run_between_witnesses(
     launcher: Launcher, folder: Path, path: Sequence[Path], program: str = "which_redis.py"
 ) -> Finished:
-    """Run a program with an instrumentor loaded before ours and one after it; hold that all three were served."""
+    """Run a program with one instrumentor loaded before redispan's and one after it.
+
+    Check that all three were loaded.
+    """
     before, after = (site_folder.witness(folder / name, name) for name in ("witness_a", "witness_z"))
     launcher.path = [before, *path, after]
     finished = launcher.run(program)
@@ -67,7 +73,7 @@ def run_between_witnesses(
 def test_the_operators_folder_does_not_shadow_the_programs_redis(
     bare: Launcher, operators_folder: Path, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """With redispan's folder first, a program pinned to redis 5.0.8 runs 5.0.8, and its operations are seen."""
+    """With redispan's folder first, a program pinned to redis 5.0.8 runs 5.0.8, and redispan records its operations."""
     finished = run_between_witnesses(bare, tmp_path, [operators_folder, redis_5])
     assert "redis 5.0.8" in finished.out
     assert finished.err == ""
@@ -78,7 +84,7 @@ def test_the_operators_folder_does_not_shadow_the_programs_redis(
 
 
 def test_without_redis(bare: Launcher, operators_folder: Path, tmp_path: Path) -> None:
-    """A program with no redis-py at all starts in silence."""
+    """A program without redis-py starts without any output on standard error."""
     finished = run_between_witnesses(bare, tmp_path, [operators_folder])
     assert "no redis: ModuleNotFoundError" in finished.out
     assert finished.err == ""
@@ -86,7 +92,7 @@ def test_without_redis(bare: Launcher, operators_folder: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("without", [[], [CONTRIB_NAME]], ids=["contrib", "no contrib"])
 def test_valkey_without_redis(without: list[str], bare: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """A program that has valkey-py and no redis-py is instrumented, with contrib's instrumentor beside ours or not."""
+    """redispan instruments a program with valkey-py and no redis-py, with or without contrib's instrumentor."""
     chosen = site_folder.needed_by(*ALL, "valkey", without=["redis", *without])
     finished = run_between_witnesses(
         bare, tmp_path, [site_folder.link(tmp_path / "site", chosen)], program="only_valkey.py"
@@ -101,7 +107,10 @@ def test_valkey_without_redis(without: list[str], bare: Launcher, otlp_receiver:
 def test_valkey_beside_a_redis_of_no_use(
     redis_version: str, bare: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """valkey-py is instrumented although the redis-py beside it is too old or broken, which costs one line."""
+    """redispan instruments valkey-py beside a redis-py that is too old or broken.
+
+    It logs one line about that redis-py.
+    """
     bare.disabled = ["redis"]
     chosen = site_folder.needed_by(*ALL, "valkey", without=["redis"])
     if redis_version == "broken":
@@ -118,7 +127,7 @@ def test_valkey_beside_a_redis_of_no_use(
 
 
 def test_without_contrib(bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """Without contrib's instrumentor ours stands alone."""
+    """redispan works without contrib's instrumentor."""
     chosen = site_folder.needed_by(*ALL, without=[CONTRIB_NAME])
     finished = run_between_witnesses(bare, tmp_path, [site_folder.link(tmp_path / "site", chosen), redis_5])
     assert finished.err == ""
@@ -126,14 +135,14 @@ def test_without_contrib(bare: Launcher, redis_5: Path, otlp_receiver: OtlpRecei
 
 
 def test_without_the_sdk(bare: Launcher, redis_5: Path, tmp_path: Path) -> None:
-    """Without the SDK the program runs on, with nothing to tell to anyone."""
+    """Without the SDK the program runs normally and emits no telemetry."""
     chosen = site_folder.needed_by("redispan", without=SDK)
     finished = run_between_witnesses(bare, tmp_path, [site_folder.link(tmp_path / "site", chosen), redis_5])
     assert finished.err == ""
 
 
 def test_without_tenacity(bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """Tenacity is needed for the tuned pool only, so its absence takes no telemetry away."""
+    """Only the tuned pool needs tenacity. Without it redispan still emits all telemetry."""
     chosen = site_folder.needed_by(*ALL, without=["tenacity"])
     finished = run_between_witnesses(bare, tmp_path, [site_folder.link(tmp_path / "site", chosen), redis_5])
     assert finished.err == ""
@@ -142,8 +151,8 @@ def test_without_tenacity(bare: Launcher, redis_5: Path, otlp_receiver: OtlpRece
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_a_broken_redis(breakage: str, bare: Launcher, operators_folder: Path, tmp_path: Path) -> None:
-    """A redis-py that fails on import, however, costs its own operations and one line that names it."""
-    bare.disabled = ["redis"]  # contrib's instrumentor would end all auto-instrumentation here, with us or without
+    """A redis-py that fails on import loses only its own operations, and one log line names it."""
+    bare.disabled = ["redis"]  # with or without redispan, contrib's instrumentor would end auto-instrumentation here
     modules = {"redis/__init__.py": BREAKAGES[breakage]}
     broken = site_folder.fake_distribution(tmp_path / "broken", "redis", "8.0.0", modules)
     finished = run_between_witnesses(bare, tmp_path, [operators_folder, broken])
@@ -156,7 +165,7 @@ def test_a_broken_redis(breakage: str, bare: Launcher, operators_folder: Path, t
 def test_a_broken_contrib(
     breakage: str, bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """Contrib's instrumentor failing on import does not take ours with it."""
+    """redispan works when contrib's instrumentor fails on import."""
     bare.disabled = ["redis"]
     site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=[CONTRIB_NAME]))
     broken = site / "opentelemetry" / "instrumentation" / "redis"
@@ -171,7 +180,7 @@ def test_a_broken_contrib(
 def test_a_strange_contrib(
     module: str, bare: Launcher, redis_5: Path, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """Contrib's instrumentor being something else than ever before does not take ours with it."""
+    """redispan works when contrib's instrumentor has an unknown shape."""
     bare.disabled = ["redis"]
     site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=[CONTRIB_NAME]))
     strange = site / "opentelemetry" / "instrumentation" / "redis"
@@ -183,7 +192,7 @@ def test_a_strange_contrib(
 
 @pytest.mark.parametrize("breakage", ["RuntimeError", "SyntaxError"])
 def test_a_broken_sdk(breakage: str, bare: Launcher, redis_5: Path, tmp_path: Path) -> None:
-    """An SDK that fails on import leaves the program uninstrumented, but running with its own result."""
+    """With an SDK that fails on import, the program runs uninstrumented and returns its own result."""
     site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=["opentelemetry-sdk"]))
     sdk = {"opentelemetry/sdk/__init__.py": BREAKAGES[breakage]}
     site_folder.fake_distribution(site, "opentelemetry-sdk", "1.45.2", sdk)
@@ -194,7 +203,7 @@ def test_a_broken_sdk(breakage: str, bare: Launcher, redis_5: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_our_own_settings_broken(breakage: str, bare: Launcher, redis_5: Path, tmp_path: Path) -> None:
-    """Even a redispan that fails on import keeps the command line from nothing: its variables are just no flags."""
+    """The command line works even if redispan fails on import. Only redispan's flags are missing."""
     site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=["redispan"]))
     ours = site_folder.link(tmp_path / "ours", ["redispan"])
     (ours / "redispan").unlink()
@@ -213,7 +222,7 @@ def test_our_own_settings_broken(breakage: str, bare: Launcher, redis_5: Path, t
 def test_an_unsupported_redis(
     told_by: str, bare: Launcher, operators_folder: Path, tmp_path: Path, otlp_receiver: OtlpReceiver, redis_5: Path
 ) -> None:
-    """A redis-py of the 4 line is left alone by ours, in one clear line, and contrib's spans stay."""
+    """redispan does not instrument a redis-py 4, logs one clear line about it, and leaves contrib's spans in place."""
     old = tmp_path / "old"
     version = "4.6.0" if told_by == "metadata" else "5.0.8"
     site_folder.fake_distribution(old, "redis", version, {})

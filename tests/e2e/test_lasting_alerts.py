@@ -1,4 +1,4 @@
-"""Alerts that last, in whole programs that know nothing of redispan: a full server, and what earlier lives learned."""
+"""Lasting alerts in programs that do not use redispan's API: a full server, and values learned by earlier processes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +19,15 @@ PREFIX = "OTEL_PYTHON_REDISPAN_"
 
 
 def states(receiver: OtlpReceiver, name: str) -> list[str]:
-    """What arrived of an alert, in order."""
+    """List the states of an alert that the receiver got, in order."""
     return [str(event.attributes["redis.client.alert.state"]) for event in receiver.logs(f"redis.client.alert.{name}")]
 
 
 def test_what_is_usual_outlives_the_process(launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """A third life fires within a few slices by what the first one learned, the short second one did no harm to it."""
+    """A third process fires within a few slices, using what the first one learned.
+
+    The short second process does no harm.
+    """
 
     def live(learned: int, *rounds: int, service: str = "shop") -> Finished:
         variables = {"OTEL_SERVICE_NAME": service, f"{PREFIX}RUNTIME_DIR": str(tmp_path)}
@@ -47,14 +50,14 @@ def test_what_is_usual_outlives_the_process(launcher: Launcher, otlp_receiver: O
 
 @pytest.fixture
 def filled(new_redis_server: Callable[..., RedisServer]) -> RedisServer:
-    """A server with little memory."""
+    """Return a server with little memory."""
     return new_redis_server(maxmemory="4mb")
 
 
 def test_a_full_server_fires_once_and_clears_once(
     filled: RedisServer, launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """Filled for real and probed for real: one alert that it is full, one that it isn't any more, no third."""
+    """The probe of a server that is really full fires one alert, and clears it once. There is no third event."""
     variables = {
         "REDIS_URL": filled.url,
         f"{PREFIX}RUNTIME_DIR": str(tmp_path),
@@ -68,7 +71,7 @@ def test_a_full_server_fires_once_and_clears_once(
         program.say("go on")
         assert program.hear() == "empty"
         otlp_receiver.wait_for(lambda r: len(states(r, "memory_usage")) > 1, "the end of the alert")
-        # Each probe asks for this, and nobody else does.
+        # Each probe sends this command, and no other client does.
         probes = filled.commands_served()["slowlog|len"]
         wait_until(lambda: filled.commands_served()["slowlog|len"] >= probes + 3, "probes that find nothing new")
         program.say("enough")

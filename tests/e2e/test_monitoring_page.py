@@ -62,7 +62,7 @@ class Browser:
         self._folder = folder
 
     def dom_of(self, address: str, theme: int = LIGHT) -> tuple[str, str]:
-        """Load a page, let it run for some seconds of its own time, and return its DOM and its console."""
+        """Load a page, let it run for some seconds of virtual time, and return its DOM and its console."""
         quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                  "--disable-background-networking", "--disable-component-update", "--disable-sync",
                  "--disable-dev-shm-usage", "--enable-logging=stderr", "--virtual-time-budget=6000")  # fmt: skip
@@ -77,13 +77,13 @@ class Browser:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Browser:
-    """A browser that knows nothing."""
+    """Return a browser with an empty profile."""
     return Browser(tmp_path / "browser")
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    """Start a program with a monitoring port that has done some operations, of all kinds."""
+    """Start a program with a monitoring port that has run operations of all kinds."""
     (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "run").mkdir()
 
@@ -100,13 +100,13 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def text_of(dom: str) -> str:
-    """What a person reads of a DOM."""
+    """Return the visible text of a DOM."""
     body = re.sub(r"<(script|style)[^>]*>.*?</\1>", " ", dom, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
 def page_data(port: int) -> bytes:
-    """The page's figures."""
+    """Return the page's figures."""
     return fetch(f"http://127.0.0.1:{port}/monitoring/redis/page-data").encode()
 
 
@@ -117,7 +117,7 @@ def test_the_page_shows_a_program_and_its_redis_going_down(
     browser: Browser,
     tmp_path: Path,
 ) -> None:
-    """Score, commands, pool, failures and slow operations are there in both themes; Redis down is said as well."""
+    """Both themes show score, commands, pool, failures and slow operations. They also show that Redis is down."""
     server, port = new_redis_server(), free_port()
     address = f"http://127.0.0.1:{port}/monitoring/redis/"
     with shop(server, port) as program:
@@ -150,8 +150,8 @@ def test_the_page_shows_a_program_and_its_redis_going_down(
 
 
 def phone(data: bytes) -> str:
-    """The page with these figures in a frame as narrow as a phone; its title tells how wide it became."""
-    # Browsers have a least window width, so that a frame has to stand for the phone.
+    """Return a page with these figures in a frame as narrow as a phone. The page's title is the resulting width."""
+    # Browsers have a minimum window width, so a frame takes the place of the phone.
     shown = data.decode().replace("</", "<\\/")
     stub = f"<script>fetch = async () => ({{ok: true, status: 200, json: async () => ({shown})}});</script>"
     inner = PAGE.decode().replace("<body>", f"<body>{stub}")
@@ -165,7 +165,7 @@ def phone(data: bytes) -> str:
 
 
 def test_what_was_measured_never_becomes_markup(browser: Browser, tmp_path: Path) -> None:
-    """Names that look like markup are shown as they are."""
+    """The page shows measured names that look like markup as plain text."""
     evil = "<img src=x onerror=alert(1)>"
     part = snapshot([entry(error=evil)] * 30)
     part["alerts"]["firing"] = [{"name": evil, "endpoint": evil, "message": evil, "at_unix_ns": 1}]

@@ -1,4 +1,4 @@
-"""The monitoring port of servers with many processes: its totals are the host's, whoever holds it, whoever died."""
+"""The monitoring port of servers with many processes has the host's totals, whichever process holds it or has ended."""
 
 import json
 import os
@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 @dataclass
 class Watched:
-    """A service with a monitoring port, and where its processes meet."""
+    """A service with a monitoring port and a folder where its processes find each other."""
 
     launcher: Launcher
     runtime_dir: Path
@@ -36,33 +36,39 @@ class Watched:
     served_at: int
 
     def report(self, name: str = "performance", scope: str = "host") -> dict[str, Any]:
-        """Ask the monitoring port."""
+        """Query the monitoring port for a report."""
         url = f"http://127.0.0.1:{self.port}/monitoring/redis/{name}?scope={scope}"
         found: dict[str, Any] = json.loads(fetch(url))
         return found
 
     def whole_report(self, sent: Counter[str]) -> dict[str, Any]:
-        """Wait for a report of all processes that has at least what was sent; one may answer late on a busy machine."""
+        """Wait for a report of all processes that counts at least what was sent.
+
+        A process may answer late on a busy machine.
+        """
         return eventually(self.report, lambda found: totals(found) >= sent and not found["missing"], "all processes")
 
     def is_open(self) -> bool:
-        """Whether anybody holds the port."""
+        """Return whether any process holds the port."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def holder(self) -> int:
-        """The process that holds it."""
+        """Return the process that holds the port."""
         (pid,) = self.report(scope="process")["processes"]
         return int(pid)
 
     def buy(self, count: int = PURCHASES) -> set[int]:
-        """Send purchases side by side and return the ids of the processes that took them."""
+        """Send purchases side by side and return the ids of the processes that served them."""
         with ThreadPoolExecutor(8) as customers:
             url = f"http://127.0.0.1:{self.served_at}/buy/"
             return set(map(int, customers.map(lambda number: fetch(f"{url}{number}"), range(count))))
 
     def buy_of_several(self) -> tuple[set[int], int]:
-        """Send purchases until more than one process took some; also tells how many there were."""
+        """Send purchases until more than one process has served some.
+
+        Return the processes and the number of purchases.
+        """
         workers: set[int] = set()
         for rounds in range(1, 20):
             workers |= self.buy()
@@ -71,13 +77,13 @@ class Watched:
         raise AssertionError("one worker takes everything: the others don't come up")
 
     def left_by(self, pid: int) -> Counter[str]:
-        """What a process has written down for the time after it."""
+        """Return the exit totals that a process has written."""
         (path,) = self.runtime_dir.glob(f"redispan-*/*/{pid}-*.totals")
         return counts(json.loads(path.read_bytes())["summary"])
 
 
 def counts(summary: dict[str, Any]) -> Counter[str]:
-    """Operations by command in a summary."""
+    """Return operations by command in a summary."""
     found: Counter[str] = Counter()
     for endpoint in summary["endpoints"].values():
         for command, figures in endpoint["answers"]["totals"].items():
@@ -86,17 +92,17 @@ def counts(summary: dict[str, Any]) -> Counter[str]:
 
 
 def totals(report: dict[str, Any]) -> Counter[str]:
-    """Operations by command in a report."""
+    """Return operations by command in a report."""
     return Counter({one["command"]: one["totals"]["operations"] for one in report["commands"]})
 
 
 def sold(purchases: int) -> Counter[str]:
-    """What so many purchases send."""
+    """Return the operations that this number of purchases sends."""
     return Counter({"INCRBY": purchases, "GET": purchases, "PIPELINE HSET": purchases})
 
 
 def eventually(ask: Callable[[], Found], wanted: Callable[[Found], bool], what: str) -> Found:
-    """Ask until the answer is the wanted one; at times nobody holds the port, or its holder was killed meanwhile."""
+    """Ask until the answer is the wanted one. At times no process holds the port, or its holder was killed."""
 
     def look() -> tuple[Found] | None:
         found = ask()
@@ -107,7 +113,7 @@ def eventually(ask: Callable[[], Found], wanted: Callable[[Found], bool], what: 
 
 @pytest.fixture
 def watched(redis_server: RedisServer, tmp_path: Path) -> Watched:
-    """A service that sends its telemetry nowhere, and shows it on a port."""
+    """Return a service that exports no telemetry and shows it on a port."""
     port, runtime_dir = free_port(), tmp_path / "run"
     runtime_dir.mkdir()
     variables = {
@@ -141,7 +147,10 @@ def uvicorn(watched: Watched) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("kind", ["gunicorn", "gunicorn preloaded", "gunicorn with gevent", "uvicorn"])
 def test_totals_are_the_hosts_and_survive_the_holder(kind: str, watched: Watched, tmp_path: Path) -> None:
-    """Closed until the first operation; then exact over all workers, and after the port's holder was killed still."""
+    """The port is closed until the first operation.
+
+    Then its totals are exact over all workers, even after its holder is killed.
+    """
     command = {
         "gunicorn": gunicorn(watched),
         "gunicorn preloaded": gunicorn(watched, "--preload"),
@@ -149,7 +158,7 @@ def test_totals_are_the_hosts_and_survive_the_holder(kind: str, watched: Watched
         "uvicorn": uvicorn(watched),
     }[kind]
     patched = {"OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH": "patch_all"} if "gevent" in kind else {}
-    # Spawned workers have to find each other without a name, too.
+    # Spawned workers must find each other without a service name, too.
     named = {"OTEL_SERVICE_NAME": ""} if kind == "uvicorn" else {}
     with watched.launcher.running(tmp_path / "log", *command, variables={**patched, **named}) as process:
         wait_until_served(f"http://127.0.0.1:{watched.served_at}/ready", process)
@@ -177,7 +186,7 @@ def test_totals_are_the_hosts_and_survive_the_holder(kind: str, watched: Watched
 
 
 def test_a_worker_that_is_stopped_is_missing_and_delays_nobody(watched: Watched, tmp_path: Path) -> None:
-    """While a process hangs the others are reported, it is named as missing, and its last known totals count."""
+    """A hanging process is named as missing, its last known totals count, and the others are reported without delay."""
     assert siblings.WITHIN_S <= 0.2, "so long a report waits for those that hang, for all of them together"
     with watched.launcher.running(tmp_path / "log", *gunicorn(watched, "--timeout", "0")) as process:
         wait_until_served(f"http://127.0.0.1:{watched.served_at}/ready", process)
@@ -191,7 +200,7 @@ def test_a_worker_that_is_stopped_is_missing_and_delays_nobody(watched: Watched,
         eventually(left, lambda found: found == sold(count), "what they leave")
         os.kill(stopped, signal.SIGSTOP)
         try:
-            # On a busy machine another one may be late as well, for once.
+            # On a busy machine another process may be late for one report.
             report = eventually(watched.report, lambda found: found["missing"] == [stopped], "the others' report")
         finally:
             os.kill(stopped, signal.SIGCONT)
@@ -200,7 +209,7 @@ def test_a_worker_that_is_stopped_is_missing_and_delays_nobody(watched: Watched,
 
 
 def test_celery_prefork(watched: Watched, redis_server: RedisServer, tmp_path: Path) -> None:
-    """The tasks' operations, made in two children of the worker, are all in the report of the one port."""
+    """One port reports all operations of the tasks, which run in two children of the worker."""
     command = (sys.executable, "-m", "celery", "-A", "shop_celery", "worker", "--pool", "prefork", "-c", "2",
                "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
     sent = Counter({"INCRBY": PURCHASES, "HGET": PURCHASES})

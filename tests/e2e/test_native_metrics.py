@@ -1,4 +1,4 @@
-"""redis-py's own metrics beside ours: whoever emits a metric, nobody else does, and no operation is counted twice."""
+"""redis-py's own metrics beside redispan's: each metric has one source, and no operation is counted twice."""
 
 from collections import defaultdict
 
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.e2e
 
 NATIVE = "redis-py"
 COUNT = "db.client.connection.count"
-MAXIMUM = "db.client.connection.max"  # ours alone
+MAXIMUM = "db.client.connection.max"  # only redispan emits it
 
 CASES = {
-    # name: (steps, policy, who emits the duration, who emits the count of connections)
+    # name: (steps, policy, source of the duration, source of the connection count)
     "switched on later, leave": ("init work", "leave", NATIVE, NATIVE),
     "switched on later, replace": ("init work", "replace", OURS, OURS),
     "switched on before, leave": ("uninstrument init instrument work", "leave", NATIVE, NATIVE),
@@ -26,7 +26,7 @@ CASES = {
     "connections alone, leave": ("init.basic work", "leave", OURS, NATIVE),
     "neither of the two, leave": ("init.resiliency work", "leave", OURS, OURS),
     "switched off before use, leave": ("init shutdown work", "leave", OURS, OURS),
-    # redis-py goes on measuring after its shutdown, whatever is said to it then.
+    # redis-py continues to measure after its shutdown, and no later call changes that.
     "switched off in use, leave": ("init work shutdown work", "leave", NATIVE, NATIVE),
     "switched on twice, leave": ("init work init.resiliency work", "leave", NATIVE, NATIVE),
     "switched on twice, replace": ("init work init work", "replace", OURS, OURS),
@@ -34,7 +34,7 @@ CASES = {
 
 
 def run(launcher: Launcher, case: str, **variables: str) -> Finished:
-    """Run the program of one case to its good end."""
+    """Run the program of one case and check that it ends well."""
     steps, policy, _, _ = CASES[case]
     finished = launcher.run(
         "native_metrics.py", *steps.split(), variables={"OTEL_PYTHON_REDISPAN_NATIVE_METRICS": policy, **variables}
@@ -44,7 +44,7 @@ def run(launcher: Launcher, case: str, **variables: str) -> Finished:
 
 
 def scopes_by_metric(receiver: OtlpReceiver) -> dict[str, set[str]]:
-    """Who emitted each metric."""
+    """Return the scopes that emitted each metric."""
     found: dict[str, set[str]] = defaultdict(set)
     for point in receiver.points():
         found[point.metric].add(point.scope)
@@ -53,7 +53,7 @@ def scopes_by_metric(receiver: OtlpReceiver) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_each_metric_has_one_source(case: str, launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
-    """No metric comes from both, and each comes from the one that the setting and the program's order say."""
+    """Each metric has one source: the one that the setting and the order of the program's steps select."""
     _, _, duration, connections = CASES[case]
     finished = run(launcher, case)
     found = scopes_by_metric(otlp_receiver)
@@ -67,7 +67,7 @@ def test_each_metric_has_one_source(case: str, launcher: Launcher, otlp_receiver
 
 
 def test_a_switch_in_the_middle_counts_each_operation_once(launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
-    """Switched on while ours is measuring: ours stops, redis-py goes on, and their sum is what was sent."""
+    """When redis-py's metrics are enabled later, redispan stops and redis-py continues. Their sum is what was sent."""
     finished = launcher.run("native_metrics.py", "work", "init", "work")
     assert finished.code == 0, finished.all
     counted: dict[str, int] = defaultdict(int)
@@ -78,7 +78,7 @@ def test_a_switch_in_the_middle_counts_each_operation_once(launcher: Launcher, o
 
 @pytest.mark.parametrize("policy", ["leave", "replace"])
 def test_a_single_client_measures_nothing_twice(policy: str, launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
-    """``instrument_client`` leaves the metric to redis-py: replaced, it would be missing for every other client."""
+    """``instrument_client`` leaves the metric to redis-py. Replacing it would remove it for every other client."""
     finished = launcher.run(
         "native_metrics.py",
         *("uninstrument", "init.command", "instrument_client", "work"),
@@ -92,7 +92,7 @@ def test_a_single_client_measures_nothing_twice(policy: str, launcher: Launcher,
 @pytest.mark.parametrize("policy", ["leave", "replace"])
 @pytest.mark.parametrize("contrib", ["replace", "keep"])
 def test_all_three_at_once(policy: str, contrib: str, launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
-    """With contrib's spans, redis-py's metrics and ours: one span for each command, one source of each metric."""
+    """With contrib's spans, redis-py's metrics and redispan, each command has one span and each metric one source."""
     run(launcher, f"switched on later, {policy}", OTEL_PYTHON_REDISPAN_CONTRIB=contrib)
     assert {span.scope for span in redis_spans(otlp_receiver)} == {OURS if contrib == "replace" else CONTRIB}
     assert len(redis_spans(otlp_receiver)) == 2
@@ -107,7 +107,7 @@ def test_all_three_at_once(policy: str, contrib: str, launcher: Launcher, otlp_r
 def test_what_ours_does_not_emit_is_not_replaced(
     setting: str, source: dict[str, str], launcher: Launcher, otlp_receiver: OtlpReceiver
 ) -> None:
-    """``replace`` takes nothing away that redispan is told not to emit itself."""
+    """``replace`` removes no native metric that redispan is configured not to emit."""
     name, value = setting.split("=")
     run(launcher, "switched on later, replace", **{f"OTEL_PYTHON_REDISPAN_{name}": value})
     found = scopes_by_metric(otlp_receiver)

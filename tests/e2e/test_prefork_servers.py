@@ -1,4 +1,4 @@
-"""Servers with several processes: what arrives, over all of them, is exactly what was sent, inside the right traces."""
+"""Servers with several processes: the telemetry of all processes is exactly what was sent, inside the right traces."""
 
 import os
 import sys
@@ -19,19 +19,19 @@ PURCHASES = 60
 
 
 def buy_much(port: int) -> set[str]:
-    """Send the purchases side by side and return the ids of the processes that took them."""
+    """Send the purchases side by side and return the ids of the processes that served them."""
     with ThreadPoolExecutor(8) as customers:
         return set(customers.map(lambda number: fetch(f"http://127.0.0.1:{port}/buy/{number}"), range(PURCHASES)))
 
 
 def wait_for_counts(receiver: OtlpReceiver, expected: Counter[str]) -> None:
-    """Wait until at least as much has come as was sent; the tests then hold that it is not more."""
+    """Wait until the receiver has at least what was sent. The tests then check that it has no more."""
     receiver.wait_for(lambda r: spans_by_operation(r) >= expected, "spans")
     receiver.wait_for(lambda r: measurements_by_operation(r) >= expected, "measurements")
 
 
 def assert_inside_requests(receiver: OtlpReceiver) -> None:
-    """Hold that every span of ours has a parent which is a span of another scope in the same trace."""
+    """Check that the parent of every redispan span is a span of another scope in the same trace."""
     others = {(span.trace_id, span.span_id) for span in receiver.spans() if span.scope != OURS}
     orphans = [span for span in receiver.spans(scope=OURS) if (span.trace_id, span.parent_span_id) not in others]
     assert orphans == []
@@ -51,11 +51,14 @@ def test_gunicorn_prefork(
     redis_server: RedisServer,
     tmp_path: Path,
 ) -> None:
-    """Four workers: exact counts, each worker its own instance, every span in its request, nothing from the master."""
+    """Over four workers counts are exact and every span is in its request.
+
+    Each worker is an instance, and the master emits nothing.
+    """
     port = free_port()
     command = gunicorn(port, *(["--preload"] if preload else []), "shop_django:application")
     sent = Counter({"INCRBY": PURCHASES, "GET": PURCHASES, "PIPELINE HSET": PURCHASES})
-    # The Django instrumentation reads the settings that this names, before the program starts.
+    # The Django instrumentation reads these settings before the program starts.
     variables = {"DJANGO_SETTINGS_MODULE": "shop_django_settings"}
     with framework_launcher.running(tmp_path / "log", *command, variables=variables) as process:
         wait_until_served(f"http://127.0.0.1:{port}/ready", process)
@@ -72,7 +75,7 @@ def test_gunicorn_prefork(
 def test_uvicorn_with_two_workers(
     framework_launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """FastAPI on asyncio: exact counts over two spawned workers, and concurrent tasks keep their parents apart."""
+    """With FastAPI on asyncio, counts are exact over two spawned workers. Concurrent tasks keep their own parents."""
     port = free_port()
     command = ("uvicorn", "shop_fastapi:app", "--workers", "2", "--port", str(port), *UVICORN_FLAGS)
     sent = Counter({"INCRBY": PURCHASES, "GET": PURCHASES, "PIPELINE HSET": PURCHASES})
@@ -91,7 +94,7 @@ def test_uvicorn_with_two_workers(
 def test_celery_prefork(
     framework_launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """The tasks' operations are counted exactly and lie inside their tasks' traces, whatever the broker does beside."""
+    """redispan counts the tasks' operations exactly, inside their tasks' traces, whatever else the broker does."""
     command = (sys.executable, "-m", "celery", "-A", "shop_celery", "worker", "--pool", "prefork", "-c", "2",
                "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
     sent = Counter({"INCRBY": PURCHASES, "HGET": PURCHASES})
@@ -113,7 +116,7 @@ def test_celery_prefork(
 def test_gevent_worker(
     framework_launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """Green workers, patched early as OpenTelemetry advises: exact counts, each span in its request."""
+    """With gevent workers, patched early as OpenTelemetry advises, counts are exact and each span is in its request."""
     port = free_port()
     command = gunicorn(port, "--worker-class", "gevent", "shop_django:application")
     sent = Counter({"INCRBY": PURCHASES, "GET": PURCHASES, "PIPELINE HSET": PURCHASES})

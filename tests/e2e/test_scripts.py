@@ -1,4 +1,4 @@
-"""A script, sync and asyncio, with no telemetry line in it: all that it did is seen, and it notices nothing."""
+"""A sync and an asyncio script without telemetry code: redispan records everything and does not change the script."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ SENT = {
 def test_every_operation_of_a_script_is_a_span_and_a_measurement(
     program: str, launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer
 ) -> None:
-    """Spans and histogram counts equal what the server ran, and the program's result is as without us."""
+    """Spans and histogram counts equal what the server ran, and the program's result is as without redispan."""
     alone = launcher.run(program, instrumented=False)
     redis_server.clean()
     watched = launcher.run(program)
@@ -39,7 +39,7 @@ def test_every_operation_of_a_script_is_a_span_and_a_measurement(
 def test_a_span_says_where_and_what_and_a_failure_why(
     program: str, launcher: Launcher, otlp_receiver: OtlpReceiver, redis_server: RedisServer
 ) -> None:
-    """The exported bytes carry the names of the conventions, the failure's prefix, and no key, value or message."""
+    """The exported bytes contain the convention names and the failure's prefix, and no key, value or message."""
     launcher.run(program)
     (failed,) = [span for span in otlp_receiver.spans(scope=OURS) if span.status == "ERROR"]
 
@@ -56,7 +56,7 @@ def test_a_span_says_where_and_what_and_a_failure_why(
 
 
 def test_without_a_receiver_nothing_changes(launcher: Launcher, redis_server: RedisServer) -> None:
-    """With nobody at the endpoint, the program prints the same and ends with the same code."""
+    """Without a receiver at the endpoint, the program prints the same and ends with the same code."""
     alone = launcher.run("shop_sync.py", instrumented=False)
     redis_server.clean()
     nobody = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
@@ -66,7 +66,7 @@ def test_without_a_receiver_nothing_changes(launcher: Launcher, redis_server: Re
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
 def test_a_server_that_dies_gives_the_program_the_same_exceptions(kind: str, launcher: Launcher) -> None:
-    """Redis killed in the middle: exception types, messages, causes and exit code are as without us."""
+    """When Redis is killed, exception types, messages, causes and exit code are the same as without redispan."""
     alone = launcher.run("server_dies.py", kind, instrumented=False)
     watched = launcher.run("server_dies.py", kind)
     assert "ConnectionError" in alone.out
@@ -75,7 +75,7 @@ def test_a_server_that_dies_gives_the_program_the_same_exceptions(kind: str, lau
 
 
 def test_the_failures_of_a_dead_server_are_seen(launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
-    """Operations that met a dead server are spans with an error type, and measurements that say so."""
+    """Operations that met a dead server are spans with an error type, and measurements with an error type."""
     launcher.run("server_dies.py", "sync")
     failed = [span for span in otlp_receiver.spans(scope=OURS) if span.status == "ERROR"]
     counted = sum(p.count for p in otlp_receiver.points(DURATION) if "error.type" in p.attributes)

@@ -1,4 +1,4 @@
-"""Settings reach the program from flags, variables and a declarative configuration; unusable ones are named once."""
+"""Settings come from flags, variables and a declarative configuration. redispan logs each unusable setting once."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ pytestmark = pytest.mark.e2e
 
 
 def settings_of(finished: Finished) -> tuple[dict[str, object], dict[str, str]]:
-    """Read what the program printed: values and sources."""
+    """Return the values and sources that the program printed."""
     assert finished.code == 0, finished.all
     values, sources = map(json.loads, finished.out.splitlines())
     return values, sources
 
 
 def test_flags(launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
-    """Every setting is a flag of ``opentelemetry-instrument``, and a flag wins over the variable."""
+    """Every setting is a flag of ``opentelemetry-instrument``, and a flag overrides the variable."""
     flags = ["--redispan_slow_alert_ms", "20", "--redispan_query_text", "keys"]
     finished = launcher.run(
         "settings_in_effect.py", "slow_alert_ms", "query_text", flags=flags,
@@ -33,7 +33,7 @@ def test_flags(launcher: Launcher, otlp_receiver: OtlpReceiver) -> None:
 
 
 def test_every_setting_is_a_flag(launcher: Launcher) -> None:
-    """The help of the command line names them all."""
+    """The help of the command line lists every setting."""
     from redispan.settings import Settings
 
     shown = launcher.run("settings_in_effect.py", flags=["--help"]).out
@@ -87,7 +87,7 @@ def run_declared(launcher: Launcher, receiver: OtlpReceiver, folder: Path, optio
 
 
 def test_declarative_configuration(launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """Options of the file are settings, typed as YAML has them, and win over variables; nothing is said."""
+    """Options in the file are settings, typed as in YAML, and override variables. redispan logs nothing."""
     launcher.variables["OTEL_PYTHON_REDISPAN_SLOW_ALERT_MS"] = "70"
     options = "{query_text: keys, slow_alert_ms: 35, exclude_commands: [PING, get], metrics: false}"
     names = ("query_text", "slow_alert_ms", "exclude_commands", "metrics")
@@ -109,7 +109,7 @@ def test_declarative_configuration(launcher: Launcher, otlp_receiver: OtlpReceiv
 def test_unusable_options_in_the_declarative_configuration(
     launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """A wrong value and an unknown name cost one line each, and nothing else."""
+    """A wrong value and an unknown name cause one log line each, and have no other effect."""
     options = "{spans: some, no_such_setting: 1, query_text: keys}"
     finished = run_declared(launcher, otlp_receiver, tmp_path, options, "spans", "query_text")
     assert settings_of(finished)[0] == {"spans": "all", "query_text": "keys"}
@@ -119,7 +119,7 @@ def test_unusable_options_in_the_declarative_configuration(
 
 
 def test_declared_without_options(launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """Naming redispan with nothing else instruments with the defaults, once."""
+    """A file that names redispan without options instruments once, with the defaults."""
     finished = run_declared(launcher, otlp_receiver, tmp_path, "{}", "spans")
     assert settings_of(finished)[0] == {"spans": "all"}
     assert finished.lines_about("lready") == finished.lines_about("redispan") == []

@@ -1,4 +1,4 @@
-"""One span per command, whoever else instruments redis-py, in whatever order: the whole matrix."""
+"""Each command has one span, whatever else instruments redis-py and in whatever order: the whole matrix."""
 
 from collections import Counter
 from pathlib import Path
@@ -52,7 +52,7 @@ CASES = {
 
 
 def run(launcher: Launcher, folder: Path, case: str, **variables: str) -> Finished:
-    """Run the program of one case and hold that it ended well and said nothing."""
+    """Run the program of one case, and check that it ended well with no output on standard error."""
     loaded_first, disabled, steps, _ = CASES[case]
     launcher.path = [loading_order.first(loaded_first, folder / "first")]
     launcher.disabled = [*launcher.disabled, *filter(None, disabled.split(","))]
@@ -65,7 +65,7 @@ def run(launcher: Launcher, folder: Path, case: str, **variables: str) -> Finish
 
 @pytest.mark.parametrize("case", CASES)
 def test_one_span_per_command(case: str, launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """Each command has exactly one span, from whom it should be, and the program sees no warning."""
+    """Each command has exactly one span from the expected scope, and the program sees no warning."""
     run(launcher, tmp_path, case)
     expected = {scope: times * PER_WORK for scope, times in CASES[case][3].items()}
     assert dict(Counter(span.scope for span in redis_spans(otlp_receiver))) == expected
@@ -75,7 +75,7 @@ def test_one_span_per_command(case: str, launcher: Launcher, otlp_receiver: Otlp
 def test_a_setting_keeps_contribs_spans(
     case: str, launcher: Launcher, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """``contrib=keep``: contrib writes the spans, ours the measurements, in either loading order."""
+    """With ``contrib=keep``, contrib writes the spans and redispan the measurements, in either loading order."""
     run(launcher, tmp_path, case, OTEL_PYTHON_REDISPAN_CONTRIB="keep")
     assert Counter(span.scope for span in redis_spans(otlp_receiver)) == {CONTRIB: PER_WORK}
     assert measurements_by_operation(otlp_receiver) == MEASURED

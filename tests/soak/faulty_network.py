@@ -21,7 +21,7 @@ ENVIRONMENTS = ("redis-8-plain", "redis-7", "redis-6", "redis-5.3")
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    """One row for each version, way to build a client, and sync or asyncio."""
+    """Yield one row for each version, way to build a client, and sync or asyncio."""
     jobs = {job.name: job for job in matrix.JOBS}
     operations = 1_600 if quick else 100_000
     for name, built, mode in product(ENVIRONMENTS, ("Redis", "from_url"), ("sync", "async")):
@@ -37,6 +37,6 @@ def _run(job: matrix.Job, test: str, operations: int) -> Verdict:
         outcome = matrix.run(job, Path(sys.executable))
     text = outcome.log.read_text(encoding="utf-8", errors="replace")
     ended = re.findall(r"^ended: \{(.*)\}$", text, re.MULTILINE)
-    # A test that was not there, or did not say how its operations ended, proves nothing.
+    # A test that did not run, or did not report how its operations ended, proves nothing.
     passed = outcome.passed and len(ended) == 1
     return Verdict(passed, ended[0].replace("'", "") if passed else f"{outcome.summary}; its log: {outcome.log.name}")

@@ -1,4 +1,4 @@
-"""The tests that run in a small version every day, at full size: stress of the units, and property tests."""
+"""Run the tests that have a small version every day at full size: stress of the units, and property tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROPERTIES = ("tests/unit", "tests/behaviour")
 def rows(quick: bool) -> Iterator[Row]:
     """The stress tests, and the property tests."""
     if not quick:
-        # Whichever tests ask tests/stress.py how hard they shall try.
+        # The tests that read their size from tests/stress.py.
         trying = [
             str(path) for path in (ROOT / "tests/unit").rglob("test_*.py") if "from stress import" in path.read_text()
         ]

@@ -1,4 +1,4 @@
-"""Makes random calls in batches, without and with redispan in turn, and says in JSON where they differ.
+"""Make random calls in batches, without and with redispan in turn, and print in JSON where they differ.
 
 Usage: python tests/soak/fuzzed_program.py sync|async PROTOCOL CALLS SEED PORT
 """
@@ -68,7 +68,7 @@ arities: dict[str, int] = {}
 
 
 def command(source: random.Random) -> tuple[str, Callable[[Any], Any]]:
-    """A random command or method with random arguments: its name for a report, and how a client or batch makes it."""
+    """Return a random call with random arguments: its name for a report, and how a client or batch makes it."""
     word: Any = source.choice(sorted(arities) if source.random() < 0.8 else WORDS)
     count = source.choice((0, 1, 1, 2, 2, 2, 3, 4, 8))
     if source.random() < 0.6:
@@ -91,7 +91,7 @@ def command(source: random.Random) -> tuple[str, Callable[[Any], Any]]:
 
 
 def step(source: random.Random) -> tuple[str, Step]:
-    """A single command, a batch, or a script."""
+    """Return a single command, a batch, or a script."""
     kind = source.random()
     if kind < 0.78:
         return command(source)
@@ -111,7 +111,7 @@ def step(source: random.Random) -> tuple[str, Step]:
 async def _batch(client: Any, queued: list[tuple[str, Step]], transaction: bool, raising: bool) -> Any:
     batch = client.pipeline(transaction=transaction)
     try:
-        # redis-py itself gives coroutines or results for what a batch does at once.
+        # redis-py itself returns coroutines or results for commands that a batch runs at once.
         said = [await outcome(lambda one=one: _queue(one, batch)) for _, one in queued]
         return said, await outcome(lambda: batch.execute(raise_on_error=raising)), len(batch)
     finally:
@@ -124,7 +124,7 @@ async def _queue(one: Step, batch: Any) -> Any:
 
 
 async def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
-    """What a caller can see of a call."""
+    """Return everything that a caller can see of a call."""
     try:
         return "answer", shown(await settle(call()))
     except Exception as error:
@@ -132,7 +132,7 @@ async def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
 
 
 def shown(value: Any) -> str:
-    """A value in text that is the same for the same value: exceptions by type and arguments, no addresses."""
+    """Return a text that is the same for the same value: exceptions by type and arguments, no addresses."""
     if isinstance(value, BaseException):
         return f"{type(value).__module__}.{type(value).__qualname__}{shown(value.args)}"
     if isinstance(value, (list, tuple)):
@@ -144,7 +144,7 @@ def shown(value: Any) -> str:
 
 
 class Comparison:
-    """Runs each batch both ways on the same data."""
+    """Run each batch both ways on the same data."""
 
     def __init__(self, mode: str, protocol: int, port: int) -> None:
         self.package: Any = redis.asyncio if mode == "async" else redis
@@ -161,7 +161,7 @@ class Comparison:
             logging.getLogger(name).propagate = False
 
     def compare(self, seed: str) -> None:
-        """One batch: plain and with redispan, and both once more if they differ."""
+        """Run one batch plain and with redispan, and both once more if they differ."""
         plain, ours, leaked = self._run(seed), *self._watched(seed)
         self.outcome["batches"] += 1
         if leaked:
@@ -169,7 +169,7 @@ class Comparison:
         if ours != plain:
             first = self._difference(seed, plain, ours)
             again = self._run(seed)
-            # Chance is the same in each run: only the time of day is not.
+            # Random choices are the same in each run. Only the time of day differs.
             kind = "different" if again == plain and self._watched(seed)[0] != again else "undecided"
             self.outcome[kind].append(first)
         for kind, what in plain[:-2]:
@@ -191,7 +191,7 @@ class Comparison:
         source = random.Random(seed + "options")
         options = {"decode_responses": source.random() < 0.5}
         if source.random() < 0.5:
-            options["socket_timeout"] = 30  # what the program sets, the tuned pool leaves alone
+            options["socket_timeout"] = 30  # the tuned pool leaves the program's own setting alone
         self._call(("FLUSHALL",), ("SCRIPT", "FLUSH"), ("SET", KEYS[0], "text"), ("SET", KEYS[1], "41"))
         self._call(("RPUSH", KEYS[2], 1, 2, 3), ("HSET", KEYS[3], "f", 1), ("SADD", KEYS[4], "a"))
         self._call(("ZADD", KEYS[5], 1, "a", 2, "b"), ("XADD", KEYS[6], "1-1", "f", "v"))
@@ -211,7 +211,7 @@ class Comparison:
     def _watched(self, seed: str) -> tuple[list[Any], str]:
         self.heard.clear()
         with contextlib.closing(TelemetryInMemory()) as telemetry:
-            # server_probe off: it asks the server from a thread of its own, and at times of its own.
+            # server_probe off: it queries the server from a separate thread, at separate times.
             RedispanInstrumentor().instrument(
                 **telemetry.providers, host_sharing=False, server_probe=False, exception_events_per_minute=10**6
             )

@@ -1,4 +1,4 @@
-"""Random calls with and without redispan: the same answers, errors and data, and no argument in any telemetry."""
+"""Random calls give the same answers, errors and data with and without redispan. No telemetry has an argument."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHARE_UNDECIDED = 0.005
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    """One row for each mode and protocol; together 50,000 calls."""
+    """Yield one row for each mode and protocol, together 50,000 calls."""
     calls = 500 if quick else 12_500
     for seed, (mode, protocol) in enumerate(product(("sync", "async"), (2, 3)), 1):
         run = functools.partial(_run, mode, protocol, calls, seed)
@@ -40,7 +40,7 @@ def _run(mode: str, protocol: int, calls: int, seed: int) -> Verdict:
         for kind in ("different", "leaked", "undecided")
         for example in recorded[kind][:3]
     ]
-    # A run in which hardly a call was answered, or none failed, would compare nothing.
+    # A run in which hardly any call was answered, or none failed, would compare nothing.
     fair = min(recorded["answered"], recorded["failed"]) > calls / 20 and recorded["spans"] > calls / 2
     right = (
         not recorded["different"]

@@ -1,4 +1,4 @@
-"""Interrupts one call wherever Python lets an interruption in, and says in JSON what each interruption did.
+"""Interrupt one call wherever Python allows an interruption, and print in JSON what each interruption did.
 
 Usage: python tests/soak/interrupted_program.py SCENARIO sync|async CtrlC|handler plain|redispan STEP URL
 """
@@ -46,10 +46,10 @@ LATER_S = float(os.environ.get("SOAK_LATER_S", "30"))
 HANG_S = int(os.environ.get("SOAK_HANG_S", "3600"))
 LEFT_ALONE = (
     str(Path(__file__).resolve().parents[1]),
-    # What is raised in the loop itself never was in the call.
+    # An exception raised in the loop itself was never in the call.
     str(Path(asyncio.__file__).parent),
     selectors.__file__,
-    # redis-py reads its own version from its package's description at each first call: 25,000 opcodes of reading.
+    # redis-py reads its own version from its package's metadata at each first call, which takes 25,000 opcodes.
     str(Path(email.__file__).parent),
     str(Path(importlib.metadata.__file__).parent),
 )
@@ -59,16 +59,16 @@ CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW")
 
 
 class TimeIsUpError(Exception):
-    """What a signal handler raises, as Celery's and RQ's do to end a task."""
+    """The exception of a signal handler, as Celery's and RQ's raise it to end a task."""
 
 
 async def get(client: Any) -> None:
-    """One GET."""
+    """Run one GET."""
     await settle(client.get("a"))
 
 
 async def pipeline(client: Any) -> None:
-    """Two commands and a transaction around them."""
+    """Run two commands and a transaction around them."""
     async with _ended(client.pipeline()) as batch:
         batch.get("a")
         batch.set("b", "B")
@@ -76,20 +76,20 @@ async def pipeline(client: Any) -> None:
 
 
 async def pubsub(client: Any) -> None:
-    """A subscription, its confirmation, and its end."""
+    """Subscribe, read the confirmation, and end the subscription."""
     async with _ended(client.pubsub()) as subscription:
         await settle(subscription.subscribe("news"))
         await settle(subscription.get_message(timeout=1))
 
 
 async def script(client: Any) -> None:
-    """A script that the server has forgotten: it is asked, loaded and asked again."""
+    """Run a script that the server has forgotten: call it, load it and call it again."""
     await settle(client.lua(keys=["a"], args=["x"]))
 
 
 @contextlib.asynccontextmanager
 async def _ended(thing: Any) -> Any:
-    # As `with` does it, for sync and asyncio: a batch or subscription goes back whatever happens.
+    # Like `with`, for sync and asyncio: a batch or subscription is returned whatever happens.
     try:
         yield thing
     finally:
@@ -101,7 +101,7 @@ SCENARIOS = {"GET": get, "first call": get, "pipeline": pipeline, "pubsub": pubs
 
 
 class _HungError(BaseException):
-    """A call did not come back: plain redis-py waits for ever for a reply that it lost."""
+    """A call did not return: plain redis-py waits for ever for a reply that it lost."""
 
 
 def _hung(*_: object) -> None:
@@ -109,7 +109,7 @@ def _hung(*_: object) -> None:
 
 
 class Spans(SpanProcessor):
-    """Counts the spans that began and did not end."""
+    """Count the spans that began and did not end."""
 
     open = 0
 
@@ -121,7 +121,7 @@ class Spans(SpanProcessor):
 
 
 class Interruption:
-    """Raises ``theirs`` at one point of what runs inside ``watching``."""
+    """Raise ``theirs`` at one point of the code that runs inside ``watching``."""
 
     def __init__(self, theirs: BaseException) -> None:
         self.theirs = theirs
@@ -164,7 +164,7 @@ class Interruption:
 
 @functools.cache
 def _lets_in(code: CodeType) -> frozenset[int]:
-    """Where Python looks for signals: after a call, at the start of a function and at a jump back, and nowhere else."""
+    """Return where Python checks for signals: only after a call, at a function's start and at a jump back."""
     return frozenset(
         one.offset
         for one in dis.get_instructions(code)
@@ -173,13 +173,13 @@ def _lets_in(code: CodeType) -> frozenset[int]:
 
 
 def _place(frame: FrameType) -> str:
-    # Without the folders of this machine: the page quotes it.
+    # Leave out this machine's folders, because the page quotes the place.
     name = frame.f_code.co_filename.split("site-packages/")[-1].split("/src/")[-1].split("/lib/")[-1]
     return f"{name}:{frame.f_lineno} {frame.f_code.co_name} {frame.f_lasti}"
 
 
 class Program:
-    """A program in which one call is interrupted, and which goes on afterwards."""
+    """A program in which one call is interrupted, and which continues afterwards."""
 
     def __init__(self, scenario: str, mode: str, kind: str, url: str) -> None:
         self.scenario, self.mode, self.url = scenario, mode, url
@@ -189,7 +189,7 @@ class Program:
         self.spans = Spans()
 
     def client(self) -> Any:
-        """A client with the connection that a call needs, or before its first call."""
+        """Return a client with the connection that a call needs, or one before its first call."""
         module = redis.asyncio if self.mode == "async" else redis
         client = module.Redis.from_url(self.url, decode_responses=True, max_connections=5)
         client.lua = client.register_script("return redis.call('GET', KEYS[1])")
@@ -200,7 +200,7 @@ class Program:
         return client
 
     def run(self, call: Callable[[], Any]) -> Any:
-        """Call to the end, in the manner of ``asyncio.run``: what an interrupted task left over is cancelled."""
+        """Run the call to its end like ``asyncio.run``, which cancels what an interrupted task left over."""
 
         async def task() -> Any:
             return await settle(call())
@@ -216,11 +216,11 @@ class Program:
             raise
 
     def interrupted_at(self, at: int) -> BaseException | None:
-        """Make the call and interrupt it at that point; returns what the program gets to see."""
+        """Make the call, interrupt it at that point, and return what the program sees."""
         client = self.client()
         before = self.spans.open
         self.interruption.reset(at)
-        random.seed(0)  # which measurements become exemplars is chance: let it be the same in each call
+        random.seed(0)  # measurements become exemplars at random: let it be the same in each call
         came: BaseException | None = None
         body = SCENARIOS[self.scenario]
         signal.setitimer(signal.ITIMER_REAL, LATER_S)
@@ -254,7 +254,7 @@ class Program:
         known = len(pool._in_use_connections) + len(pool._available_connections)
         if pool._in_use_connections or getattr(pool, "_created_connections", known) != known:
             self._note("connection lost")
-        # What is interrupted in OpenTelemetry's own code is OpenTelemetry's.
+        # An interruption in OpenTelemetry's own code is not redispan's fault.
         if not self.interruption.where.startswith("opentelemetry/"):
             if spans:
                 self._note("span never ended")
@@ -264,7 +264,7 @@ class Program:
         self._switch_on_again()
 
     def _switch_on_again(self) -> None:
-        # Else the points after the first that switched something off would be those of a smaller redispan.
+        # Otherwise the points after the first that switched something off would belong to a smaller redispan.
         for recorder in getattr(RedispanInstrumentor()._patches, "_recorders", ()):
             observers = recorder._observers
             if observers._off:
@@ -276,7 +276,7 @@ class Program:
         pool = client.connection_pool
         locks = (getattr(pool, "_lock", None), getattr(getattr(pool, "_event_dispatcher", None), "_async_lock", None))
         if any(isinstance(lock, asyncio.Lock) and lock.locked() for lock in locks):
-            self._note("hung later")  # plain redis-py leaves one locked at some points; to wait for it only takes time
+            self._note("hung later")  # redis-py leaves one locked at some points; waiting takes time
             return
         signal.setitimer(signal.ITIMER_REAL, LATER_S)
         try:
@@ -299,25 +299,25 @@ def main(scenario: str, mode: str, kind: str, state: str, step: str, url: str) -
     faulthandler.dump_traceback_later(HANG_S, repeat=False, exit=True)
     del redis.client.PubSub.__del__  # it hangs where an interruption left the subscription's lock taken
     warnings.simplefilter("ignore")  # coroutines that an interruption kept from being awaited
-    sys.unraisablehook = lambda _: None  # an interruption in a destructor: Python says so and goes on
+    sys.unraisablehook = lambda _: None  # Python reports an interruption in a destructor and continues
     telemetry = TelemetryInMemory()
     program = Program(scenario, mode, kind, url)
     telemetry.tracer_provider.add_span_processor(program.spans)
     if state == "redispan":
-        # No call is slow here, and nobody else asks the server: one path, whatever else the machine does.
+        # No call is slow here, and no other client queries the server, so the path is always the same.
         quiet = {"host_sharing": False, "server_probe": False, "slow_log_ms": 10**6, "slow_alert_ms": 10**6}
         RedispanInstrumentor().instrument(**telemetry.providers, **quiet)
     server = redis.Redis.from_url(url)
     server.mset({"a": "A", "b": "B"})
     for _ in range(FIRST + 500):
-        server.get("a")  # insight looks at the first operations one by one: what follows is the steady state
+        server.get("a")  # insight examines the first operations one by one: what follows is the steady state
     gc.freeze()
-    gc.disable()  # a collection at a moment of its own would make two runs differ
+    gc.disable()  # a collection at a random moment would make two runs differ
     for _ in range(30):
         program.interrupted_at(0)
     at = 1
     points = beyond_the_end = 0
-    while beyond_the_end < BEYOND:  # not all calls are equally long
+    while beyond_the_end < BEYOND:  # not all calls have the same length
         program.interrupted_at(at)
         at += int(step)
         reached = bool(program.interruption.where)

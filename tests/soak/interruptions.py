@@ -1,4 +1,4 @@
-"""An interruption at every point of a call: the program gets it, and nothing is lost that plain redis-py keeps."""
+"""An interruption at any point of a call reaches the program. redispan loses nothing that redis-py keeps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Who mends a fault lowers its number; none may rise.
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    """One row for each call, sync or asyncio, and kind of interruption."""
+    """Yield one row for each call, sync or asyncio, and kind of interruption."""
     for scenario, mode, kind in product(SCENARIOS, ("sync", "async"), ("CtrlC", "handler")):
         run = functools.partial(_run, scenario, mode, kind, 7 if quick else 1)
         yield Row("interruptions", f"{scenario}, {mode}, {kind}", f"every {'7th ' * quick}point", run)
@@ -38,9 +38,10 @@ def _run(scenario: str, mode: str, kind: str, step: int) -> Verdict:
         server.stop()
     found = beyond(plain, ours)
     known = json.loads(KNOWN.read_text(encoding="utf-8")).get(f"{scenario}, {mode}, {kind}", {})
-    # A call is now and then longer than another, and has more places: an eighth above a number is chance. None is none.
+    # A call is sometimes longer than another and has more places, so up to an eighth above a number is chance. None
+    # stays none.
     worse = {fault: count for fault, count in found.items() if count > known.get(fault, 0) * 9 // 8}
-    # Hardly a point was reached: the run says nothing.
+    # If hardly any point was reached, the run proves nothing.
     reached = min(ours["points"], plain["points"]) * step > 150
     said = [f"{ours['points']:,} points (plain {plain['points']:,})", f"known faults: {counted(found) or 'none'}"]
     if worse:
@@ -49,12 +50,12 @@ def _run(scenario: str, mode: str, kind: str, step: int) -> Verdict:
 
 
 def beyond(plain: dict[str, Any], ours: dict[str, Any]) -> dict[str, int]:
-    """How many places show each fault with redispan where plain redis-py, interrupted at that same place, does not."""
+    """Count the places where a fault occurs with redispan, but not with plain redis-py interrupted there."""
     counts = {fault: len(set(places) - set(plain["found"].get(fault, {}))) for fault, places in ours["found"].items()}
     return {fault: count for fault, count in counts.items() if count}
 
 
 def _places(plain: dict[str, Any], ours: dict[str, Any], faults: dict[str, int]) -> list[str]:
-    """Where, for somebody who looks for the cause: files, lines and functions."""
+    """List the files, lines and functions of the faults, to help find the cause."""
     new = {place for fault in faults for place in set(ours["found"][fault]) - set(plain["found"].get(fault, {}))}
     return sorted({place.rpartition(" ")[0] for place in new})[:20]

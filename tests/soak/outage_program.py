@@ -1,8 +1,8 @@
-"""A program of eight workers that goes on through an outage, and says in JSON what it got to see.
+"""A program of eight workers that continues through an outage, and prints in JSON what it saw.
 
 Usage: python tests/soak/outage_program.py plain|redispan sync|async PORT NUMBER
 
-Says "ready" when it runs, ends a while after a line on its input has said that the server is back.
+It prints "ready" when it runs. It ends some time after a line on its input, which means that the server is back.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HANG_S = 1800
 
 
 class Worker:
-    """Asks one thing after the other, and keeps the answers apart by whether the server was known to be there."""
+    """Send one request after the other, and separate the answers by whether the server was known to be back."""
 
     def __init__(self, number: int, back: threading.Event) -> None:
         self.ledger = faulty.Ledger(number)
@@ -47,14 +47,14 @@ class Worker:
     async def run(self, client: Any) -> None:
         number = answered_after = 0
         while answered_after < ENOUGH:
-            # What began after the server's return has no excuse.
+            # A call that began after the server's return is expected to succeed.
             phase = "after" if self.back.is_set() else "before its return"
             kind, number = next(self.plan), number + 1
             try:
                 await faulty._do(client, self.ledger, kind, number)
                 how = "answered"
             except (redis.ConnectionError, redis.TimeoutError, asyncio.TimeoutError) as failure:
-                # What is given up in a hurry is given up by its caller.
+                # A call with a short time limit is given up by its caller.
                 how = "given up" if kind == "hurry" else type(failure).__name__
             self.ended[phase][how] += 1
             answered_after += (phase, how) == ("after", "answered")
@@ -89,7 +89,7 @@ def main(state: str, mode: str, port: str, first: str) -> None:
         client.close()
     else:
         asyncio.run(_all(workers, int(port)))
-    time.sleep(1)  # requests that are under way arrive, or never do
+    time.sleep(1)  # requests on the way arrive, or never do
     for worker in workers:
         (found,) = resp.call(("127.0.0.1", int(port)), ("HGETALL", worker.ledger.notebook))
         worker.ledger.check_server({found[at]: int(found[at + 1]) for at in range(0, len(found), 2)})

@@ -1,4 +1,4 @@
-"""A server that is away for long: what is answered is right, nothing runs twice, and the programs go on afterwards."""
+"""When a server is away for long, every answer is right, nothing runs twice, and the programs continue afterwards."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PROGRAMS = tuple(product(("plain", "redispan"), ("sync", "async")))
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    """One row for each kind of outage; four programs live through it side by side."""
+    """Yield one row for each kind of outage. Four programs run through it side by side."""
     for what, away_s in (("killed", 60), ("frozen", 60), ("killed", 120), ("frozen", 120)):
         run = functools.partial(_run, what, 8 if quick else away_s)
         yield Row("outages", f"{what} for {away_s} s", f"{WORKERS} workers in each of four programs", run)
 
 
 def _run(what: str, away_s: float) -> Verdict:
-    # What was answered must still be there after a crash.
+    # Answered commands must still be there after a crash.
     server = start_redis(appendonly="yes", appendfsync="always")
     with contextlib.ExitStack() as clearing:
         clearing.callback(server.stop)
@@ -38,7 +38,7 @@ def _run(what: str, away_s: float) -> Verdict:
             if program.stdout.readline() != "ready\n":
                 return Verdict(False, f"a program did not start: {program.communicate()[1][-2000:]}")
         _away(server, what, away_s)
-        # All are told at once: what begins from now on meets a server that is there.
+        # All get the line at once: calls that begin from now on meet a running server.
         ends = [program.communicate("back\n", timeout=HANG_S) for program in programs]
     recorded = [json.loads(out.splitlines()[-1]) if out.strip() else None for out, _ in ends]
     if None in recorded:
@@ -56,7 +56,7 @@ def _away(server: RedisServer, what: str, away_s: float) -> None:
         process.pause()
         time.sleep(away_s)
         process.resume()
-        server.call("PING")  # it has got through what was waiting for it
+        server.call("PING")  # it has processed the commands that waited for it
 
 
 def _judged(recorded: dict[tuple[str, str], Any]) -> Verdict:
@@ -71,7 +71,7 @@ def _judged(recorded: dict[tuple[str, str], Any]) -> Verdict:
         )
         if state == "redispan":
             passed = passed and not program["wrong"] and sum(failed.values()) > 0
-            # The very first call after an outage may still meet a connection of before; no second one.
+            # The first call after an outage may still meet an old connection, but no second call may.
             passed = passed and sum(late.values()) <= WORKERS
             said += program["wrong"][:5]
     return Verdict(passed, "; ".join(said))

@@ -1,4 +1,4 @@
-"""Arguments of every shape that a program might pass by mistake, each with a mark by which it is found again."""
+"""Arguments of every shape that a program might pass by mistake, each with a mark that finds it again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Colour(enum.Enum):
 
 
 def witness(kind: type, *value: object) -> Any:
-    """An object of a subclass that answers like its parent, and counts what it is asked."""
+    """Return an object of a subclass that answers like its parent, and counts the calls of its methods."""
 
     def asked(name: str) -> Callable[..., Any]:
         parents = getattr(kind, name)
@@ -38,17 +38,17 @@ def witness(kind: type, *value: object) -> Any:
 
         return answer
 
-    # Not how it is shown: we ourselves show it.
+    # Not its repr, which the test itself calls.
     names = [name for name in QUESTIONS if hasattr(kind, name) and name != "__repr__"]
     return type("Witness", (kind,), {name: asked(name) for name in names})(*value)
 
 
 def argument(source: random.Random, *, usual: bool = False) -> Callable[[], Any]:
-    """What makes an argument: the same one each time, or one of its own where it is used up or counts.
+    """Return a maker of an argument: the same one each time, or a new one where it is used up or counts.
 
     Args:
-        source: Where chance comes from.
-        usual: One that redis-py takes, so that the server gets to see enough calls.
+        source: The random generator.
+        usual: Whether redis-py accepts it, so that enough calls reach the server.
     """
     text = f"{MARK}{source.randrange(10**6)}"
     number = source.randrange(-(10**4), 10**4)

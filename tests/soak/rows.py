@@ -1,4 +1,4 @@
-"""What the soak is made of, rows, and where their last results are kept until the page quotes them."""
+"""The rows of the soak, and the store of their last results until the page quotes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HANG_S = 2 * 3600
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a row ended."""
+    """The outcome of a row."""
 
     passed: bool
     said: str
@@ -32,7 +32,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that the soak does."""
+    """One job of the soak."""
 
     part: str
     what: str
@@ -41,13 +41,13 @@ class Row:
 
     @property
     def key(self) -> str:
-        """Its name among the results."""
+        """Return its name among the results."""
         return f"{self.part}: {self.what}"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The last result of a row, and of what."""
+    """The last result of a row, and what it belongs to."""
 
     part: str
     what: str
@@ -61,7 +61,7 @@ class Kept:
 
 
 class Results:
-    """The last result of each row, in a file outside the repository: a soak may be ended and taken up again."""
+    """The last result of each row, in a file outside the repository. A soak may be stopped and resumed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -69,12 +69,12 @@ class Results:
         self.kept = {key: Kept(**fields) for key, fields in json.loads(text).items()}
 
     def passed(self, row: Row) -> bool:
-        """Whether this row passed at this size, on the commit that is checked out."""
+        """Return whether this row passed at this size, on the commit that is checked out."""
         last = self.kept.get(row.key)
         return last is not None and last.passed and (last.size, last.commit) == (row.size, commit())
 
     def keep(self, row: Row, verdict: Verdict, seconds: float) -> None:
-        """Put a result in the place of the row's last one, and save it at once."""
+        """Replace the row's last result, and save at once."""
         today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         fields = (row.part, row.what, row.size, verdict.passed, verdict.said, round(seconds), today)
         self.kept[row.key] = Kept(*fields, commit(), versions())
@@ -83,7 +83,7 @@ class Results:
         self._path.write_text(text, encoding="utf-8")
 
     def write_into(self, page: Path, rows: list[Row]) -> None:
-        """Replace what the page quotes by the last results of all rows, those included that were never run."""
+        """Replace what the page quotes by the last results of all rows, including rows that never ran."""
         before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
         _, end, after = rest.partition(END)
         lines: list[str] = []
@@ -103,7 +103,7 @@ class Results:
 
 
 def commit() -> str:
-    """The commit that is checked out; a plus sign says that files of it were changed."""
+    """Return the commit that is checked out. A plus sign means that files of it were changed."""
     short = _git("rev-parse", "--short", "HEAD")
     return short + ("+" if _git("status", "--porcelain", "--", "src", "tests") else "")
 
@@ -113,7 +113,7 @@ def _git(*arguments: str) -> str:
 
 
 def versions() -> str:
-    """What this ran on."""
+    """Return the versions that this ran on."""
     shown = subprocess.run([find_server_program(), "--version"], capture_output=True, text=True, check=True).stdout
     server = next(word.removeprefix("v=") for word in shown.split() if word.startswith("v="))
     return (
@@ -123,10 +123,10 @@ def versions() -> str:
 
 
 def ask(script: str, *arguments: object) -> Any:
-    """Run a script of this folder in a process of its own; returns what its last line of output says in JSON.
+    """Run a script of this folder in a separate process, and return the JSON of its last line of output.
 
     Raises:
-        RuntimeError: It failed; the message holds the end of what it said.
+        RuntimeError: It failed. The message holds the end of its output.
     """
     command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG_S, cwd=ROOT)
@@ -136,5 +136,5 @@ def ask(script: str, *arguments: object) -> Any:
 
 
 def counted(found: dict[str, int]) -> str:
-    """Counts in words, the largest first."""
+    """Return counts in words, the largest first."""
     return ", ".join(f"{name} {count:,}" for name, count in sorted(found.items(), key=lambda item: -item[1]))

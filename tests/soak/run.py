@@ -1,9 +1,9 @@
-"""``make soak``: what takes too long for every change, and proves more than a short test can.
+"""``make soak``: tests that take too long for every change, and prove more than a short test can.
 
 Usage: python tests/soak/run.py [PART ...] [--quick] [--resume] [--write]      (no part: all of them)
 
 Prints a line for each row: what, size, result, seconds. Results of full size are kept in .ci/work/soak.json, and
-``--write`` puts the last of each row into docs/soak.md, which says what each part proves.
+``--write`` puts the last of each row into docs/soak.md, which describes what each part proves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PARTS = {
 
 
 def tried(row: Row) -> Verdict:
-    """What came of a row; a fault of its own, or a hang, is a failure like any other."""
+    """Run a row. An exception in it or a hang is a failure like any other."""
     try:
         return row.run()
     except Exception as fault:
@@ -49,7 +49,7 @@ def main() -> int:
     chosen = [] if options.only_write else [name for name in PARTS if name in options.parts or not options.parts]
     failed = 0
     for row in [row for name in chosen for row in PARTS[name](options.quick) if options.only in row.key]:
-        results = Results(options.results)  # read anew: another soak may run beside this one
+        results = Results(options.results)  # read again, because another soak may run beside this one
         if options.resume and results.passed(row):
             print(f"before   {row.key}", flush=True)
             continue

@@ -1,1 +1,1 @@
-"""The Collector, its backends, dashboards and rules, proven with the real programs, natively and without Docker."""
+"""Tests of the Collector, its backends, dashboards and rules, with the real programs, natively and without Docker."""

@@ -14,7 +14,7 @@ from stack.native.stack import Stack, Tools, load_builder
 
 _missing: list[str] = []
 
-# Tests that share what starts slowly and lives long, by the beginning of their names: they go to one worker.
+# Tests that share a slow fixture, by the beginning of their names: they run on one worker.
 TOGETHER = {
     "stack": (
         "test_alerts_arrive.py",
@@ -28,10 +28,10 @@ TOGETHER = {
 }
 
 
-# Not `--dist loadgroup`: pytest-xdist 3.8 groups nothing under pytest 9.2, and does not say so.
+# Not `--dist loadgroup`: pytest-xdist 3.8 groups nothing under pytest 9.2, and does not report it.
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hands out every test by itself, but for those that go together; the most in one come first."""
+    """Hand out every test separately, except the tests of one group. The largest group comes first."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByWhatIsShared(LoadScopeScheduling):
@@ -43,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Builds the programs before the first test starts its clock: the first time takes a quarter of an hour."""
+    """Build the programs before the first test starts its clock: the first build takes a quarter of an hour."""
     if session.config.option.collectonly or not any(item.get_closest_marker("stack") for item in session.items):
         return
     builder = load_builder()
@@ -61,7 +61,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
-    """The real programs; a machine that cannot build them says so, and CI fails there."""
+    """Return the real programs. A machine that cannot build them reports it, and CI fails there."""
     if _missing:
         message = "the stack tests need programs that could not be built: " + "; ".join(_missing)
         if os.environ.get("CI"):
@@ -72,6 +72,6 @@ def tools() -> Tools:
 
 @pytest.fixture(scope="session")
 def stack(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything of the compose file, running; alert events and all signals also in files."""
+    """Run every program of the compose file. Alert events and all signals are also written to files."""
     with Stack(tools, tmp_path_factory.mktemp("stack"), {"EXTRA_BACKEND": "file"}) as running:
         yield running.start_all()

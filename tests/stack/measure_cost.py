@@ -1,8 +1,8 @@
-"""Measures what a span costs each kind of Collector, for docs/scaling.md: CPU time per span, memory, queue on disk.
+"""Measure the cost of a span in each kind of Collector, for docs/scaling.md: CPU time, memory, queue on disk.
 
 Usage: PYTHONPATH=tests python tests/stack/measure_cost.py [SECONDS]
 
-CPU time per span is used instead of spans per second, because the program that makes the load shares the machine.
+The measure is CPU time per span and not spans per second, because the program that makes the load shares the machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CASES: dict[str, list[str]] = {
 
 
 def main() -> None:
-    """Prints one line per case."""
+    """Print one line per case."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     print(f"{'case':<55} {'spans/s':>9} {'us CPU/span':>12} {'spans/s/core':>13} {'RSS MB':>7}")
     for case, files in CASES.items():
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def load(collector: Collector, seconds: float) -> tuple[int, float, float, float]:
-    """Sends for some seconds, waits until the queue is empty, and returns spans, CPU seconds, memory and time."""
+    """Send for some seconds, wait until the queue is empty, and return spans, CPU seconds, memory and time."""
     process = psutil.Process(collector.program.pid)
     connection = http.client.HTTPConnection("127.0.0.1", collector.http_port)
     body = request_body()
@@ -62,7 +62,7 @@ def load(collector: Collector, seconds: float) -> tuple[int, float, float, float
     time.sleep(1)
     before, start, sent = cpu(process), time.monotonic(), 0
     while time.monotonic() < start + seconds:
-        # New traces each time: a sampler would remember what it decided on the old ones.
+        # New traces each time, because a sampler remembers its decision on the old ones.
         post(connection, body.replace(TRACE_MARK, sent.to_bytes(len(TRACE_MARK), "big")))
         sent += SPANS_PER_REQUEST
     took_s = time.monotonic() - start
@@ -75,13 +75,13 @@ def load(collector: Collector, seconds: float) -> tuple[int, float, float, float
 
 
 def cpu(process: psutil.Process) -> float:
-    """CPU seconds used so far."""
+    """Return the CPU seconds used so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 def post(connection: http.client.HTTPConnection, body: bytes) -> None:
-    """Sends one request, which must be taken."""
+    """Send one request and check that it is accepted."""
     connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
     reply = connection.getresponse()
     reply.read()
@@ -90,7 +90,7 @@ def post(connection: http.client.HTTPConnection, body: bytes) -> None:
 
 
 def request_body() -> bytes:
-    """Spans as redispan makes them: ten in a trace, eight attributes each."""
+    """Build spans like redispan's: ten in a trace, eight attributes each."""
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     for key, value in (("service.name", "shop"), ("service.instance.id", "1")):

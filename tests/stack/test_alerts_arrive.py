@@ -1,4 +1,4 @@
-"""Alerts all the way: from a program in trouble to Alertmanager, and from there to mail, chat, pager and webhook."""
+"""Alerts travel from a program in trouble to Alertmanager, and from there to mail, chat, pager and webhook."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ SECRETS = {"smtp_password": "mail-4711", "pagerduty_key": "pager-4711", "inciden
 
 @pytest.fixture(scope="module")
 def troubled(stack: Stack) -> Iterator[Program]:
-    """A program whose calls fail and whose pool is full, zero-code; it also posts to Alertmanager by itself."""
+    """Start a zero-code program whose calls fail and whose pool is full.
+
+    It also posts alerts to Alertmanager directly.
+    """
     environment = stack.program_environment() | {
         "OTEL_SERVICE_NAME": "troubled",
         "OTEL_PYTHON_REDISPAN_ALERT_WEBHOOK": f"{stack.alertmanager.url}/api/v2/alerts",
@@ -47,7 +50,7 @@ def troubled(stack: Stack) -> Iterator[Program]:
 
 @pytest.mark.parametrize("name", ["error_rate", "pool_usage"])
 def test_lasting_alert_fires_in_alertmanager(name: str, stack: Stack, troubled: Program) -> None:
-    """What redispan itself says lasts is a state of 1 in Prometheus, an event in the log, and an alert of its own."""
+    """A lasting alert of redispan is a state of 1 in Prometheus, an event in the log, and an alert in Alertmanager."""
     state = f'redis_client_alert_state_ratio{{job="troubled",redis_client_alert_name="{name}"}}'
     eventually(lambda: stack.prometheus.value(state) >= 1, what=state)
     event = f"redis.client.alert.{name}"
@@ -67,7 +70,7 @@ def test_lasting_alert_fires_in_alertmanager(name: str, stack: Stack, troubled: 
 
 @pytest.mark.parametrize(("name", "area"), [("error_rate", "client"), ("pool_usage", "pool")])
 def test_webhook_is_what_alertmanager_takes(name: str, area: str, stack: Stack, troubled: Program) -> None:
-    """Without Collector and Prometheus in between: what the program posts is an alert with the labels of the rules."""
+    """Without Collector and Prometheus in between, the program posts an alert with the labels of the rules."""
     wanted = {"alertname": f"redispan_{name}", "job": "troubled", "area": area}
 
     def posted() -> bool:
@@ -78,7 +81,7 @@ def test_webhook_is_what_alertmanager_takes(name: str, area: str, stack: Stack, 
 
 @pytest.mark.parametrize("name", ALERT_NAMES)
 def test_every_alert_event_is_counted_and_sent_on(name: str, tools: Tools, tmp_path: Path) -> None:
-    """Each of redispan's alerts, fired and cleared, leaves on the bus of alerts and is counted by name and state."""
+    """Each redispan alert, fired and cleared, leaves through the alert pipeline and is counted by name and state."""
     files = ["backends/alerts-otlp", "backends/otlp-http"]
     with OtlpReceiver() as alerts, OtlpReceiver() as everything:
         addresses = {"ALERTS_OTLP_ENDPOINT": alerts.endpoint, "OTLP_HTTP_ENDPOINT": everything.endpoint}
@@ -102,7 +105,7 @@ def test_every_alert_event_is_counted_and_sent_on(name: str, tools: Tools, tmp_p
 
 @pytest.fixture
 def notified(tools: Tools, tmp_path: Path) -> Iterator[tuple[Alertmanager, Hooks, Mailbox]]:
-    """The real Alertmanager with the example routes, whose receivers live on this machine."""
+    """Start the real Alertmanager with the example routes, whose receivers run on this machine."""
     port = free_port()
     with Hooks() as hooks, Mailbox() as mailbox:
         web = f"http://127.0.0.1:{hooks.port}"
@@ -115,7 +118,7 @@ def notified(tools: Tools, tmp_path: Path) -> Iterator[tuple[Alertmanager, Hooks
                 "smtp.example.org:587": f"127.0.0.1:{mailbox.port}",
                 "https://incidents.example.org": web,
                 "group_wait: 30s": "group_wait: 0s",
-                # A mail server of ours on loopback needs no TLS.
+                # The test's mail server on loopback needs no TLS.
                 "global:\n": f"global:\n  smtp_require_tls: false\n  pagerduty_url: {web}/pagerduty\n",
             },
         )
@@ -131,7 +134,7 @@ def notified(tools: Tools, tmp_path: Path) -> Iterator[tuple[Alertmanager, Hooks
 
 
 def raise_alert(alertmanager: Alertmanager, name: str, **labels: str) -> None:
-    """Does what Prometheus does when a rule fires."""
+    """Post an alert as Prometheus does when a rule fires."""
     alert = {
         "labels": {"alertname": name, "job": "shop", **labels},
         "annotations": {"summary": f"summary of {name}", "runbook": f"runbook of {name}"},
@@ -143,7 +146,7 @@ def raise_alert(alertmanager: Alertmanager, name: str, **labels: str) -> None:
 
 
 def test_example_routes_deliver(notified: tuple[Alertmanager, Hooks, Mailbox]) -> None:
-    """Pager, chat, mail and webhook each get what is meant for them, with the secret out of its file."""
+    """Pager, chat, mail and webhook each get the alerts meant for them, with the secret read from its file."""
     alertmanager, hooks, mailbox = notified
     raise_alert(alertmanager, "RedisPoolTimeouts", severity="critical", area="pool")
     raise_alert(alertmanager, "RedisClientSlow", severity="warning", area="client")
@@ -172,7 +175,7 @@ def test_example_routes_deliver(notified: tuple[Alertmanager, Hooks, Mailbox]) -
 
 
 def test_a_server_that_is_gone_silences_its_own_clients_only(stack: Stack) -> None:
-    """Whoever is called about a server is not called about each of its programs, but still about other servers."""
+    """An alert about a lost server silences its clients' alerts, but not those about other servers."""
     gone, fine, neighbour = ("gone", "6379"), ("fine", "6379"), ("gone", "6380")
     server = {"server_address": gone[0], "server_port": gone[1]}
     raise_alert(stack.alertmanager, "RedisServerUnreachable", severity="critical", area="server", **server)

@@ -1,4 +1,4 @@
-"""The backends that have a program or a stand-in on this machine: real data comes out at the other end."""
+"""Each backend that has a program or a stand-in on this machine receives real data."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ KEYS = {
 }
 
 
-# What a request to AWS is signed for.
+# The AWS service that each signal's request is signed for.
 SERVICES = {"traces": "xray", "metrics": "monitoring", "logs": "logs"}
 
 
 def counter(name: str, value: int) -> dict[str, Any]:
-    """A cumulative counter with one data point of now."""
+    """Build a cumulative counter with one data point of now."""
     point = span("", attributes={"server.address": "r"})
     return {
         "name": name,
@@ -64,7 +64,7 @@ def counter(name: str, value: int) -> dict[str, Any]:
 
 
 def send_all(collector: Collector) -> None:
-    """One item of each signal."""
+    """Send one item of each signal."""
     source = Source(collector.url)
     assert source.send_spans(span("GET r:6379", attributes={"db.system.name": "redis"})) == 200
     assert source.send_metrics(counter("redis.client.operations", 7)) == 200
@@ -73,7 +73,7 @@ def send_all(collector: Collector) -> None:
 
 @pytest.fixture
 def prometheus(tools: Tools, tmp_path: Path) -> Iterator[Prometheus]:
-    """A Prometheus that takes remote write."""
+    """Start a Prometheus that accepts remote write."""
     port = free_port()
     (tmp_path / "prometheus.yml").write_text("global: {scrape_interval: 1s}\n")
     command = [
@@ -87,7 +87,7 @@ def prometheus(tools: Tools, tmp_path: Path) -> Iterator[Prometheus]:
 
 
 def test_remote_write(tools: Tools, prometheus: Prometheus, tmp_path: Path) -> None:
-    """Metrics pushed by remote write are in Prometheus with the same names as by OTLP, and resource attributes."""
+    """Metrics sent by remote write have the same names in Prometheus as by OTLP, and resource attributes."""
     address = {"PROMETHEUS_REMOTE_WRITE_ENDPOINT": f"{prometheus.url}/api/v1/write"}
     with Collector(tools, tmp_path, ["backends/prometheus-remote-write"], address) as collector:
         send_all(collector)
@@ -98,7 +98,7 @@ def test_remote_write(tools: Tools, prometheus: Prometheus, tmp_path: Path) -> N
 
 
 def test_scraping(tools: Tools, tmp_path: Path) -> None:
-    """A Prometheus that scrapes, with the shipped settings, has the same names and the program's own job label."""
+    """A Prometheus that scrapes with the shipped settings has the same names and the program's own job label."""
     port = free_port()
     shutil.copytree(REPOSITORY / "collector/prometheus/rules", tmp_path / "rules")
     with Collector(tools, tmp_path, ["backends/prometheus-scrape"]) as collector:
@@ -123,7 +123,7 @@ def test_scraping(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_files(tools: Tools, tmp_path: Path) -> None:
-    """Each signal is in its own file, one JSON document a line."""
+    """Each signal is in a separate file, with one JSON document per line."""
     with Collector(tools, tmp_path, ["backends/file"]) as collector:
         send_all(collector)
         for signal, text in (("traces", "GET r:6379"), ("metrics", "redis.client.operations"), ("logs", "error_rate")):
@@ -133,7 +133,7 @@ def test_files(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_debug_log(tools: Tools, tmp_path: Path) -> None:
-    """The first look: the Collector's own log shows what came."""
+    """The Collector's own log shows the telemetry that it received."""
     with Collector(tools, tmp_path, ["backends/debug"], {"OTELCOL_DEBUG_VERBOSITY": "normal"}) as collector:
         send_all(collector)
         eventually(lambda: "GET r:6379" in collector.program.log(), what="the span in the log")
@@ -156,7 +156,10 @@ def test_otlp_over_grpc_to_another_collector(tools: Tools, tmp_path: Path) -> No
 
 
 def test_loki_gets_its_path(tools: Tools, tmp_path: Path) -> None:
-    """Logs arrive at Loki's OTLP path, and nothing else does; a stand-in takes them, no Loki runs here."""
+    """Logs arrive at Loki's OTLP path, and no other signal does.
+
+    A stand-in receives them, because no Loki runs here.
+    """
     with OtlpReceiver() as sink:
         with Collector(
             tools, tmp_path, ["backends/loki"], {"LOKI_OTLP_ENDPOINT": f"{sink.endpoint}/otlp"}
@@ -167,7 +170,7 @@ def test_loki_gets_its_path(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_victorialogs(tools: Tools, tmp_path: Path) -> None:
-    """Logs and alert events are found in VictoriaLogs, started as the compose file says, by service and by name."""
+    """VictoriaLogs, started as in the compose file, finds logs and alert events by service and by name."""
     port = free_port()
     here = {"/vlogs": str(tmp_path / "vlogs"), "0.0.0.0:9428": f"127.0.0.1:{port}"}
     command, _ = service("victorialogs").native(here)
@@ -190,7 +193,7 @@ def test_victorialogs(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_tempo_by_jaegers_receiver(tools: Tools, tmp_path: Path) -> None:
-    """The Tempo file speaks OTLP over gRPC as Tempo expects; Jaeger takes it, no Tempo runs here."""
+    """The Tempo file sends OTLP over gRPC as Tempo expects. Jaeger receives it, because no Tempo runs here."""
     stack = Stack(tools, tmp_path)
     with stack:
         stack.start_jaeger()
@@ -202,7 +205,7 @@ def test_tempo_by_jaegers_receiver(tools: Tools, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_vendor_gets_key_and_signals(vendor: str, tools: Tools, tmp_path: Path) -> None:
-    """What would go to the vendor carries the key in the right header, all its signals, and delta where it wants it."""
+    """The vendor gets the key in the right header, all its signals, and delta temporality where it wants it."""
     settings = yaml.safe_load((COLLECTOR_FILES / "backends" / f"{vendor}.yaml").read_text())
     ((exporter, keys),) = settings["exporters"].items()
     variable, header, value = KEYS[vendor]
@@ -213,7 +216,7 @@ def test_vendor_gets_key_and_signals(vendor: str, tools: Tools, tmp_path: Path) 
             if key.endswith("endpoint")
         }
         with Collector(tools, tmp_path, [f"backends/{vendor}"], {variable: KEY}, moved) as collector:
-            # A delta is the difference to an earlier point; what is sent twice is counted from the second on.
+            # A delta is the difference from an earlier point, so metrics count from the second send on.
             send_all(collector)
             Source(collector.url).send_metrics(counter("redis.client.operations", 9))
             sink.wait_for(lambda r: r.spans("GET r:6379"), "the span")
@@ -226,7 +229,7 @@ def test_vendor_gets_key_and_signals(vendor: str, tools: Tools, tmp_path: Path) 
 
 
 def test_aws_gets_signed_requests(tools: Tools, tmp_path: Path) -> None:
-    """Each signal goes to its own endpoint, signed for its own service, logs with their group, at a stand-in."""
+    """At a stand-in, each AWS signal goes to its endpoint, signed for its service, and logs carry their group."""
     credentials = {"AWS_ACCESS_KEY_ID": "AKSESAME", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_EC2_METADATA_DISABLED": "true"}
     with OtlpReceiver() as sink:
         moved = {
@@ -246,7 +249,7 @@ def test_aws_gets_signed_requests(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_compose_profiles_name_existing_backends() -> None:
-    """`docker compose --profile x` with `EXTRA_BACKEND=x` means the same x."""
+    """`docker compose --profile x` and `EXTRA_BACKEND=x` name the same backend x."""
     text = (REPOSITORY / "docker-compose.yml").read_text()
     for name, entry in yaml.safe_load(text)["services"].items():
         for profile in entry.get("profiles", []):

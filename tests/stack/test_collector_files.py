@@ -1,4 +1,4 @@
-"""Every Collector file, alone and combined, is accepted by the real Collector and means what it meant yesterday."""
+"""The real Collector accepts every Collector file, alone and combined, and its meaning has not changed."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ TIERS = {
 
 @pytest.fixture(scope="module")
 def base(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The base configuration as the Collector sees it."""
+    """Return the base configuration as the Collector sees it."""
     return printed(tools, [], tmp_path_factory.mktemp("base"))
 
 
 def test_base_configuration_is_the_known_one(base: dict[str, Any]) -> None:
-    """The base by itself loads, and no default of a new version has changed it unseen."""
+    """The base loads by itself, and no default of a new version has changed it unnoticed."""
     check_golden("base", base)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_backend_adds_only_its_own(backend: str, tools: Tools, base: dict[str, Any], tmp_path: Path) -> None:
-    """A backend file adds exporters and pipelines, and leaves every pipeline of the base as it was."""
+    """A backend file adds exporters and pipelines, and changes no pipeline of the base."""
     whole = printed(tools, [f"backends/{backend}"], tmp_path)
     for name, pipeline in base["service"]["pipelines"].items():
         assert whole["service"]["pipelines"][name] == pipeline
@@ -53,31 +53,31 @@ def test_backend_adds_only_its_own(backend: str, tools: Tools, base: dict[str, A
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlay_is_the_known_one(overlay: str, tools: Tools, base: dict[str, Any], tmp_path: Path) -> None:
-    """An overlay changes what it says it changes."""
+    """An overlay changes only what its golden file shows."""
     check_golden(f"overlay-{overlay}", added(base, printed(tools, [f"overlays/{overlay}"], tmp_path)))
 
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_tier_is_the_known_one(tier: str, tools: Tools, base: dict[str, Any], tmp_path: Path) -> None:
-    """Agents and gateways are made of the same base."""
+    """Agents and gateways are built from the same base."""
     check_golden(f"tier-{tier}", added(base, printed(tools, TIERS[tier], tmp_path)))
 
 
 def test_all_backends_at_once(tools: Tools, tmp_path: Path) -> None:
-    """Files are combinable without limit: all of them together still load."""
+    """Any number of files can be combined: all of them together load."""
     done = run(tools, "validate", [f"backends/{backend}" for backend in BACKENDS], tmp_path)
     assert done.returncode == 0, done.stderr
 
 
 def test_aws_behind_a_token_has_all_its_extensions(tools: Tools, tmp_path: Path) -> None:
-    """Two files that list extensions, and the one that joins them: every extension of each runs."""
+    """With two files that list extensions, and the file that joins them, the Collector runs every extension of each."""
     files = ["backends/vendor-aws", "overlays/bearer", "overlays/bearer-with-aws"]
     alone = [printed(tools, [file], tmp_path)["service"]["extensions"] for file in files[:2]]
     assert set(printed(tools, files, tmp_path)["service"]["extensions"]) == {name for names in alone for name in names}
 
 
 def test_the_readmes_commands_start_a_collector(tools: Tools, tmp_path: Path) -> None:
-    """What the README tells to type by hand is enough: the Collector is healthy, and its queue is below HOME."""
+    """The commands in the README are enough: the Collector becomes healthy, and its queue is below HOME."""
     readme = (REPOSITORY / "collector" / "README.md").read_text()
     (commands,) = (block for block in readme.split("```") if "otelcol-contrib --config" in block)
     commands = re.sub(r"\w+\.example\.org", "127.0.0.1", commands)
@@ -99,7 +99,7 @@ def test_the_readmes_commands_start_a_collector(tools: Tools, tmp_path: Path) ->
 
 
 def test_the_slim_collector_has_what_is_used_and_nothing_else(tools: Tools) -> None:
-    """Every component in the binary is named by some file: what is not there needs no update when it has a hole."""
+    """Some file names every component in the binary. A component that is not there needs no security update."""
     done = subprocess.run([tools["otelcol"], "components"], check=True, text=True, capture_output=True, timeout=60)
     built = yaml.safe_load(done.stdout)
     for section in ("receivers", "processors", "exporters", "connectors", "extensions"):
@@ -112,7 +112,7 @@ def test_the_slim_collector_has_what_is_used_and_nothing_else(tools: Tools) -> N
 
 
 def test_a_key_can_come_from_a_file(tools: Tools, tmp_path: Path) -> None:
-    """A variable may name a file instead of holding the secret, as secret managers write them: without a line end."""
+    """A variable may name a file instead of holding the secret. Secret managers write such files without a line end."""
     (tmp_path / "key").write_text("sesame-0815")
     files = [f"--config={COLLECTOR_FILES / name}.yaml" for name in ("base", "backends/vendor-dynatrace")]
     environment = {"DYNATRACE_ENVIRONMENT": "abc", "DYNATRACE_API_TOKEN": f"${{file:{tmp_path / 'key'}}}"}
@@ -125,7 +125,7 @@ def test_a_key_can_come_from_a_file(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_a_wrong_key_is_refused(tools: Tools, tmp_path: Path) -> None:
-    """The check above can fail: a misspelt key is an error, not a silent default."""
+    """A misspelt key is an error and not a silent default, so the check above can fail."""
     broken = tmp_path / "broken.yaml"
     broken.write_text("exporters: {debug: {verbosty: basic}}\n")
     done = subprocess.run(
@@ -137,7 +137,7 @@ def test_a_wrong_key_is_refused(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_no_file_uses_what_newer_collectors_drop() -> None:
-    """Users run newer Collectors than the one we build: nothing that is on its way out is used."""
+    """No file uses a deprecated key, because users run newer Collectors than the one that redispan builds."""
     gone = ("batch:", "otlphttp/", "otlphttp:", "otlp/", "spanmetrics:", "servicegraph:", "loadbalancing:", "logging:")
     for path in COLLECTOR_FILES.rglob("*.yaml"):
         settings = yaml.safe_load(path.read_text())
@@ -149,7 +149,7 @@ def test_no_file_uses_what_newer_collectors_drop() -> None:
 
 
 def test_vendor_files_are_those_of_the_template() -> None:
-    """Nobody has changed a vendor file by hand: the next run of the template would lose it."""
+    """No vendor file was changed by hand, because the next run of the template would lose the change."""
     done = subprocess.run(
         ["python3", str(REPOSITORY / "collector" / "tools" / "vendors.py"), "--check"],
         check=False, text=True, capture_output=True, timeout=60,

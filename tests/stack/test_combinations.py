@@ -1,10 +1,10 @@
-"""Every combination of Collector files is accepted, and means what it meant yesterday, value by value.
+"""The Collector accepts every combination of its files, and no value of any combination has changed.
 
-`golden/combinations/` holds a digest of every combination: whatever differs from the base, as the Collector prints
-it and as the files say it. To be read there is the shape of each part (components, pipelines, extensions); a
-combination is the sum of its parts, and where it is more, its own shape is kept as well. Where a digest has changed
-and no shape, the value behind it is in the diff of the Collector's files or of the golden file of that single
-backend, overlay or tier. `REDISPAN_WRITE_GOLDEN=1 pytest tests/stack -k "combinations or collector_files"` writes all.
+`golden/combinations/` holds a digest of every combination: all differences from the base, as the Collector prints them
+and as the files have them. It also holds the readable shape of each part (components, pipelines, extensions). A
+combination is the sum of its parts; where it is more, its own shape is kept as well. If a digest has changed and no
+shape has, the changed value is in the diff of the Collector's files or of the golden file of that single backend,
+overlay or tier. `REDISPAN_WRITE_GOLDEN=1 pytest tests/stack -k "combinations or collector_files"` writes all files.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from stack.native.stack import COLLECTOR_FILES, Tools
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 BACKENDS = sorted(path.stem for path in (COLLECTOR_FILES / "backends").glob("*.yaml"))
-# An overlay stands alone, but for the two kinds of TLS, of which one holds.
+# An overlay is independent of the others, except for the two kinds of TLS, of which only one can apply.
 CHOICES: tuple[tuple[str, ...], ...] = (("no-server-metrics",), ("tail-sampling",), ("tls", "mtls"), ("bearer",))
-# Both say which extensions run, and a list is replaced when files are merged: a third file, of no use by itself,
-# names all of them.
+# Both files list the extensions to run, and merging replaces a list. So a third file, useless by itself, names all of
+# them.
 JOINT = ["overlays/bearer-with-aws"]
-# How the files of a tier begin; the backend and the overlays follow. Agents send to nobody but their gateways.
+# The first files of a tier; the backend and the overlays follow. Agents send only to their gateways.
 AGENTS = {
     "agent-dns": ["scale/agent", "scale/resolver-dns"],
     "agent-static": ["scale/agent", "scale/resolver-static"],
@@ -40,7 +40,7 @@ GATEWAYS = {"gateway": ["scale/gateway"], "gateway-from-kafka": ["scale/gateway"
 
 
 def overlay_sets(*, sampling: bool = True) -> list[tuple[str, ...]]:
-    """Every set of overlays that makes sense, the empty one first."""
+    """Return every useful set of overlays, the empty one first."""
     choices = [choice for choice in CHOICES if sampling or choice != ("tail-sampling",)]
     return [
         tuple(name for name in chosen if name) for chosen in itertools.product(*(("", *choice) for choice in choices))
@@ -48,13 +48,13 @@ def overlay_sets(*, sampling: bool = True) -> list[tuple[str, ...]]:
 
 
 def overlay_parts(overlays: tuple[str, ...], backends: tuple[str, ...] = ()) -> list[list[str]]:
-    """The overlays' files in the order in which the README tells to name them."""
+    """Return the overlays' files in the order that the README gives."""
     parts = [[f"overlays/{name}"] for name in overlays]
     return [*parts, JOINT] if "vendor-aws" in backends and "bearer" in overlays else parts
 
 
 class Judge:
-    """Asks the Collector about many combinations at once, and writes down what it made of each."""
+    """Query the Collector about many combinations at once, and record the result of each."""
 
     def __init__(self, tools: Tools, folder: Path) -> None:
         self._tools = tools
@@ -63,11 +63,11 @@ class Judge:
         self._shapes: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def known(self, combinations: Mapping[str, Sequence[list[str]]], parts: dict[str, list[str]]) -> dict[str, Any]:
-        """What is kept of combinations: the shape of each part, the digest of each combination, and any surprise.
+        """Return what is kept of combinations: each part's shape, each combination's digest, and any surprise.
 
         Args:
-            combinations: By name, the files of the parts, in their order.
-            parts: The parts whose shapes belong into this golden file.
+            combinations: The files of the parts in their order, by name.
+            parts: The parts whose shapes belong in this golden file.
         """
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             marks = list(workers.map(self._look, combinations.values()))
@@ -79,16 +79,16 @@ class Judge:
         return kept | ({"more than the parts": surprises} if surprises else {})
 
     def accepted(self, combinations: Sequence[list[str]]) -> None:
-        """Every combination passes the Collector's check."""
+        """Check that the Collector accepts every combination."""
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             list(workers.map(self._validate, combinations))
 
     def digest(self, files: list[str], root: Path) -> str:
-        """The digest of a combination of files that may have been changed."""
+        """Return the digest of a combination of files that may have been changed."""
         return digest(self._base, [printed(self._tools, files, self._folder, root), written(files, root)])
 
     def shape(self, files: list[str]) -> dict[str, Any]:
-        """The shape of the base with these files."""
+        """Return the shape of the base with these files."""
         if tuple(files) not in self._shapes:
             self._shapes[tuple(files)] = shape(self._base[0], printed(self._tools, files, self._folder))
         return self._shapes[tuple(files)]
@@ -109,20 +109,20 @@ class Judge:
 
 @pytest.fixture(scope="module")
 def judge(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Judge:
-    """One for all: it knows the base."""
+    """Return one judge for all tests, which knows the base."""
     return Judge(tools, tmp_path_factory.mktemp("combinations"))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_backend_under_every_set_of_overlays(backend: str, judge: Judge) -> None:
-    """The base, a backend and any overlays that go together: accepted and known."""
+    """The Collector accepts the base with a backend and any set of overlays, and the result is the known one."""
     own = [f"backends/{backend}"]
     combinations = {_name(overlays): [own, *overlay_parts(overlays, (backend,))] for overlays in overlay_sets()}
     keep(f"backend-{backend}", judge.known(combinations, {backend: own}))
 
 
 def test_the_base_under_every_set_of_overlays(judge: Judge) -> None:
-    """The overlays by themselves, so that their shapes are written down once."""
+    """The base has the known result under every set of overlays, and this test records the overlays' shapes once."""
     combinations = {_name(overlays): overlay_parts(overlays) for overlays in overlay_sets()}
     alone = {overlay: [f"overlays/{overlay}"] for choice in CHOICES for overlay in choice}
     keep("base", judge.known(combinations, alone))
@@ -130,7 +130,7 @@ def test_the_base_under_every_set_of_overlays(judge: Judge) -> None:
 
 @pytest.mark.parametrize("tier", AGENTS)
 def test_agents_under_every_set_of_overlays(tier: str, judge: Judge) -> None:
-    """Agents in front of gateways or Kafka, however they are secured: accepted and known."""
+    """The Collector accepts agents in front of gateways or Kafka, however secured. The result is known."""
     own = AGENTS[tier]
     combinations = {_name(overlays): [own, *overlay_parts(overlays)] for overlays in overlay_sets(sampling=False)}
     keep(tier, judge.known(combinations, {tier: own}))
@@ -138,7 +138,7 @@ def test_agents_under_every_set_of_overlays(tier: str, judge: Judge) -> None:
 
 @pytest.mark.parametrize("tier", GATEWAYS)
 def test_gateways_with_every_backend(tier: str, judge: Judge) -> None:
-    """Gateways with each backend, with and without tail sampling: accepted and known."""
+    """The Collector accepts gateways with each backend, with and without tail sampling. The result is known."""
     parts = {tier: GATEWAYS[tier], f"{tier} + tail-sampling": [*GATEWAYS[tier], "overlays/tail-sampling"]}
     combinations = {
         f"{name} + {backend}": [files, [f"backends/{backend}"]]
@@ -148,7 +148,10 @@ def test_gateways_with_every_backend(tier: str, judge: Judge) -> None:
 
 
 def test_any_two_backends(judge: Judge) -> None:
-    """Any two backends under tail sampling are accepted; that neither changes the other has a test of its own."""
+    """The Collector accepts any two backends under tail sampling.
+
+    Another test proves that neither changes the other.
+    """
     judge.accepted(
         [
             [f"backends/{one}", f"backends/{other}", "overlays/tail-sampling"]
@@ -158,7 +161,7 @@ def test_any_two_backends(judge: Judge) -> None:
 
 
 def test_no_kept_file_is_left_over() -> None:
-    """A backend that is gone leaves no golden file that nothing compares with."""
+    """Every golden file belongs to an existing backend."""
     kept = {path.stem for path in (GOLDEN / "combinations").glob("*.yaml")}
     assert kept == {"base", *(f"backend-{name}" for name in BACKENDS), *AGENTS, *GATEWAYS}
 
@@ -173,7 +176,7 @@ def test_no_kept_file_is_left_over() -> None:
     ],
 )
 def test_one_changed_value_changes_the_digest(file: str, old: str, new: str, judge: Judge, tmp_path: Path) -> None:
-    """No value is too small to be noticed, also one that the Collector does not print."""
+    """Any changed value changes the digest, even a value that the Collector does not print."""
     root = tmp_path / "config"
     shutil.copytree(COLLECTOR_FILES, root)
     files = ["backends/jaeger", "backends/debug", "overlays/tail-sampling"]
@@ -185,7 +188,7 @@ def test_one_changed_value_changes_the_digest(file: str, old: str, new: str, jud
 
 
 def keep(golden: str, found: Any) -> None:
-    """Compares with what is kept, in lines as long as a pipeline."""
+    """Compare with the golden file, in lines as long as a pipeline."""
     check_golden(f"combinations/{golden}", found, width=200)
 
 

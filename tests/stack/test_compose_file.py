@@ -1,4 +1,4 @@
-"""docker-compose.yml, as far as it can be held to without an engine: the specification's loader, pins, ports."""
+"""docker-compose.yml is checked without a container engine: the specification's loader, pins and ports."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from stack.native.stack import Stack, Tools, load_builder
 
 
 def compose() -> dict[str, Any]:
-    """The compose file as it stands."""
+    """Return the content of the compose file."""
     return dict(yaml.safe_load(COMPOSE_FILE.read_text()))
 
 
 @pytest.mark.stack
 def test_the_specifications_loader_takes_it(tools: Tools, tmp_path: Path) -> None:
-    """No key is misspelt and no reference dangles, and a misspelt key would be noticed."""
+    """No key is misspelt and no reference dangles. A misspelt key would make this test fail."""
     done = subprocess.run(
         [tools["compose-check"], COMPOSE_FILE], check=False, text=True, capture_output=True, timeout=60
     )
@@ -39,7 +39,7 @@ def test_the_specifications_loader_takes_it(tools: Tools, tmp_path: Path) -> Non
 @pytest.mark.stack
 @pytest.mark.parametrize("name", ["otelcol", "redis", "jaeger", "prometheus", "alertmanager", "shop"])
 def test_the_native_run_reads_what_the_loader_reads(name: str, tools: Tools) -> None:
-    """Our reader of the compose file, which the native run relies on, agrees with the specification's."""
+    """The test's reader of the compose file, which the native run uses, agrees with the specification's loader."""
     done = subprocess.run(
         [tools["compose-check"], COMPOSE_FILE],
         check=False, text=True, capture_output=True, timeout=60, env={"PATH": os.environ["PATH"]},
@@ -53,7 +53,7 @@ def test_the_native_run_reads_what_the_loader_reads(name: str, tools: Tools) -> 
 @pytest.mark.stack
 @pytest.mark.parametrize("name", ["jaeger", "prometheus", "alertmanager"])
 def test_health_checks_ask_what_is_answered(name: str, stack: Stack) -> None:
-    """The address of each health check says 200 of a program that runs, to busybox' HEAD as well as to a GET."""
+    """The address of each health check answers 200 while the program runs, to busybox' HEAD and to a GET."""
     shipped = compose()["services"][name]["healthcheck"]["test"][-1]
     address = replace_all(shipped, stack.addresses())
     assert address != shipped, "the native run does not know this address"
@@ -63,20 +63,26 @@ def test_health_checks_ask_what_is_answered(name: str, stack: Stack) -> None:
 
 
 def test_health_checks_ask_where_the_program_listens() -> None:
-    """`localhost` may be ::1 first, and wget tries no second address: what listens on 0.0.0.0 would count as ill."""
+    """Health checks avoid `localhost`, which may be ::1 first.
+
+    wget tries no second address, so a program that listens on 0.0.0.0 would count as unhealthy.
+    """
     for name, entry in compose()["services"].items():
         asked = str(entry.get("healthcheck", {}).get("test", ""))
         assert "localhost" not in asked, name
 
 
 def test_every_image_with_a_shell_has_a_health_check() -> None:
-    """What can be asked is asked; these images hold nothing but their program, and the shop tells by its telemetry."""
+    """Every image with a shell has a health check.
+
+    The listed images contain only their program; telemetry shows the shop's state.
+    """
     without = {name for name, entry in compose()["services"].items() if "healthcheck" not in entry}
     assert without == {"otelcol", "loki", "tempo", "shop", "otelcol-volume"}
 
 
 def test_every_image_is_pinned() -> None:
-    """No image is `latest`: what worked yesterday works tomorrow."""
+    """No image is `latest`, so a new release cannot break the stack."""
     for name, entry in compose()["services"].items():
         if "image" in entry:
             tag = entry["image"].rpartition(":")[2]
@@ -84,13 +90,13 @@ def test_every_image_is_pinned() -> None:
 
 
 def versions_run() -> dict[str, str]:
-    """What the programs that these tests run call themselves, by the name of their service."""
+    """Return the version that each program of these tests reports, by the name of its service."""
     pins = load_builder().pins()
     modules = {name: pin["version"].removeprefix("v") for name, pin in pins["module"].items()}
     jaeger, prometheus = modules["jaeger"].split("."), modules["prometheus"].split(".")
     return {
         "otelcol": yaml.safe_load((REPOSITORY / "collector" / "builder.yaml").read_text())["dist"]["version"],
-        # Both Go modules are numbered apart from the programs: 1.76 is Jaeger 2.13, 0.316 is Prometheus 3.16.
+        # Both Go modules have other numbers than the programs: 1.76 is Jaeger 2.13, 0.316 is Prometheus 3.16.
         "jaeger": f"2.{int(jaeger[1]) - 63}.{jaeger[2]}",
         "prometheus": f"3.{int(prometheus[1]) - 300}.{prometheus[2]}",
         "alertmanager": modules["alertmanager"],
@@ -101,19 +107,22 @@ def versions_run() -> dict[str, str]:
 
 @pytest.mark.parametrize(("name", "version"), versions_run().items())
 def test_the_image_is_of_the_version_that_was_run(name: str, version: str) -> None:
-    """What `docker compose up` starts is what these tests have seen working, not its younger brother."""
+    """`docker compose up` starts the same versions that these tests run."""
     assert compose()["services"][name]["image"].rpartition(":")[2].removeprefix("v") == version
 
 
 def test_ports_are_published_on_loopback_only() -> None:
-    """Nobody else in the network reaches a stack that was started for a look."""
+    """Ports are published on loopback only, so other machines in the network cannot reach the stack."""
     for name, entry in compose()["services"].items():
         for port in entry.get("ports", []):
             assert port.startswith("127.0.0.1:"), f"{name} publishes {port}"
 
 
 def test_every_mounted_file_exists() -> None:
-    """A missing path would be mounted as an empty folder, and the program would start without its settings."""
+    """Every mounted path exists.
+
+    Docker would mount a missing one as an empty folder, and the program would lose its settings.
+    """
     for name in compose()["services"]:
         for source in service(name).mounts.values():
             assert source.exists(), f"{name} mounts {source.relative_to(REPOSITORY)}"
@@ -132,7 +141,7 @@ def test_every_named_collector_file_exists() -> None:
 
 
 def test_the_collectors_volume_is_made_writable() -> None:
-    """The Collector's image has no shell and no root: another container hands the volume over before it starts."""
+    """Another container makes the volume writable before the Collector starts, whose image has no shell and no root."""
     services = compose()["services"]
     assert services["otelcol-volume"]["entrypoint"][:3] == ["chown", "-R", "10001:10001"]
     assert services["otelcol"]["depends_on"]["otelcol-volume"] == {"condition": "service_completed_successfully"}
@@ -140,7 +149,7 @@ def test_the_collectors_volume_is_made_writable() -> None:
 
 @pytest.mark.timeout(300)
 def test_the_shops_image_would_run(tmp_path: Path) -> None:
-    """What the shop's Dockerfile copies is enough to install it, and what it installs is enough to start the shop."""
+    """The files that the shop's Dockerfile copies are enough to install it, and to start it once installed."""
     lines = (REPOSITORY / "collector" / "example" / "Dockerfile").read_text().splitlines()
     venv.create(tmp_path / "python", symlinks=True, with_pip=False)
     programs = tmp_path / "python" / "bin"

@@ -1,4 +1,4 @@
-"""The dashboards' JSON is what the boards say, and Grafana's provisioning finds it."""
+"""The dashboards' JSON matches the board definitions, and Grafana's provisioning finds it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="grafana-foundation-sdk needs Python 3.11")
 def test_json_is_up_to_date() -> None:
-    """Nobody changed a board without writing the JSON again, or the JSON by hand."""
+    """The JSON is what the board definitions produce, so neither was changed alone."""
     done = subprocess.run(
         [sys.executable, str(GRAFANA / "generate.py"), "--check"],
         check=False, text=True, capture_output=True, timeout=60,
@@ -28,7 +28,7 @@ def test_json_is_up_to_date() -> None:
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
 def test_panels_explain_themselves_and_fit(path: object) -> None:
-    """Every panel has a description and a unit, reads the provisioned source, and no two lie on each other."""
+    """Every panel has a description and a unit and reads the provisioned source. No two panels overlap."""
     board = json.loads(path.read_text())  # type: ignore[attr-defined]
     panels = [panel for panel in board["panels"] if panel["type"] != "row"]
     assert panels
@@ -48,7 +48,7 @@ def test_panels_explain_themselves_and_fit(path: object) -> None:
 @pytest.mark.filterwarnings("ignore:Prefer using dashboardv2")
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
 def test_grafanas_own_model_reads_it(path: object) -> None:
-    """Grafana's schema has a place for all that we write: read by its model and written again, nothing is missing."""
+    """Grafana's own model reads every board and writes it back without loss."""
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
     from grafana_foundation_sdk.cog.plugins import register_default_plugins
     from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -60,7 +60,10 @@ def test_grafanas_own_model_reads_it(path: object) -> None:
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
 def test_colours_mean_something(path: object) -> None:
-    """No panel is left to Grafana's own limits, which turn red at 80 of whatever it is; several curves have names."""
+    """No panel uses Grafana's default limits, which turn red at 80 of any unit.
+
+    Panels with several curves name them.
+    """
     for panel in json.loads(path.read_text())["panels"]:  # type: ignore[attr-defined]
         if panel["type"] == "row":
             continue
@@ -83,7 +86,7 @@ def test_colours_mean_something(path: object) -> None:
     ],
 )
 def test_panels_change_colour_where_alerts_fire(board: str, title: str, alert: str) -> None:
-    """Whoever looks at a red figure has been told about it: panel and rule have the same limit."""
+    """A panel turns red at the limit at which its alert rule fires."""
     panels = json.loads((GRAFANA / "dashboards" / f"{board}.json").read_text())["panels"]
     (panel,) = (panel for panel in panels if panel["title"] == title)
     rules = [
@@ -113,12 +116,12 @@ def test_provisioning_fits_the_compose_file() -> None:
 
 
 def test_exemplars_open_the_trace() -> None:
-    """A dot on a latency panel leads to Jaeger: the label is the one that Prometheus stores."""
+    """An exemplar on a latency panel links to Jaeger by the label that Prometheus stores."""
     sources = yaml.safe_load((GRAFANA / "provisioning/datasources/datasources.yml").read_text())["datasources"]
     by_uid = {source["uid"]: source for source in sources}
     page, beside = by_uid["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     assert beside == {"name": "trace_id", "datasourceUid": "jaeger"}
-    # `$$` because Grafana fills in environment variables when it reads the file.
+    # The file has `$$` because Grafana expands environment variables when it reads the file.
     (port,) = (p for p in yaml.safe_load(COMPOSE_FILE.read_text())["services"]["jaeger"]["ports"] if "16686" in p)
     assert page["url"] == f"http://localhost:{port.split(':')[1]}/trace/$${{__value.raw}}"
     assert by_uid["jaeger"]["type"] == "jaeger"

@@ -1,4 +1,4 @@
-"""`redispan report fleet` answers from any backend that speaks PromQL, and says of a server that it is gone."""
+"""`redispan report fleet` works with any backend that supports PromQL, and reports a server that is gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROGRAM = Path(__file__).parent / "programs" / "steady.py"
 
 
 def report(url: str) -> dict[str, Any]:
-    """What the command prints, as data."""
+    """Return the command's output as data."""
     done = subprocess.run(
         [BIN / "redispan", "report", "fleet", "--prometheus", url, "--json", "--window", "30s"],
         check=True, text=True, capture_output=True, timeout=PATIENCE_S,
@@ -32,11 +32,11 @@ def report(url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def victoriametrics(tools: Tools, tmp_path: Path) -> Iterator[str]:
-    """A backend that is not Prometheus and speaks its language."""
+    """Start a backend that is not Prometheus and supports PromQL."""
     port = free_port()
     command = [
         tools["victoriametrics"], "-storageDataPath", tmp_path / "vm", f"-httpListenAddr=127.0.0.1:{port}",
-        "-search.latencyOffset=1s", "-search.disableCache",  # it waits half a minute for late samples otherwise
+        "-search.latencyOffset=1s", "-search.disableCache",  # by default it waits half a minute for late samples
     ]  # fmt: skip
     program = Program("victoriametrics", command, tmp_path).start(f"http://127.0.0.1:{port}/health")
     yield f"http://127.0.0.1:{port}"
@@ -44,7 +44,10 @@ def victoriametrics(tools: Tools, tmp_path: Path) -> Iterator[str]:
 
 
 def test_two_programs_and_their_server_in_another_backend(tools: Tools, victoriametrics: str, tmp_path: Path) -> None:
-    """Two processes of a service by remote write: rates, percentiles, pools and the server, and later its end."""
+    """Two processes of a service send by remote write.
+
+    The report has rates, percentiles, pools and the server, and later that the server is gone.
+    """
     stack = Stack(tools, tmp_path)
     address = {
         "PROMETHEUS_REMOTE_WRITE_ENDPOINT": f"{victoriametrics}/api/v1/write",

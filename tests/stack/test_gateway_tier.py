@@ -1,4 +1,4 @@
-"""Agents in front of gateways: all spans of a trace meet at one gateway, whichever agent took them."""
+"""Agents send all spans of a trace to the same gateway, whichever agent received them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 TRACES = 60
 SPANS_PER_TRACE = 6
-# That it is tried again is the subject, not how long that is waited with.
+# The test is about the retry, not about the time before it.
 SOON = {"exporters::load_balancing::retry_on_failure::max_interval": "1s"}
-# What the gateways count of spans and alert events.
+# What the gateways count from spans and alert events.
 COUNTED = {"traces.span.metrics.calls", "traces_service_graph_request_total", "redis.client.alert.events"}
 
 
@@ -36,7 +36,7 @@ class Fleet:
     sinks: list[OtlpReceiver]
 
     def sinks_of_traces(self) -> dict[str, set[int]]:
-        """For every trace the numbers of the gateways that have seen some of it."""
+        """Return, for every trace, the numbers of the gateways that have seen some of it."""
         found = defaultdict(set)
         for number, sink in enumerate(self.sinks):
             for one in sink.spans():
@@ -46,7 +46,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(tools: Tools, tmp_path: Path) -> Iterator[Fleet]:
-    """Five processes as in production, each with the shipped files."""
+    """Start five processes as in production, each with the shipped files."""
     with ExitStack() as running:
         sinks = [running.enter_context(OtlpReceiver()) for _ in range(2)]
         gateways = [
@@ -75,7 +75,10 @@ def fleet(tools: Tools, tmp_path: Path) -> Iterator[Fleet]:
 
 
 def test_all_spans_of_a_trace_reach_one_gateway(fleet: Fleet) -> None:
-    """Spans of one trace sent at different times through different agents end up together; both gateways get work."""
+    """Spans of one trace, sent at different times through different agents, reach one gateway.
+
+    Both gateways get work.
+    """
     sources = [Source(agent.url) for agent in fleet.agents]
     trace_ids = [secrets.token_hex(16) for _ in range(TRACES)]
     for part in range(SPANS_PER_TRACE):
@@ -92,7 +95,7 @@ def test_all_spans_of_a_trace_reach_one_gateway(fleet: Fleet) -> None:
 
 
 def test_gateways_derive_metrics_and_agents_do_not(fleet: Fleet) -> None:
-    """Metrics from spans and alerts are made once, at the gateway, where whole traces are seen."""
+    """Only the gateways derive metrics from spans and alerts, because only they see whole traces."""
     source = Source(fleet.agents[0].url)
     source.send_spans(span("GET r:6379", attributes={"db.system.name": "redis"}))
     source.send_logs(log_record(eventName="redis.client.alert.anomaly"))
@@ -107,7 +110,7 @@ def test_gateways_derive_metrics_and_agents_do_not(fleet: Fleet) -> None:
 
 
 def test_gateways_do_not_write_the_same_series(fleet: Fleet) -> None:
-    """What both gateways count of one service are two series: as one, its value would jump to and fro."""
+    """The counts of both gateways for one service are two series. As one series, its value would jump to and fro."""
     source = Source(fleet.agents[0].url)
 
     def both_count() -> bool:
@@ -126,7 +129,7 @@ def test_gateways_do_not_write_the_same_series(fleet: Fleet) -> None:
 
 
 def series_in(sink: OtlpReceiver) -> set[tuple[str, str]]:
-    """Name and attributes, resource's included, of all counters that a sink has."""
+    """Return name and attributes, including the resource's, of all counters in a sink."""
     return {
         (point.metric, str(sorted([*point.resource.items(), *point.attributes.items()], key=str)))
         for point in sink.points()
@@ -135,7 +138,7 @@ def series_in(sink: OtlpReceiver) -> set[tuple[str, str]]:
 
 
 def test_a_gateway_that_leaves_loses_nothing(fleet: Fleet) -> None:
-    """While one gateway is gone its agents keep its spans, and deliver them when it is back."""
+    """While one gateway is gone, its agents keep its spans, and deliver them when it is back."""
     source = Source(fleet.agents[0].url)
     fleet.gateways[1].program.kill()
     for batch in range(5):
@@ -151,7 +154,7 @@ def test_a_gateway_that_leaves_loses_nothing(fleet: Fleet) -> None:
 
 
 def test_gateways_are_found_by_name(tools: Tools, tmp_path: Path) -> None:
-    """The agent asks the name service where the gateways are, as in Kubernetes; here there is one."""
+    """The agent finds the gateways by the name service, as in Kubernetes. Here there is one gateway."""
     with (
         OtlpReceiver() as sink,
         Collector(
@@ -166,7 +169,7 @@ def test_gateways_are_found_by_name(tools: Tools, tmp_path: Path) -> None:
         found["GATEWAY_ENDPOINT"] = f"dns:///localhost:{found['GATEWAY_PORT']}"
         with Collector(tools, tmp_path, ["scale/agent", "scale/resolver-dns"], found, name="agent") as agent:
             source = Source(agent.url)
-            # On a machine where the name also stands for ::1, which nobody listens on, some traces have to wait.
+            # If the name also resolves to ::1, where no gateway listens, some traces have to wait.
             assert source.send_spans(*(span(f"n{number}") for number in range(30))) == 200
             assert source.send_logs(log_record(eventName="redis.client.alert.anomaly")) == 200
             sink.wait_for(lambda r: r.span_names(), "spans by name")

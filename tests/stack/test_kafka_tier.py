@@ -1,4 +1,4 @@
-"""Kafka between agents and gateways: a real broker carries all signals, and bridges an outage of every gateway."""
+"""A real Kafka broker between agents and gateways carries all signals and bridges an outage of every gateway."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ GATEWAY = ["scale/gateway", "scale/from-kafka", "backends/otlp-http"]
 
 @pytest.fixture(scope="module")
 def kafka(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """One broker for this file; each test has topics of its own."""
+    """Start one broker for this file. Each test has separate topics."""
     with Kafka(tools, tmp_path_factory.mktemp("kafka")) as running:
         yield running
 
 
 def test_what_was_sent_while_no_gateway_ran_arrives(kafka: Kafka, tools: Tools, tmp_path: Path) -> None:
-    """The agent's telemetry waits in Kafka, the first gateway that comes up exports all of it, and counts it alone."""
+    """The agent's telemetry waits in Kafka.
+
+    The first gateway that starts exports all of it, and only the gateway counts it.
+    """
     topics = {"KAFKA_BROKERS": kafka.address, "KAFKA_TOPIC_PREFIX": "waiting"}
     with OtlpReceiver() as sink, Collector(tools, tmp_path, AGENT, topics, name="agent") as agent:
         source = Source(agent.url)
@@ -40,7 +43,7 @@ def test_what_was_sent_while_no_gateway_ran_arrives(kafka: Kafka, tools: Tools, 
         with Collector(tools, tmp_path, GATEWAY, {**topics, "OTLP_HTTP_ENDPOINT": sink.endpoint}, name="gateway"):
             sink.wait_for(lambda r: r.span_names().keys() >= set(names), "all spans")
             sink.wait_for(lambda r: [log for log in r.logs() if log.event_name], "the alert event")
-            # Twice, so that a count of the agent's own would have had its time to travel here too.
+            # Send twice, so that a count made by the agent would have had time to arrive here too.
             for times in (1, 2):
                 for name in ("redis.client.alert.events", "traces.span.metrics.calls"):
                     sink.wait_for(
@@ -54,7 +57,7 @@ def test_what_was_sent_while_no_gateway_ran_arrives(kafka: Kafka, tools: Tools, 
 
 
 def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Path) -> None:
-    """Both gateways get work, and no trace is split between them although its spans were sent apart."""
+    """Both gateways get work, and no trace is split between them although its spans were sent separately."""
     topics = {"KAFKA_BROKERS": kafka.address, "KAFKA_TOPIC_PREFIX": "shared"}
     with OtlpReceiver() as one, OtlpReceiver() as two:
         sinks = [one, two]
@@ -66,7 +69,7 @@ def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Pat
             source = Source(agent.url)
 
             def both_work() -> bool:
-                # Until both have joined the group one of them reads everything.
+                # Until both have joined the group, one of them reads everything.
                 source.send_spans(*(span("warm-up") for _ in range(20)))
                 return all(sink.span_names()["warm-up"] for sink in sinks)
 
@@ -88,7 +91,7 @@ def test_two_gateways_share_the_traces(kafka: Kafka, tools: Tools, tmp_path: Pat
 
 
 def _counts(sink: OtlpReceiver, name: str) -> dict[int, int]:
-    """The highest value of a metric by the time when counting began: two Collectors that count have two times."""
+    """Return the highest value of a metric by start time. Two Collectors that count have two start times."""
     found: dict[int, int] = {}
     for point in sink.points(name, latest=False):
         if {"n0", "error_rate"} & set(map(str, point.attributes.values())):

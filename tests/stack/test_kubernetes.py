@@ -1,4 +1,4 @@
-"""The operator's resources hold what collector/config says, and the Collector takes it."""
+"""The operator's resources contain the configuration of collector/config, and the Collector accepts it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIERS = ["agent", "server", "gateway"]
 
 
 def test_resources_are_up_to_date() -> None:
-    """Nobody changed a file of collector/config without writing the resources again."""
+    """The resources are what the current files of collector/config produce."""
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "collector/tools/kubernetes.py"), "--check"],
         check=False, text=True, capture_output=True, timeout=60,
@@ -33,7 +33,7 @@ def test_resources_are_up_to_date() -> None:
 @pytest.mark.stack
 @pytest.mark.parametrize("tier", TIERS)
 def test_the_collector_takes_the_resource(tier: str, tools: Tools, tmp_path: Path) -> None:
-    """The configuration inside the resource, with the resource's environment, passes the Collector's check."""
+    """The Collector's check accepts the configuration inside the resource, with the resource's environment."""
     spec = yaml.safe_load((KUBERNETES / f"{tier}.yaml").read_text())["spec"]
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(spec["config"]))
@@ -45,7 +45,7 @@ def test_the_collector_takes_the_resource(tier: str, tools: Tools, tmp_path: Pat
     assert done.returncode == 0, done.stderr
 
 
-# The fields of the operator's API (v1beta1, operator 0.158) that our resources use, by what becomes of them.
+# The fields of the operator's API (v1beta1, operator 0.158) that redispan's resources use, by their destination.
 CONTAINER_FIELDS = {"image", "env", "resources", "volumeMounts", "securityContext"}
 POD_FIELDS = {"volumes": "volumes", "podSecurityContext": "securityContext"}
 WORKLOADS = {"daemonset": "DaemonSet", "deployment": "Deployment", "statefulset": "StatefulSet"}
@@ -53,7 +53,7 @@ WORKLOAD_FIELDS = {"Deployment": {"replicas"}, "StatefulSet": {"replicas", "volu
 
 
 def workload(resource: dict[str, Any]) -> dict[str, Any]:
-    """What the operator makes of a resource; a field that it does not know fails here."""
+    """Build the workload that the operator makes of a resource. An unknown field fails here."""
     spec = dict(resource["spec"])
     assert set(spec.pop("config")) <= {"extensions", "receivers", "processors", "exporters", "connectors", "service"}
     kind = WORKLOADS[spec.pop("mode")]
@@ -73,7 +73,7 @@ def workload(resource: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_kubernetes_takes_what_the_operator_makes_of_it(tier: str) -> None:
-    """Every field of the workload is one that Kubernetes knows, of the type that it wants; no other is let through."""
+    """Kubernetes knows every field of the workload, each has the required type, and an unknown field is refused."""
     made = workload(yaml.safe_load((KUBERNETES / f"{tier}.yaml").read_text()))
     kubernetes_validate.validate(made, kubernetes_validate.latest_version(), strict=True)
     made["spec"]["template"]["spec"]["containers"][0]["volumeMount"] = []
@@ -83,7 +83,7 @@ def test_kubernetes_takes_what_the_operator_makes_of_it(tier: str) -> None:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_every_mounted_volume_is_there(tier: str) -> None:
-    """A mount names a volume of the pod, or a claim that each pod of a stateful set has for itself."""
+    """Every mount names a volume of the pod, or a claim that each pod of a stateful set has for itself."""
     spec = yaml.safe_load((KUBERNETES / f"{tier}.yaml").read_text())["spec"]
     there = [volume["name"] for volume in spec.get("volumes", [])]
     there += [claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", [])]
@@ -103,7 +103,10 @@ def test_addresses_in_the_resources_are_services_that_the_operator_makes() -> No
 
 
 def test_the_instrumentation_has_no_field_that_the_operator_lacks() -> None:
-    """Kubernetes drops an unknown field without a word, and the program would not be instrumented as told."""
+    """The operator knows every field.
+
+    Kubernetes drops an unknown field silently, and the program would lack that setting.
+    """
     spec = yaml.safe_load((KUBERNETES / "instrumentation.yaml").read_text())["spec"]
     assert set(spec) <= {"exporter", "propagators", "resource", "sampler", "env", "python"}
     assert set(spec["exporter"]) <= {"endpoint", "tls"}
@@ -115,7 +118,7 @@ def test_the_instrumentation_has_no_field_that_the_operator_lacks() -> None:
 @pytest.mark.stack
 @pytest.mark.timeout(300)
 def test_a_program_is_instrumented_as_the_operator_does_it(stack: Stack, tmp_path: Path) -> None:
-    """The folder of our image on the path of a plain program, whose command line stays: its trace is in Jaeger."""
+    """With the image's folder on the path of a plain program and its command line unchanged, its trace is in Jaeger."""
     folder, source = tmp_path / "autoinstrumentation", tmp_path / "src"
     lines = (KUBERNETES / "autoinstrumentation.Dockerfile").read_text().split("\n\n")[0].splitlines()
     for step in replayed(lines, tmp_path):
@@ -124,7 +127,7 @@ def test_a_program_is_instrumented_as_the_operator_does_it(stack: Stack, tmp_pat
     assert (folder / "redispan").is_dir()
     assert not (folder / "redis").exists(), "it would shadow the program's own"
 
-    # The program's own interpreter has redis-py and nothing else.
+    # The program's own interpreter has only redis-py.
     venv.create(tmp_path / "program", symlinks=True, with_pip=False)
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", tmp_path / "program", "redis"]
     subprocess.run(install, check=True, timeout=100)
@@ -152,7 +155,7 @@ def test_a_program_is_instrumented_as_the_operator_does_it(stack: Stack, tmp_pat
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_the_queue_is_on_a_volume(tier: str) -> None:
-    """The folder of the queue is mounted: a restarted pod finds what it had accepted."""
+    """The queue's folder is mounted, so a restarted pod finds the telemetry that it had accepted."""
     spec = yaml.safe_load((KUBERNETES / f"{tier}.yaml").read_text())["spec"]
     mounted = {mount["mountPath"] for mount in spec["volumeMounts"]}
     directory = spec["config"]["extensions"]["file_storage/queue"]["directory"]

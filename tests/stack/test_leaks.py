@@ -1,4 +1,4 @@
-"""The Collector is the second fence: what other instrumentation or the program itself leaks goes no further."""
+"""The Collector removes secrets that other instrumentation or the program itself leaks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNKNOWN = f"ERR unknown command 'SETT', with args beginning with: 'key' '{SECRET
 
 @pytest.fixture(scope="module")
 def leaky(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Source, OtlpReceiver]]:
-    """A program without manners, a Collector with the base file, and a backend that shows what came through."""
+    """Start a leaking source, a Collector with the base file, and a backend that shows what arrives."""
     folder: Path = tmp_path_factory.mktemp("leaks")
     with (
         OtlpReceiver() as sink,
@@ -44,7 +44,7 @@ def leaky(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     ids="-".join,
 )
 def test_span_attribute_is_hidden(attributes: dict[str, str], leaky: tuple[Source, OtlpReceiver]) -> None:
-    """A secret in a query text, under a telling key, in a URL or in a header does not pass; the span does."""
+    """A secret in a query text, under a telling key, in a URL or in a header does not pass. The span does."""
     source, sink = leaky
     name = f"span {sorted(attributes.items())}".replace(SECRET, "")
     assert source.send_spans(span(name, attributes=attributes)) == 200
@@ -63,18 +63,18 @@ def test_span_attribute_is_hidden(attributes: dict[str, str], leaky: tuple[Sourc
     ],
 )
 def test_command_stays_readable(sent: str, kept: str, leaky: tuple[Source, OtlpReceiver]) -> None:
-    """Arguments are hidden; the command and the name of the span stay as they are."""
+    """The Collector hides arguments, and keeps the command and the name of the span."""
     assert passed_on(sent, "other", leaky) == kept
 
 
 @pytest.mark.parametrize("text", ["SET ? ?; GET ?; PING", "CONFIG GET ?", "MSET ? ? ... (150 more)", "SET user:1 ?"])
 def test_redispans_own_texts_pass(text: str, leaky: tuple[Source, OtlpReceiver]) -> None:
-    """What redispan says, batches and keys that it was told to show included, is not mangled."""
+    """The Collector keeps redispan's own texts, including batches and keys that redispan is set to show."""
     assert passed_on(text, "redispan", leaky) == text
 
 
 def passed_on(text: str, scope: str, leaky: tuple[Source, OtlpReceiver]) -> str:
-    """The query text that reaches the backend."""
+    """Return the query text that reaches the backend."""
     source, sink = leaky
     name = f"SELECT 0 {text}"
     source.send_spans(span(name, attributes={"db.system.name": "redis", "db.query.text": text}), scope=scope)
@@ -83,7 +83,7 @@ def passed_on(text: str, scope: str, leaky: tuple[Source, OtlpReceiver]) -> str:
 
 
 def test_other_databases_keep_their_texts(leaky: tuple[Source, OtlpReceiver]) -> None:
-    """What is known of Redis is not done to SQL."""
+    """The Collector does not apply its Redis rules to SQL."""
     source, sink = leaky
     source.send_spans(span("sql", attributes={"db.system.name": "postgresql", "db.query.text": "SELECT a FROM b"}))
     (arrived,) = sink.wait_for(lambda r: r.spans("sql"), "the span")
@@ -91,7 +91,7 @@ def test_other_databases_keep_their_texts(leaky: tuple[Source, OtlpReceiver]) ->
 
 
 def test_error_text_is_shortened(leaky: tuple[Source, OtlpReceiver]) -> None:
-    """A server that quotes the arguments in its error does not leak them by status, span event or log record."""
+    """A server error that quotes the arguments leaks them neither by status, span event nor log record."""
     source, sink = leaky
     exception = {"key": "exception.message", "value": {"stringValue": UNKNOWN}}
     trace = {"key": "exception.stacktrace", "value": {"stringValue": f"Traceback\n  x\nResponseError: {UNKNOWN}\nend"}}
@@ -122,7 +122,7 @@ def test_error_text_is_shortened(leaky: tuple[Source, OtlpReceiver]) -> None:
     ids=["error", "url", "token"],
 )
 def test_a_log_line_that_quotes_a_secret_is_cut(line: str, leaky: tuple[Source, OtlpReceiver]) -> None:
-    """The program's own log lines are a way out too: what a server's error quotes, and credentials, stay in."""
+    """The Collector removes credentials and quoted server errors from the program's own log lines."""
     source, sink = leaky
     begin = line.split(" ", maxsplit=1)[0]
     source.send_logs(log_record(body={"stringValue": line}))
@@ -131,14 +131,14 @@ def test_a_log_line_that_quotes_a_secret_is_cut(line: str, leaky: tuple[Source, 
 
 
 def test_program_logs_pass_unharmed(leaky: tuple[Source, OtlpReceiver]) -> None:
-    """The obfuscation of Redis commands does not eat the program's own log lines."""
+    """The obfuscation of Redis commands does not change the program's own log lines."""
     source, sink = leaky
     source.send_logs(log_record(body={"stringValue": "GET /users answered 200 in 3 ms"}))
     sink.wait_for(lambda r: [log for log in r.logs() if log.body == "GET /users answered 200 in 3 ms"], "the line")
 
 
 def test_alert_events_have_a_bus_of_their_own(tools: Tools, tmp_path: Path) -> None:
-    """An alert backend gets alert events only, each with its name as an attribute; the counter counts them."""
+    """An alert backend gets only alert events, each with its name as an attribute, and the counter counts them."""
     with OtlpReceiver() as alerts, OtlpReceiver() as everything:
         files = ["backends/alerts-otlp", "backends/otlp-http"]
         addresses = {"ALERTS_OTLP_ENDPOINT": alerts.endpoint, "OTLP_HTTP_ENDPOINT": everything.endpoint}

@@ -1,4 +1,4 @@
-"""Every metric, label and event named in dashboards, rules, reports and Collector files is emitted by somebody."""
+"""Some component emits every metric, label and event in dashboards, rules, reports and Collector files."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ PROMQL_WORDS = {
 
 
 def recorded() -> set[str]:
-    """Names that our recording rules make."""
+    """Return the names that redispan's recording rules make."""
     rules = yaml.safe_load((REPOSITORY / "collector/prometheus/rules/recording.yml").read_text())
     return {rule["record"] for group in rules["groups"] for rule in group["rules"]}
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Every PromQL expression that we ship, with where it stands."""
+    """Yield every PromQL expression that redispan ships, with its location."""
     for path in sorted((REPOSITORY / "collector/prometheus/rules").glob("*.yml")):
         for group in yaml.safe_load(path.read_text())["groups"]:
             for rule in group["rules"]:
@@ -54,14 +54,14 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """Metric names in an expression."""
+    """Return the metric names in an expression."""
     bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|without|on)\s*\([^)]*\)|\boffset \w+', " ", expression)
     bare = re.sub(r"label_values\(([\w:]+), \w+\)", r"\1", bare)
     return {word for word in re.findall(r"(?<![\w:$.])[a-zA-Z_:][\w:]*", bare) if word not in PROMQL_WORDS}
 
 
 def labels_in(expression: str) -> set[str]:
-    """Label names in an expression."""
+    """Return the label names in an expression."""
     found = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", expression))
     for group in re.findall(r"\b(?:by|without|on)\s*\(([^)]*)\)", expression):
         found |= {label.strip() for label in group.split(",") if label.strip()}
@@ -71,13 +71,13 @@ def labels_in(expression: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def known_metrics() -> set[str]:
-    """All metric names there are."""
+    """Return all existing metric names."""
     return redispan_metrics() | COMPONENTS | recorded()
 
 
 @pytest.mark.parametrize(("place", "expression"), [pytest.param(p, e, id=p) for p, e in expressions()])
 def test_metrics_and_labels_exist(place: str, expression: str, known_metrics: set[str]) -> None:
-    """A panel, rule or report that reads a metric or label nobody emits would stay empty for ever."""
+    """Every metric and label that a panel, rule or report reads is emitted. Otherwise it would stay empty for ever."""
     assert metrics_in(expression) - known_metrics == set(), place
     assert labels_in(expression) - redispan_labels() - COMPONENT_LABELS == set(), place
 
@@ -93,19 +93,19 @@ def test_metrics_and_labels_exist(place: str, expression: str, known_metrics: se
     ],
 )
 def test_translation_is_prometheus_own(name: str, unit: str, kind: str, series: str) -> None:
-    """Our translation of names does what was seen of the real Prometheus."""
+    """The test's translation of names matches what the real Prometheus did."""
     assert series in translated(name, unit, kind)
 
 
 def test_a_misspelt_name_is_noticed(known_metrics: set[str]) -> None:
-    """The comparison can fail: a typing error in metric or label is found."""
+    """A misspelt metric or label makes the comparison fail."""
     wrong = 'sum by (jobb) (rate(db_client_operation_durations_seconds_count{db_system="redis"}[5m]))'
     assert metrics_in(wrong) - known_metrics == {"db_client_operation_durations_seconds_count"}
     assert "jobb" in labels_in(wrong) - redispan_labels() - COMPONENT_LABELS
 
 
 def test_collector_files_name_what_redispan_emits() -> None:
-    """Attributes and events that the Collector's files match are spelt as redispan spells them."""
+    """The Collector's files spell attributes and events as redispan spells them."""
     text = "\n".join(path.read_text() for path in COLLECTOR_FILES.rglob("*.yaml"))
     named = set(re.findall(r'attributes\["((?:redis|db|server|error)\.[a-z_.]+)"\]', text))
     named |= set(re.findall(r"(?:- name:|key:) ((?:redis|db|server|error)\.[a-z_.]+)", text))
@@ -123,7 +123,10 @@ def test_alert_names_are_redispans() -> None:
 
 
 def test_kinds_of_dropped_telemetry_are_redispans() -> None:
-    """The kinds that an alert leaves out exist: a renamed one would make it fire for what is meant to be dropped."""
+    """The kinds that an alert excludes exist.
+
+    After a rename, the alert would fire for telemetry that is dropped on purpose.
+    """
     used = {
         k for _, e in expressions() for names in re.findall(r'telemetry_kind!~"([^"]+)"', e) for k in names.split("|")
     }

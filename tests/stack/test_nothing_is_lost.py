@@ -1,4 +1,4 @@
-"""A Collector that dies, a backend that is away: what was accepted arrives, and it is counted."""
+"""When a Collector dies or a backend is away, all accepted telemetry arrives, and it is counted."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from stack.native.stack import Tools
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 SPANS_PER_REQUEST = 50
-# That it is tried again is the subject, not how long that is waited with.
+# The test is about the retry, not about the time before it.
 RETRY = "exporters::otlp_http/any::retry_on_failure"
 SOON = {f"{RETRY}::initial_interval": "200ms", f"{RETRY}::max_interval": "200ms"}
 
 
 def in_front_of(sink: OtlpReceiver, tools: Tools, folder: Path) -> Collector:
-    """A Collector that sends to the receiver."""
+    """Build a Collector that sends to the receiver."""
     return Collector(tools, folder, ["backends/otlp-http"], {"OTLP_HTTP_ENDPOINT": sink.endpoint}, SOON)
 
 
 class Load:
-    """Sends numbered spans without a pause, sends a refused request again, and remembers what was accepted."""
+    """Send numbered spans without a pause, repeat refused requests, and remember what was accepted."""
 
     def __init__(self, source: Source) -> None:
         self.accepted: set[str] = set()
@@ -40,7 +40,7 @@ class Load:
         self._thread.start()
 
     def end(self) -> None:
-        """Stops sending."""
+        """Stop sending."""
         self._stop.set()
         self._thread.join(30)
 
@@ -57,7 +57,7 @@ class Load:
 
 
 def test_killed_collector_loses_nothing_it_accepted(tools: Tools, tmp_path: Path) -> None:
-    """Killed twice under load, without a goodbye: every span that got a 200 reaches the backend."""
+    """A Collector that is killed twice under load delivers to the backend every span that got a 200."""
     with OtlpReceiver() as sink:
         collector = in_front_of(sink, tools, tmp_path).start()
         load = Load(Source(collector.url))
@@ -82,7 +82,7 @@ def test_killed_collector_loses_nothing_it_accepted(tools: Tools, tmp_path: Path
 
 
 def test_backend_away_for_a_while_gets_everything_later(tools: Tools, tmp_path: Path) -> None:
-    """A backend that refuses is tried again until it takes: the queue holds what was accepted meanwhile."""
+    """The Collector retries a backend that refuses until it accepts. The queue holds what was accepted meanwhile."""
     with (
         OtlpReceiver() as sink,
         in_front_of(sink, tools, tmp_path) as collector,
@@ -98,7 +98,7 @@ def test_backend_away_for_a_while_gets_everything_later(tools: Tools, tmp_path: 
 
 
 def test_backend_away_and_collector_restarted_meanwhile(tools: Tools, tmp_path: Path) -> None:
-    """Both at once: what waited in the queue of a Collector that was stopped is delivered by the next one."""
+    """After a restart during a backend outage, the new Collector delivers what waited in the old one's queue."""
     with OtlpReceiver() as sink:
         sink.answer_status = 503
         collector = in_front_of(sink, tools, tmp_path).start()
@@ -112,7 +112,7 @@ def test_backend_away_and_collector_restarted_meanwhile(tools: Tools, tmp_path: 
 
 
 def test_two_backends_do_not_wait_for_each_other(tools: Tools, tmp_path: Path) -> None:
-    """One backend that is away holds nothing back from another: each has its own queue."""
+    """A backend that is away does not delay another one, because each has a separate queue."""
     with OtlpReceiver() as away, OtlpReceiver() as present:
         away.answer_status = 503
         files = ["backends/otlp-http", "backends/vendor-honeycomb"]

@@ -1,4 +1,4 @@
-"""What a program must never notice: its secrets stay at home, and a missing Collector costs it nothing."""
+"""A program's secrets do not leave it, and a missing Collector does not slow it down."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def test_a_planted_secret_is_found_nowhere(stack: Stack) -> None:
 
 
 def test_a_missing_collector_is_not_waited_for(stack: Stack) -> None:
-    """While a Collector leaves the first export without an answer, every GET has its own: more than any queue holds."""
+    """While a Collector leaves the first export unanswered, the program completes more GETs than any queue holds."""
     with socket.create_server(("127.0.0.1", 0)) as collector:
         collector.settimeout(PATIENCE_S)
-        # An export that ended in vain would hide that the GETs had waited for it.
+        # If the export ended unsuccessfully, that would hide that the GETs had waited for it.
         silent = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.getsockname()[1]}"}
         launcher = Launcher(
             stack.program_environment() | silent | {"OTEL_EXPORTER_OTLP_TIMEOUT": "3600"}, folder=PROGRAMS
@@ -91,6 +91,6 @@ def test_fleet_report_reads_the_real_thing(stack: Stack) -> None:
 
 
 def test_the_stack_is_healthy_afterwards(stack: Stack) -> None:
-    """None of this has brought anything down."""
+    """Every program of the stack still runs after these tests."""
     assert all(program.running for program in stack.programs.values())
     assert get_json(f"{stack.prometheus.url}/api/v1/status/buildinfo")["status"] == "success"

@@ -1,4 +1,4 @@
-"""Prometheus' rules and Alertmanager's routes, held to by their own checkers and by unit tests of every alert."""
+"""Prometheus' rules and Alertmanager's routes pass their own checkers and the unit tests of every alert."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ ROUTES = sorted((REPOSITORY / "collector" / "alertmanager").glob("*.yml"))
 
 
 def run(*command: str | Path, cwd: Path = PROMETHEUS) -> subprocess.CompletedProcess[str]:
-    """Runs a checker."""
+    """Run a checker."""
     return subprocess.run(
         [str(part) for part in command], cwd=cwd, check=False, text=True, capture_output=True, timeout=60
     )
 
 
 def alerts() -> set[str]:
-    """Names of all alerts in the rule files."""
+    """Return the names of all alerts in the rule files."""
     files = [yaml.safe_load(path.read_text()) for path in RULE_FILES]
     return {rule["alert"] for file in files for group in file["groups"] for rule in group["rules"] if "alert" in rule}
 
 
 def test_rules_are_accepted(tools: Tools) -> None:
-    """Every expression parses and no rule is written twice."""
+    """Every expression parses, and no rule exists twice."""
     done = run(tools["promtool"], "check", "rules", *RULE_FILES)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_unit_tests_of_rules_pass(tools: Tools) -> None:
-    """The alerts fire on the series they are made for, and stay silent on the ones next to them."""
+    """The alerts fire on the series that they are made for, and not on similar ones."""
     done = run(tools["promtool"], "test", "rules", *UNIT_TESTS)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -62,7 +62,7 @@ def test_unit_tests_of_rules_pass(tools: Tools) -> None:
     ],
 )
 def test_unit_tests_of_rules_can_fail(file: str, old: str, new: str, tools: Tools, tmp_path: Path) -> None:
-    """A threshold or filter that somebody changes by mistake is noticed."""
+    """A threshold or filter that is changed by mistake makes the unit tests fail."""
     shutil.copytree(PROMETHEUS, tmp_path / "copy")
     changed = tmp_path / "copy" / "rules" / file
     assert old in changed.read_text()
@@ -72,7 +72,7 @@ def test_unit_tests_of_rules_can_fail(file: str, old: str, new: str, tools: Tool
 
 
 def test_every_alert_has_a_unit_test() -> None:
-    """No alert is added without a series that makes it fire."""
+    """Every alert has a unit test with a series that makes it fire."""
     tested = set()
     for path in UNIT_TESTS:
         for case in yaml.safe_load(path.read_text())["tests"]:
@@ -81,7 +81,7 @@ def test_every_alert_has_a_unit_test() -> None:
 
 
 def test_every_alert_says_what_to_do_and_whom_it_concerns() -> None:
-    """Whoever is woken up reads which service and how bad it is; routes can rely on severity and area."""
+    """Every alert names what it concerns and has a runbook, and the severity and area labels that routes use."""
     for path in RULE_FILES:
         for group in yaml.safe_load(path.read_text())["groups"]:
             for rule in group["rules"]:
@@ -94,7 +94,7 @@ def test_every_alert_says_what_to_do_and_whom_it_concerns() -> None:
 
 @pytest.mark.parametrize("path", ROUTES, ids=lambda path: path.stem)
 def test_routes_are_accepted(path: Path, tools: Tools) -> None:
-    """Alertmanager's own checker takes the shipped routes and the examples."""
+    """Alertmanager's own checker accepts the shipped routes and the examples."""
     done = run(tools["amtool"], "check-config", path)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -109,7 +109,7 @@ def test_routes_are_accepted(path: Path, tools: Tools) -> None:
     ],
 )
 def test_example_routes_lead_where_they_say(labels: list[str], receivers: str, tools: Tools) -> None:
-    """A critical alert reaches on-call and the chat, an unimportant one only the mailbox."""
+    """A critical alert reaches on-call and the chat. An unimportant one reaches only the mailbox."""
     examples = REPOSITORY / "collector" / "alertmanager" / "alertmanager-examples.yml"
     done = run(tools["amtool"], "config", "routes", "test", f"--config.file={examples}", *labels)
     assert done.stdout.strip() == receivers, done.stderr

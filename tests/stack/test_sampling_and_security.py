@@ -1,4 +1,4 @@
-"""The overlays do what they are for: the right traces are kept, and a stranger is not let in."""
+"""The overlays keep the right traces and refuse unknown clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
 
 def test_tail_sampling_keeps_the_notable(tools: Tools, tmp_path: Path) -> None:
-    """Failed, slow and marked traces are kept whole, others are dropped, and metrics still count every one."""
+    """The Collector keeps failed, slow and marked traces whole and drops others. Metrics still count every trace."""
     redis = {"db.system.name": "redis"}
     kept = {
         "failed": span("failed", attributes=redis, status={"code": 2}),
@@ -45,7 +45,10 @@ def test_tail_sampling_keeps_the_notable(tools: Tools, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("overlay", [[], ["overlays/no-server-metrics"]], ids=["base", "no-server-metrics"])
 def test_a_server_is_asked_unless_told_otherwise(overlay: list[str], tools: Tools, tmp_path: Path) -> None:
-    """The base asks the Redis server for its metrics; with the overlay nobody connects to it, and spans still pass."""
+    """The base queries the Redis server for its metrics.
+
+    With the overlay it does not connect to it, and spans still pass.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server, OtlpReceiver() as sink:
         server.settimeout(20 if not overlay else 1.5)
         wishes = {
@@ -65,13 +68,13 @@ def test_a_server_is_asked_unless_told_otherwise(overlay: list[str], tools: Tool
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Somebody whom server and clients trust."""
+    """Return the certificate authority that server and clients trust."""
     return trustme.CA()
 
 
 @pytest.fixture
 def server_files(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
-    """The Collector's certificate, in files."""
+    """Write the Collector's certificate to files."""
     certificate = authority.issue_cert("127.0.0.1")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "server.crt")
     certificate.private_key_pem.write_to_path(tmp_path / "server.key")
@@ -84,14 +87,14 @@ def server_files(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
 
 
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """A client that trusts the authority."""
+    """Return the TLS context of a client that trusts the authority."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
 
 
 def test_tls(tools: Tools, authority: trustme.CA, server_files: dict[str, str], tmp_path: Path) -> None:
-    """Over TLS telemetry is taken; in clear text and with another authority it is not."""
+    """The Collector accepts telemetry over TLS, but not in clear text or with another authority."""
     with Collector(tools, tmp_path, ["overlays/tls"], server_files) as collector:
         secure = collector.url.replace("http://", "https://")
         assert Source(secure, tls=trusting(authority)).send_spans(span("a")) == 200
@@ -100,7 +103,7 @@ def test_tls(tools: Tools, authority: trustme.CA, server_files: dict[str, str], 
 
 
 def test_mutual_tls(tools: Tools, authority: trustme.CA, server_files: dict[str, str], tmp_path: Path) -> None:
-    """Only a client with a certificate of our authority is let in."""
+    """The Collector accepts only clients with a certificate of the authority."""
     with Collector(tools, tmp_path, ["overlays/mtls"], server_files) as collector:
         secure = collector.url.replace("http://", "https://")
         known, stranger = trusting(authority), trusting(authority)
@@ -112,7 +115,7 @@ def test_mutual_tls(tools: Tools, authority: trustme.CA, server_files: dict[str,
 
 
 def test_bearer_token(tools: Tools, tmp_path: Path) -> None:
-    """Only who knows the token is let in, and a new token in the file is taken without a restart."""
+    """The Collector accepts only clients that know the token, and uses a new token in the file without a restart."""
     token = tmp_path / "token"
     token.write_text("first-token")
     with Collector(tools, tmp_path, ["overlays/bearer"], {"OTLP_TOKEN_FILE": str(token)}) as collector:
@@ -129,7 +132,7 @@ def test_bearer_token(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_listens_on_loopback_only(tools: Tools, tmp_path: Path) -> None:
-    """Without being told otherwise the Collector is not reachable from other machines."""
+    """By default the Collector is not reachable from other machines."""
     with Collector(tools, tmp_path, []) as collector, socket.socket() as probe:
         probe.settimeout(1)
         # Any other address of this machine: a server on 0.0.0.0 would answer there.

@@ -1,4 +1,4 @@
-"""An unchanged program under `opentelemetry-instrument`, seen through every backend and dashboard of the stack."""
+"""An unchanged program under `opentelemetry-instrument`, seen in every backend and dashboard of the stack."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _patience_s = [PATIENCE_S]
 
 
 def eventually(look: Callable[[], T], *, what: str) -> T:
-    """Waits with the patience of the whole file: once something is lost, the tests after it don't wait as well."""
+    """Wait within one time limit for the whole file: after one loss, later tests do not wait again."""
     began_s = time.monotonic()
     try:
         return wait_until(look, what, _patience_s[0], 0.1, failing=True)
@@ -53,7 +53,7 @@ def eventually(look: Callable[[], T], *, what: str) -> T:
 
 @pytest.fixture(scope="module")
 def shop(stack: Stack) -> Iterator[Program]:
-    """The example program of the compose file, serving customers."""
+    """Run the example program of the compose file while it serves customers."""
     command = [
         part.replace("/app/shop.py", str(REPOSITORY / "collector/example/shop.py")) for part in service("shop").command
     ]
@@ -66,7 +66,7 @@ def shop(stack: Stack) -> Iterator[Program]:
 
 @pytest.fixture(scope="module")
 def spans(stack: Stack, shop: Program) -> list[Span]:
-    """What Jaeger has of the program once each of its stories has been told: a visit, a slow report, a failure."""
+    """Return Jaeger's spans of the program once they include a visit, a slow report and a failure."""
 
     def complete() -> list[Span]:
         found = stack.jaeger.spans(SERVICE)
@@ -74,13 +74,13 @@ def spans(stack: Stack, shop: Program) -> list[Span]:
         return found if {"visit", "GET", "MULTI", "EVAL", "LPUSH"} <= recorded else []
 
     found = wait_until(complete, "visit, report and failure in Jaeger", pause_s=0.2, failing=True)
-    with contextlib.suppress(TimeoutError):  # each test says by itself what it misses
+    with contextlib.suppress(TimeoutError):  # each test reports what it misses
         wait_until(lambda: all(map(stack.prometheus.query, LATE)), "what comes late", pause_s=0.5, failing=True)
     return found
 
 
 def children(spans: list[Span], parent: str, command: str) -> list[Span]:
-    """Spans of a command right below spans of a name."""
+    """Return the spans of a command directly below spans of a name."""
     parents = {span.span_id for span in spans if span.name == parent}
     return [span for span in spans if span.parent_id in parents and span.name.startswith(command)]
 
@@ -94,7 +94,7 @@ def test_trace_has_the_right_parents(spans: list[Span]) -> None:
 
 
 def test_spans_follow_the_conventions(spans: list[Span], stack: Stack) -> None:
-    """Name and attributes arrive in Jaeger as the semantic conventions have them."""
+    """Name and attributes in Jaeger follow the semantic conventions."""
     port = stack.ports["redis"]
     get = children(spans, "visit", "GET ")[0]
     assert get.name == f"GET 127.0.0.1:{port}"
@@ -117,7 +117,7 @@ def test_failure_names_its_error(spans: list[Span]) -> None:
 
 
 def test_slow_operation_is_marked(spans: list[Span]) -> None:
-    """The careless script's span says of itself that it is slow, and none does that was within the limit."""
+    """The slow script's span is marked as slow, and no span within the limit is."""
     slow = children(spans, "nightly report", "EVAL ")[0]
     assert slow.attributes["redis.client.operation.slow"] is True
     marked = [span for span in spans if "redis.client.operation.slow" in span.attributes]
@@ -125,7 +125,7 @@ def test_slow_operation_is_marked(spans: list[Span]) -> None:
 
 
 def test_histogram_counts_operations(stack: Stack, spans: list[Span]) -> None:
-    """The duration histogram is in Prometheus under its translated name, with its labels."""
+    """Prometheus has the duration histogram under its translated name, with its labels."""
     metric = "db_client_operation_duration_seconds_count"
     eventually(lambda: stack.prometheus.value(f'{metric}{{job="shop",db_operation_name="GET"}}') > 20, what=metric)
     labels = stack.prometheus.labels_of(f'{metric}{{job="shop"}}')
@@ -134,7 +134,7 @@ def test_histogram_counts_operations(stack: Stack, spans: list[Span]) -> None:
 
 
 def test_exemplars_lead_to_traces(stack: Stack, spans: list[Span]) -> None:
-    """A dot on a latency graph is a trace that Jaeger has."""
+    """Every exemplar on a latency graph belongs to a trace that Jaeger has."""
     exemplars = eventually(
         lambda: stack.prometheus.exemplars('db_client_operation_duration_seconds_bucket{job="shop"}'), what="exemplars"
     )
@@ -160,19 +160,19 @@ def _in_jaeger(stack: Stack, trace_id: str) -> bool:
     ],
 )
 def test_pool_metrics_arrive(metric: str, stack: Stack, spans: list[Span]) -> None:
-    """Every pool metric of the conventions is in Prometheus, by pool name."""
+    """Prometheus has every pool metric of the conventions, by pool name."""
     eventually(lambda: stack.prometheus.query(metric), what=metric)
     assert "db_client_connection_pool_name" in stack.prometheus.labels_of(metric)
 
 
 def test_pool_limit_is_the_tuned_one(stack: Stack, spans: list[Span]) -> None:
-    """The program asked for no pool at all and got the tuned one: 50 connections at most."""
+    """The program configures no pool, and gets the tuned one with at most 50 connections."""
     samples = eventually(lambda: stack.prometheus.query('db_client_connection_max{job="shop"}'), what="pool limit")
     assert {sample["value"][1] for sample in samples} == {"50"}
 
 
 def test_slow_operation_becomes_an_event(stack: Stack, spans: list[Span]) -> None:
-    """The alert event leaves the Collector with its name, and with the trace of the slow operation."""
+    """The alert event leaves the Collector with its name and with the trace of the slow operation."""
 
     def events() -> list[dict[str, Any]]:
         return [r for r in log_records(stack) if r.get("eventName") == "redis.client.alert.slow_operation"]
@@ -183,7 +183,7 @@ def test_slow_operation_becomes_an_event(stack: Stack, spans: list[Span]) -> Non
 
 
 def log_records(stack: Stack) -> Iterator[dict[str, Any]]:
-    """Every log record that the Collector has written to its file."""
+    """Yield every log record that the Collector has written to its file."""
     for line in (stack.folder / "out" / "logs.jsonl").read_text().splitlines():
         for resource in json.loads(line)["resourceLogs"]:
             for scope in resource["scopeLogs"]:
@@ -191,7 +191,7 @@ def log_records(stack: Stack) -> Iterator[dict[str, Any]]:
 
 
 def test_slow_operation_is_counted_and_fires(stack: Stack, spans: list[Span]) -> None:
-    """The same slow operation is in redispan's counter, in the Collector's, and an alert in Alertmanager."""
+    """The same slow operation is in redispan's counter, in the Collector's counter, and an alert in Alertmanager."""
     own = 'redis_client_alerts_total{job="shop",redis_client_alert_name="slow_operation"}'
     eventually(lambda: stack.prometheus.value(own) >= 1, what=own)
     received = 'redis_client_alert_events_total{redis_client_alert_name="slow_operation"}'
@@ -208,7 +208,7 @@ def test_slow_operation_is_counted_and_fires(stack: Stack, spans: list[Span]) ->
 
 
 def test_a_healthy_program_raises_no_other_alert(stack: Stack, spans: list[Span]) -> None:
-    """Nobody is called because of a program that only has a slow script and an error now and then."""
+    """A program with only a slow script and an occasional error raises no other alert."""
     firing = {
         alert["labels"]["alertname"]
         for alert in stack.prometheus.alerts()
@@ -218,7 +218,7 @@ def test_a_healthy_program_raises_no_other_alert(stack: Stack, spans: list[Span]
 
 
 def test_rules_evaluate_without_errors(stack: Stack, spans: list[Span]) -> None:
-    """No rule meets series it cannot work with, such as two with the same labels."""
+    """No rule meets series that it cannot process, such as two with the same labels."""
     groups = eventually(
         lambda: [g for g in get_json(f"{stack.prometheus.url}/api/v1/rules")["data"]["groups"] if g["lastEvaluation"]],
         what="rules",
@@ -229,7 +229,7 @@ def test_rules_evaluate_without_errors(stack: Stack, spans: list[Span]) -> None:
 
 
 def dashboard_queries() -> list[Any]:
-    """Every query of every dashboard."""
+    """Return every query of every dashboard."""
     found = []
     for path in DASHBOARDS:
         for panel in json.loads(path.read_text())["panels"]:
@@ -240,7 +240,7 @@ def dashboard_queries() -> list[Any]:
 
 @pytest.mark.parametrize("expression", dashboard_queries())
 def test_dashboard_query_returns_data(expression: str, stack: Stack, spans: list[Span]) -> None:
-    """No panel is empty: the query finds the program's series."""
+    """Every dashboard query finds the program's series, so no panel is empty."""
     filled = expression.replace("$__rate_interval", "1m")
     filled = re.sub(r"\$\w+", ".*", filled)
     eventually(lambda: stack.prometheus.query(filled), what=filled)
@@ -268,6 +268,6 @@ def test_server_metrics_carry_the_server(stack: Stack, spans: list[Span]) -> Non
 
 
 def test_collector_has_nothing_to_complain_about(stack: Stack, spans: list[Span]) -> None:
-    """No deprecated key, no failed export, no component that logs an error while all is well."""
+    """The Collector logs no deprecated key, no failed export and no component error while all is well."""
     lines = [json.loads(line) for line in stack.programs["otelcol"].log().splitlines() if line.startswith("{")]
     assert [line["msg"] for line in lines if line["level"] in {"warn", "error"}] == []

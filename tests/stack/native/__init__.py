@@ -1,1 +1,1 @@
-"""Starts the programs of docker-compose.yml natively, on free ports, with the same command lines and files."""
+"""Start the programs of docker-compose.yml natively, on free ports, with the same command lines and files."""

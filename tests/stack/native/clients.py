@@ -1,4 +1,4 @@
-"""Asks the backends over their own HTTP interfaces, as a user's browser would."""
+"""Query the backends over their HTTP interfaces, as a user's browser does."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from waiting import PATIENCE_S
 
 
 def get_json(url: str, **query: Any) -> Any:
-    """Fetches a JSON document."""
+    """Fetch a JSON document."""
     full = f"{url}?{urllib.parse.urlencode(query, doseq=True)}" if query else url
     with urllib.request.urlopen(full, timeout=PATIENCE_S) as reply:
         return json.load(reply)
 
 
 def get_text(url: str) -> str:
-    """Fetches a text."""
+    """Fetch a text."""
     with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:
         return str(reply.read().decode())
 
 
 @dataclass(frozen=True)
 class Span:
-    """A span as Jaeger gives it back."""
+    """A span as Jaeger returns it."""
 
     trace_id: str
     span_id: str
@@ -39,21 +39,21 @@ class Span:
 
 
 class Jaeger:
-    """Reads traces from Jaeger's query service."""
+    """Read traces from Jaeger's query service."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def services(self) -> list[str]:
-        """Names of all services that have sent spans."""
+        """Return the names of all services that have sent spans."""
         return list(get_json(f"{self.url}/api/services")["data"] or [])
 
     def raw(self, service: str, limit: int = 1500) -> Any:
-        """The newest traces of a service, as Jaeger's page gets them."""
+        """Return the newest traces of a service, as Jaeger's page gets them."""
         return get_json(f"{self.url}/api/traces", service=service, limit=limit, lookback="1h")
 
     def spans(self, service: str, limit: int = 1500) -> list[Span]:
-        """All spans of the newest traces of a service."""
+        """Return all spans of the newest traces of a service."""
         return [_span(span, trace) for trace in self.raw(service, limit)["data"] for span in trace["spans"]]
 
 
@@ -71,35 +71,35 @@ def _span(span: Any, trace: Any) -> Span:
 
 
 class Prometheus:
-    """Queries metrics, exemplars, rules and alerts."""
+    """Query metrics, exemplars, rules and alerts."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The samples of an instant query."""
+        """Return the samples of an instant query."""
         return list(get_json(f"{self.url}/api/v1/query", query=expression)["data"]["result"])
 
     def value(self, expression: str) -> float:
-        """The sum over all samples of an instant query; 0 when there is none."""
+        """Return the sum over all samples of an instant query; 0 when there is none."""
         return sum(float(sample["value"][1]) for sample in self.query(expression))
 
     def names(self) -> set[str]:
-        """All metric names it holds."""
+        """Return all metric names in Prometheus."""
         return set(get_json(f"{self.url}/api/v1/label/__name__/values")["data"])
 
     def labels_of(self, metric: str) -> set[str]:
-        """All label names that the metric's series carry."""
+        """Return all label names of the metric's series."""
         return {
             label for series in get_json(f"{self.url}/api/v1/series", **{"match[]": metric})["data"] for label in series
         }
 
     def everything(self) -> str:
-        """All series, with their labels, as one text: to search it for what must not be there."""
+        """Return all series with their labels as one text, to search it for forbidden content."""
         return json.dumps(get_json(f"{self.url}/api/v1/series", **{"match[]": '{__name__=~".+"}'}))
 
     def exemplars(self, expression: str) -> list[dict[str, Any]]:
-        """Exemplars of the last hour."""
+        """Return the exemplars of the last hour."""
         now = datetime.now(timezone.utc)
         found = get_json(
             f"{self.url}/api/v1/query_exemplars",
@@ -110,16 +110,16 @@ class Prometheus:
         return [exemplar for series in found for exemplar in series["exemplars"]]
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Pending and firing alerts."""
+        """Return pending and firing alerts."""
         return list(get_json(f"{self.url}/api/v1/alerts")["data"]["alerts"])
 
 
 class Alertmanager:
-    """Reads what has been delivered to Alertmanager."""
+    """Read the alerts that Alertmanager has received."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def alerts(self) -> list[dict[str, Any]]:
-        """All alerts it holds."""
+        """Return all alerts in Alertmanager."""
         return list(get_json(f"{self.url}/api/v2/alerts"))

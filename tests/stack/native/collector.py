@@ -1,4 +1,4 @@
-"""One Collector by itself: the base file and any others, on free ports."""
+"""One Collector alone: the base file and any others, on free ports."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Collector:
         settings: Mapping[str, str] | None = None,
         name: str = "otelcol",
     ) -> None:
-        """Prepares it.
+        """Prepare the Collector.
 
         Args:
             tools: The built programs.
-            folder: For its queue and its log.
-            files: Names below collector/config, without ``.yaml``; the base comes first by itself.
-            environment: Variables that the files ask for.
+            folder: The folder for its queue and its log.
+            files: Names below collector/config, without ``.yaml``; the base is always added first.
+            environment: Variables that the files use.
             settings: Single values to set on top, ``path::to::key`` to value.
-            name: Of its log file and queue.
+            name: The name of its log file and queue.
         """
         grpc, http, health, metrics, self.scrape_port = free_ports(5)
         self.grpc_address = f"127.0.0.1:{grpc}"
@@ -54,14 +54,14 @@ class Collector:
                 "OTELCOL_FILE_DIR": str(folder / f"out-{name}"),
                 "OTELCOL_DERIVED_INTERVAL": "1s",
                 "OTELCOL_INSTANCE_ID": name,  # all are on one host
-                # No Redis here: it asks so seldom that it never does during a test.
+                # There is no Redis here, and with this interval the receiver never queries it during a test.
                 "REDIS_COLLECTION_INTERVAL": "1h",
                 **(environment or {}),
             },
         )
 
     def start(self) -> Collector:
-        """Starts it and waits until it is healthy."""
+        """Start it and wait until it is healthy."""
         self.program.start(self._health)
         return self
 

@@ -1,4 +1,4 @@
-"""Reads docker-compose.yml for a native run: command lines, environments and mounts of its services."""
+"""Read docker-compose.yml for a native run: command lines, environments and mounts of its services."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\$\{(?P<name>\w+):-(?P<default>[^}]*)\}")
 
 @dataclass(frozen=True)
 class Service:
-    """What a container of the service would be started with."""
+    """The settings with which Docker would start a container of the service."""
 
     name: str
     command: list[str]
@@ -27,7 +27,7 @@ class Service:
     mounts: dict[str, Path]
 
     def native(self, replace: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-        """Command line and environment with container paths and addresses changed to native ones.
+        """Return command line and environment with container paths and addresses changed to native ones.
 
         Args:
             replace: More texts to replace, such as "jaeger:4317" by a loopback address.
@@ -40,14 +40,14 @@ class Service:
 
 
 def replace_all(text: str, changes: Mapping[str, str]) -> str:
-    """Replaces every key by its value, longer keys first, so that no key cuts into another."""
+    """Replace every key by its value, longer keys first, so that no key changes a part of another."""
     for old in sorted(changes, key=len, reverse=True):
         text = re.sub(rf"(?<![\w.]){re.escape(old)}(?![\w])", lambda _, old=old: changes[old], text)
     return text
 
 
 def service(name: str, variables: Mapping[str, str] | None = None) -> Service:
-    """One service of the compose file, its `${NAME:-default}` filled in."""
+    """Return one service of the compose file, with its `${NAME:-default}` filled in."""
     text = _VARIABLE.sub(lambda m: (variables or {}).get(m["name"], m["default"]), COMPOSE_FILE.read_text())
     entry = yaml.safe_load(text)["services"][name]
     return Service(
@@ -59,7 +59,7 @@ def service(name: str, variables: Mapping[str, str] | None = None) -> Service:
 
 
 def replayed(lines: Iterable[str], root: Path) -> Iterator[str]:
-    """Does what COPY in the lines of a Dockerfile does, below ``root``, and hands out each RUN as its turn comes."""
+    """Do what COPY in the lines of a Dockerfile does, below ``root``, and yield each RUN in its turn."""
     for line in lines:
         instruction, _, rest = line.partition(" ")
         if instruction == "COPY":
@@ -71,7 +71,7 @@ def replayed(lines: Iterable[str], root: Path) -> Iterator[str]:
 
 
 def pip_install(command: str, python: Path) -> None:
-    """Runs a `pip install` of a Dockerfile for an interpreter by uv, which does the same in a tenth of the time."""
+    """Run a `pip install` of a Dockerfile for an interpreter with uv, which does the same in a tenth of the time."""
     words = f"pip install --python {python} --quiet"
     subprocess.run(
         f"{sys.executable} -m uv {command.replace('pip install --no-cache-dir', words)}",
@@ -82,7 +82,7 @@ def pip_install(command: str, python: Path) -> None:
 
 
 def _copy(source: Path, target: Path, *, into: bool) -> None:
-    """Does what COPY of a Dockerfile does with one source."""
+    """Do what COPY of a Dockerfile does with one source."""
     target = target / source.name if into else target
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():

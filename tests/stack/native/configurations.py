@@ -1,4 +1,4 @@
-"""What the Collector makes of a set of files, in a form that a test can compare with what it was yesterday."""
+"""The result that the Collector makes of a set of files, in a form that a test can compare with an earlier one."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _SECTIONS = ("receivers", "processors", "exporters", "connectors", "extensions")
 def run(
     tools: Tools, command: str, files: list[str], folder: Path, root: Path = COLLECTOR_FILES
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a subcommand of the Collector on the base and more files."""
+    """Run a subcommand of the Collector on the base and more files."""
     arguments = [f"--config={root / file}.yaml" for file in ["base", *files]]
     (folder / "token").write_text(SECRET)
-    # Nothing of this machine is in it, so that what is printed is the same on every machine.
+    # It has nothing of this machine, so the printed result is the same on every machine.
     environment = {
         "PATH": os.environ["PATH"],
         "OTLP_TOKEN_FILE": "token",
@@ -41,7 +41,7 @@ def run(
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_EC2_METADATA_DISABLED": "true",
-        # Each of some thousand runs is over before there is much garbage; collecting it is a third of its work.
+        # Each of some thousand runs ends before there is much garbage, and collecting it is a third of its work.
         "GOGC": "off",
     } | dict.fromkeys(SECRET_VARIABLES, SECRET)
     return subprocess.run(
@@ -56,7 +56,7 @@ def run(
 
 
 def printed(tools: Tools, files: list[str], folder: Path, root: Path = COLLECTOR_FILES) -> dict[str, Any]:
-    """The configuration that the Collector makes of the files, with every default; it hides what is secret."""
+    """Return the configuration that the Collector makes of the files, with every default. It hides secrets."""
     done = run(tools, "print-config", files, folder, root)
     assert done.returncode == 0, f"{files}: {done.stderr}"
     assert SECRET not in done.stdout, "print-config shows a secret: a header or password is not treated as one"
@@ -64,10 +64,10 @@ def printed(tools: Tools, files: list[str], folder: Path, root: Path = COLLECTOR
 
 
 def written(files: list[str], root: Path = COLLECTOR_FILES) -> dict[str, Any]:
-    """The same files merged by the Collector's rule: maps are joined, everything else is replaced.
+    """Return the files merged by the Collector's rule: maps are joined, everything else is replaced.
 
-    Needed beside `printed`, which leaves out what some components keep to themselves: the policies of tail
-    sampling, the verbosity of `debug`, the values of headers.
+    Needed beside `printed`, which omits what some components do not print: the policies of tail sampling, the verbosity
+    of `debug`, the values of headers.
     """
     whole: dict[str, Any] = {}
     for file in ["base", *files]:
@@ -76,7 +76,7 @@ def written(files: list[str], root: Path = COLLECTOR_FILES) -> dict[str, Any]:
 
 
 def added(base: Any, more: Any) -> Any:
-    """What the second tree has that the first has not."""
+    """Return what the second tree has that the first does not."""
     if isinstance(base, dict) and isinstance(more, dict):
         found = {key: added(base[key], value) if key in base else value for key, value in more.items()}
         return {key: value for key, value in found.items() if value is not None} or None
@@ -84,13 +84,13 @@ def added(base: Any, more: Any) -> Any:
 
 
 def digest(base: list[Any], whole: list[Any]) -> str:
-    """A short name for everything in which trees differ from their bases: one other value, and it is another name."""
+    """Return a short name of all differences between trees and their bases. One other value gives another name."""
     differences = [[added(old, new), added(new, old)] for old, new in zip(base, whole, strict=True)]
     return hashlib.sha256(json.dumps(differences, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def shape(base: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    """What somebody would draw of a configuration: components, pipelines and extensions that the base has not."""
+    """Return an outline of a configuration: components, pipelines and extensions that the base does not have."""
     found: dict[str, Any] = {}
     names = {section: [set(tree.get(section) or {}) for tree in (base, whole)] for section in _SECTIONS}
     adds = {section: sorted(new - old) for section, (old, new) in names.items() if new - old}
@@ -125,7 +125,7 @@ def shape(base: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """What one expects of files whose shapes are known, when none of them touches what another one does."""
+    """Return the expected sum of files with known shapes, when none of them touches what another one does."""
     whole: dict[str, Any] = {}
     for part in parts:
         for section, names in part.get("adds", {}).items():
@@ -141,7 +141,7 @@ def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def check_golden(name: str, found: Any, *, width: int = 80) -> None:
-    """Compares with the kept text; REDISPAN_WRITE_GOLDEN=1 keeps the new one, for a human to read in the diff."""
+    """Compare with the kept text. REDISPAN_WRITE_GOLDEN=1 keeps the new one, for a human to read in the diff."""
     text = yaml.safe_dump(found, sort_keys=True, width=width)
     path = GOLDEN / f"{name}.yaml"
     if os.environ.get(REWRITE):

@@ -1,7 +1,7 @@
-"""Which metrics and labels redispan and the Collector's components emit, under the names that Prometheus gives them.
+"""Metrics and labels that redispan and the Collector's components emit, under their Prometheus names.
 
-redispan's metrics are noted while it creates them, so that this list cannot go stale; the components' are the ones
-that `test_zero_code_program` finds in a real run.
+redispan's metrics are recorded while it creates them, so this list cannot become outdated. The components' metrics are
+the ones that `test_zero_code_program` finds in a real run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SOURCE = Path(redispan.__file__).parent
 LISTER = Path(__file__).parent.parent / "programs" / "list_instruments.py"
 _UNITS = {"s": "seconds", "ms": "milliseconds", "By": "bytes"}
 
-# Of the redis receiver, the connectors and the Collector itself.
+# From the redis receiver, the connectors and the Collector itself.
 COMPONENTS = {
     "redis_memory_used_bytes", "redis_memory_rss_bytes", "redis_maxmemory_bytes", "redis_memory_fragmentation_ratio",
     "redis_clients_connected", "redis_clients_blocked", "redis_commands_processed_total",
@@ -45,7 +45,7 @@ COMPONENT_LABELS = {
 
 @functools.cache
 def redispan_metrics() -> frozenset[str]:
-    """Prometheus names of every instrument that redispan creates, suffixes included."""
+    """Return the Prometheus names of every instrument that redispan creates, including suffixes."""
     listed = subprocess.run(
         [sys.executable, str(LISTER)], check=True, text=True, stdout=subprocess.PIPE, timeout=60
     ).stdout
@@ -54,18 +54,18 @@ def redispan_metrics() -> frozenset[str]:
 
 @functools.cache
 def redispan_labels() -> set[str]:
-    """Prometheus label names of every attribute whose name stands in redispan's source."""
+    """Return the Prometheus label names of every attribute whose name is in redispan's source."""
     return {name.replace(".", "_") for name in _texts() if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", name)}
 
 
 @functools.cache
 def redispan_texts() -> set[str]:
-    """Every dotted name in redispan's source: attributes, metrics, events."""
+    """Return every dotted name in redispan's source: attributes, metrics, events."""
     return {text for text in _texts() if "." in text}
 
 
 def translated(name: str, unit: str, kind: str) -> set[str]:
-    """The series that Prometheus makes of a metric, as its OTLP receiver translates by default."""
+    """Return the series that Prometheus makes of a metric, as its OTLP receiver translates by default."""
     base = name.replace(".", "_")
     if unit in _UNITS:
         base += "" if base.endswith(_UNITS[unit]) else f"_{_UNITS[unit]}"
@@ -80,7 +80,7 @@ def _texts() -> set[str]:
     return {
         node.value
         for path in SOURCE.rglob("*.py")
-        if "monitoring" not in path.parts and "cli" not in path.parts  # they only read names, they emit none
+        if "monitoring" not in path.parts and "cli" not in path.parts  # they only read names and emit none
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

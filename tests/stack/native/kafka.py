@@ -1,4 +1,4 @@
-"""A real Kafka broker on loopback: one process that is broker and controller, its log in a folder of the test."""
+"""A real Kafka broker on loopback: one process is broker and controller, and its log is in a folder of the test."""
 
 from __future__ import annotations
 

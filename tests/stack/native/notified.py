@@ -1,4 +1,4 @@
-"""Where alerts end up: a web server that remembers what was posted to it, and a mailbox that takes mail by SMTP."""
+"""The receivers of alerts: a web server that remembers its POST requests, and a mailbox that accepts mail by SMTP."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Server:
 
 
 class Hooks(_Server):
-    """Remembers path, authorization and JSON document of every POST."""
+    """Remember path, authorization and JSON document of every POST."""
 
     def __init__(self) -> None:
         self.posted: list[tuple[str, str, Any]] = []
@@ -41,23 +41,23 @@ class Hooks(_Server):
             def do_POST(self) -> None:
                 document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 posted.append((self.path, self.headers.get("Authorization", ""), document))
-                # PagerDuty answers 202, Slack 200 with "ok"; Alertmanager looks at both.
+                # PagerDuty answers 202, Slack 200 with "ok"; Alertmanager checks both.
                 self.send_response(202 if self.path.startswith("/pagerduty") else 200)
                 self.end_headers()
                 self.wfile.write(b"ok")
 
             def log_message(self, *_: object) -> None:
-                """Stays quiet."""
+                """Log nothing."""
 
         super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
 
     def at(self, path: str) -> list[Any]:
-        """The documents that were posted to a path."""
+        """Return the documents that were posted to a path."""
         return [document for where, _, document in self.posted if where == path]
 
 
 class Mailbox(_Server):
-    """Takes mail from whoever logs in, and remembers it."""
+    """Accept mail from any client that logs in, and remember it."""
 
     def __init__(self) -> None:
         self.mails: list[str] = []

@@ -1,4 +1,4 @@
-"""Sends hand-made telemetry to a Collector and knows exactly what was accepted: one JSON request, one answer."""
+"""Send hand-made telemetry to a Collector and know exactly what was accepted: one JSON request, one answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NS_PER_MS = 1_000_000
 
 
 def span(name: str, *, trace_id: str = "", duration_ms: float = 1.0, **more: Any) -> dict[str, Any]:
-    """A span that has just ended.
+    """Build a span that has just ended.
 
     Args:
         name: Its name.
@@ -40,13 +40,13 @@ def span(name: str, *, trace_id: str = "", duration_ms: float = 1.0, **more: Any
 
 
 def log_record(**fields: Any) -> dict[str, Any]:
-    """A log record of now."""
+    """Build a log record of now."""
     attributes = fields.pop("attributes", {})
     return {"timeUnixNano": str(time.time_ns()), "attributes": pairs(attributes), **fields}
 
 
 def pairs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Attributes as the protocol writes them."""
+    """Return attributes in the form of the protocol."""
     return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
 
 
@@ -70,18 +70,18 @@ class Source:
         self._headers = {"Content-Type": "application/json", **headers}
 
     def send_spans(self, *spans: dict[str, Any], scope: str = "stand-in") -> int:
-        """Sends spans and returns the status: 200 means that the Collector has taken them, 0 that nobody answered."""
+        """Send spans and return the status: 200 when the Collector has accepted them, 0 when there was no answer."""
         scopes = [{"scope": {"name": scope}, "spans": list(spans)}]
         return self._post("/v1/traces", {"resourceSpans": [{**self._resource(), "scopeSpans": scopes}]})
 
     def send_logs(self, *records: dict[str, Any]) -> int:
-        """Sends log records."""
+        """Send log records."""
         return self._post(
             "/v1/logs", {"resourceLogs": [{**self._resource(), "scopeLogs": [{"logRecords": list(records)}]}]}
         )
 
     def send_metrics(self, *metrics: dict[str, Any]) -> int:
-        """Sends metrics."""
+        """Send metrics."""
         body = {"resourceMetrics": [{**self._resource(), "scopeMetrics": [{"metrics": list(metrics)}]}]}
         return self._post("/v1/metrics", body)
 

@@ -1,4 +1,4 @@
-"""One native program: started on loopback, waited for, stopped or killed, its output kept in a file."""
+"""One native program: it is started on loopback, waited for, and stopped or killed. Its output is kept in a file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from zero_code import plain_environment
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
-# Telemetry travels in batches between six processes, and each question is a request to one of them: an answer may be
-# missing, or half there.
+# Telemetry travels in batches between six processes, and each query is a request to one of them. An answer may be
+# missing or incomplete.
 eventually = functools.partial(wait_until, pause_s=0.1, failing=True)
 
 
 class Program:
-    """A program of the stack; ends with the test run, however that ends."""
+    """A program of the stack. It ends with the test run, however that ends."""
 
     def __init__(
         self, name: str, command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None
@@ -36,7 +36,7 @@ class Program:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, ready_url: str | None = None) -> Program:
-        """Starts it, and waits until the address answers with 200."""
+        """Start it, and wait until the address answers with 200."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -52,7 +52,7 @@ class Program:
         return self
 
     def wait_ready(self, url: str) -> None:
-        """Waits for a 200 from the address; a program that ends meanwhile is told with its last words."""
+        """Wait for a 200 from the address. If the program ends meanwhile, report it with the end of its output."""
 
         def ready() -> bool:
             if not self.running:
@@ -67,27 +67,27 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether it still runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with."""
+        """Return its exit code."""
         return None if self._process is None else self._process.poll()
 
     def wait(self, timeout_s: float) -> int:
-        """Waits for its own end."""
+        """Wait until it ends by itself."""
         assert self._process is not None
         return self._process.wait(timeout_s)
 
     def stop(self, timeout_s: float = 20.0) -> None:
-        """Asks it to end, and makes it end when it does not."""
+        """Ask it to end, and kill it when it does not."""
         if self._process is None or not self.running:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -97,13 +97,13 @@ class Program:
             self.kill()
 
     def kill(self) -> None:
-        """Ends it without a chance to say goodbye."""
+        """Kill it without a clean shutdown."""
         if self._process is not None and self.running:
             self._process.kill()
             self._process.wait(PATIENCE_S)
 
     def log(self) -> str:
-        """What it has printed so far."""
+        """Return what it has printed so far."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
 

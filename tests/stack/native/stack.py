@@ -1,8 +1,8 @@
 """The stack of docker-compose.yml as native programs on free ports.
 
-What is read from the compose file: command lines, environment, which file is mounted where. What is changed:
-container paths become paths of the repository, addresses become loopback ones with free ports, and Prometheus'
-15 s intervals become 1 s, because a test has no quarter of a minute for every look.
+The compose file gives command lines, environment, and which file is mounted where. The native run changes container
+paths to paths of the repository and addresses to loopback ones with free ports. It also changes Prometheus' 15 s
+intervals to 1 s, because a test cannot wait that long for each query.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PORT_NAMES = (
 
 
 def load_builder() -> ModuleType:
-    """The script that builds the programs, as a module."""
+    """Return the script that builds the programs, as a module."""
     path = REPOSITORY / "collector" / "tools" / "build.py"
     spec = importlib.util.spec_from_file_location("redispan_tools_build", path)
     assert spec is not None
@@ -37,7 +37,7 @@ def load_builder() -> ModuleType:
 
 
 class Tools:
-    """Paths of the programs; the first use of one builds it."""
+    """Paths of the programs. The first use of a program builds it."""
 
     def __init__(self) -> None:
         self._builder = load_builder()
@@ -47,7 +47,7 @@ class Tools:
 
 
 class Stack:
-    """Redis, Collector, Jaeger, Prometheus and Alertmanager; started one by one or all at once."""
+    """Redis, Collector, Jaeger, Prometheus and Alertmanager, started one by one or all at once."""
 
     def __init__(self, tools: Tools, folder: Path, variables: Mapping[str, str] | None = None) -> None:
         self.folder = folder
@@ -69,7 +69,7 @@ class Stack:
         self.stop()
 
     def start_all(self) -> Stack:
-        """Starts every program of the stack."""
+        """Start every program of the stack."""
         self.start_redis()
         self.start_jaeger()
         self.start_prometheus()
@@ -78,7 +78,7 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Ends what runs, the last started first; the backends hold nothing worth the time of a goodbye."""
+        """End the running programs, the last started first. The backends hold nothing that needs a clean shutdown."""
         for name, program in reversed(list(self.programs.items())):
             if name == "otelcol":
                 program.stop()
@@ -87,11 +87,11 @@ class Stack:
 
     @property
     def redis_url(self) -> str:
-        """Where programs reach Redis."""
+        """Return the address of Redis for programs."""
         return f"redis://127.0.0.1:{self.ports['redis']}/0"
 
     def start_redis(self) -> Program:
-        """Redis, with the compose file's memory limit."""
+        """Start Redis with the compose file's memory limit."""
         command, _ = service("redis").native({})
         loopback = ["--port", str(self.ports["redis"]), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
         program = self._keep("redis", [*command, *loopback], {}).start()
@@ -99,7 +99,7 @@ class Stack:
         return program
 
     def start_jaeger(self) -> Program:
-        """Jaeger, with traces in memory."""
+        """Start Jaeger with traces in memory."""
         command, environment = service("jaeger").native({})
         environment |= {
             "JAEGER_LISTEN": "127.0.0.1",
@@ -111,7 +111,7 @@ class Stack:
         return self._keep("jaeger", [self.tools["jaeger"], *command], environment).start(self.jaeger.url)
 
     def start_prometheus(self) -> Program:
-        """Prometheus with the shipped rules."""
+        """Start Prometheus with the shipped rules."""
         configuration = self.folder / "prometheus-config"
         shipped = service("prometheus").mounts["/etc/prometheus"]
         shutil.copytree(shipped, configuration, dirs_exist_ok=True)
@@ -128,7 +128,7 @@ class Stack:
         return program.start(f"{self.prometheus.url}/-/ready")
 
     def start_alertmanager(self) -> Program:
-        """Alertmanager with the shipped routes."""
+        """Start Alertmanager with the shipped routes."""
         command, _ = service("alertmanager").native(
             self.addresses() | {"/alertmanager": str(self.folder / "alertmanager-data")}
         )
@@ -136,7 +136,7 @@ class Stack:
         return program.start(f"{self.alertmanager.url}/-/ready")
 
     def start_collector(self, more: Sequence[Path] = (), environment: Mapping[str, str] | None = None) -> Program:
-        """The Collector with the files that the compose file names, and more if wanted."""
+        """Start the Collector with the files that the compose file names, and more if given."""
         command, shipped = service("otelcol", self.variables).native(self.addresses())
         command += [f"--config={path}" for path in more]
         program = self._keep(
@@ -147,7 +147,7 @@ class Stack:
         return program.start(f"http://127.0.0.1:{self.ports['otelcol_health']}/")
 
     def collector_environment(self) -> dict[str, str]:
-        """Variables that put the Collector on loopback and on this stack's ports."""
+        """Return the variables that put the Collector on loopback and on this stack's ports."""
         return {
             "OTELCOL_LISTEN": "127.0.0.1",
             "OTELCOL_GRPC_PORT": str(self.ports["otlp_grpc"]),
@@ -162,12 +162,12 @@ class Stack:
         }
 
     def program_environment(self) -> dict[str, str]:
-        """The environment of the compose file's example program, on this stack's addresses."""
+        """Return the environment of the compose file's example program, with this stack's addresses."""
         _, environment = service("shop").native(self.addresses())
         return environment | {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "OTEL_BSP_SCHEDULE_DELAY": "200"}
 
     def addresses(self) -> dict[str, str]:
-        """What stands in the compose file and the configuration files, and where that is here."""
+        """Return the addresses in the compose file and the configuration files, each with its address here."""
         port = self.ports
         return {
             "redis:6379": f"127.0.0.1:{port['redis']}",
