@@ -61,7 +61,7 @@ def test_every_part_of_a_runtime_is_in_the_order() -> None:
 
 
 def test_what_was_there_before_the_instrumentation_stays() -> None:
-    """A callback that a program registered first hears the alerts of the runtime that ``instrument()`` makes."""
+    """A callback that a program registered first is notified of alerts of the runtime from ``instrument()``."""
     before = SLOT.runtime
     before.alerts.subscribe(print)
     before.self_metrics.add("retries")

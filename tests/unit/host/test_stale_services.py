@@ -40,7 +40,10 @@ def service(users: Path, name: str, *files: str, seconds: float = OLD_S) -> Path
 
 
 def test_a_service_that_was_killed_goes_after_a_day(users: Path) -> None:
-    """Its socket, totals and locks, and an empty folder as well."""
+    """redispan removes what a killed service left after a day.
+
+    That is its socket, totals and locks, and an empty folder as well.
+    """
     gone = [service(users, "killed", "1-aa.sock", "1-aa.totals", "port-1.lock"), service(users, "empty")]
     young = service(users, "young", "1-aa.totals", seconds=stale_services.KEPT_S / 2)
     stale_services.sweep(users, folder_of(str(users.parent), "me"))
