@@ -82,7 +82,7 @@ def test_who_has_the_port_stays(users: Path) -> None:
 
 
 def test_what_was_learned_stays_for_a_month(users: Path) -> None:
-    """Baselines of a service that runs once a week are still there; others' files are nobody's business of ours."""
+    """Baselines stay for a month, so a service that runs weekly finds them. redispan leaves foreign files alone."""
     kept, gone, others = users / "aa.baselines.json", users / "bb.baselines.json", users / "notes.txt"
     for path, seconds in ((kept, 8 * 86_400), (gone, 31 * 86_400), (others, 99 * 86_400)):
         path.touch()

@@ -143,10 +143,7 @@ def test_two_odd_slices_are_learned_and_three_fire() -> None:
 
 
 def test_what_stays_is_the_new_normal() -> None:
-    """After an hour the change is accepted and learned.
-
-    Going back before the old level is learned again is no anomaly.
-    """
+    """After an hour the change is accepted and learned. Going back is no anomaly before the new level is learned."""
     watched = warm()
     assert watched.see(*[0.05] * int(IN_A_ROW + NEW_NORMAL_S / SLICE_S)) == [FIRED, ACCEPTED]
     assert watched.see(*[0.05] * WARM_UP_SLICES) == []
