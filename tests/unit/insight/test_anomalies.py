@@ -1,4 +1,4 @@
-"""Anomalies of endpoints and commands: one alert for one cause, with what is needed to judge it, in bounded room."""
+"""Anomalies of endpoints and commands: one alert for one cause, with all that a reader needs, in bounded room."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -114,7 +114,10 @@ def test_pools_made_per_request_are_found() -> None:
 
 
 def test_the_pools_of_celery_are_no_fault_of_the_program() -> None:
-    """kombu makes a pool or two for each channel, a dozen in a worker: there is nothing that its user could change."""
+    """redispan gives no advice about kombu's pools, which a user cannot change.
+
+    kombu makes a pool or two for each channel, a dozen in a worker.
+    """
     assert not found(pools=[pool(f"cache:6379/1#{number}") for number in range(14)])
 
 

@@ -64,7 +64,10 @@ def test_too_short_a_time_proves_nothing() -> None:
 
 
 def test_points_are_few_and_bounded() -> None:
-    """A reading every 15 s for a day is forty points three minutes apart; hundreds of servers are not followed."""
+    """A day of readings every 15 s gives forty points three minutes apart.
+
+    redispan does not follow hundreds of servers.
+    """
     trends = MemoryTrends()
     for number in range(24 * 240):
         trends.follow([reading(number * 15, number), reading(number * 15, None, "blind:1")])

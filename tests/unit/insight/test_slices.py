@@ -37,7 +37,7 @@ def totals_of(seen: list[Any]) -> dict[str, list[int]]:
 
 @given(entries, st.integers(1, 50), st.integers(1, 100), st.integers(-5, 5))
 def test_nothing_is_counted_twice_or_left_out(made: list[Any], often: int, window: int, offset_s: int) -> None:
-    """However often it is read and however small the window: all operations and all failures."""
+    """The slices count each operation and failure once, however often they are read and however small the window is."""
     slices, made = Slices(), sorted(made, key=lambda entry: entry[0])
     for upto in range(0, len(made) + often, often):
         seen = made[:upto]

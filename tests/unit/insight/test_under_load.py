@@ -34,7 +34,7 @@ SERIES = [
 
 @pytest.mark.timeout(max(120, EACH // 10))
 def test_operations_of_200_threads(caplog: pytest.LogCaptureFixture) -> None:
-    """Windows, totals, errors, slow detections, baselines and samples while others read reports: exact, and flat."""
+    """Windows, totals, errors, slow detections, baselines and samples are exact and bounded during reads of reports."""
     caplog.set_level("CRITICAL", "redispan")  # otherwise the test's own log would grow
     settings = Settings(slow_alert_ms=50, slow_log_ms=0, error_rate_alert=0)
     observer = current().observer(settings, tracer_provider=NoOpTracerProvider(), meter=None, logger_provider=None)
