@@ -250,7 +250,7 @@ def test_under_opentelemetry_instrument_it_sees_what_the_program_would(closed_po
     start = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", start, sys.executable, "-m", "redispan.cli", "doctor", "--offline", "--json"],
-        # Short exports: nobody listens, and the process is over when the findings are printed.
+        # Exports are short, because no receiver listens and the process ends once the findings are printed.
         env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": "1"},
         capture_output=True,
         text=True,

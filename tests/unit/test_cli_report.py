@@ -99,7 +99,7 @@ def test_the_processes_are_asked_without_a_port(
         members.append(member)
         member.start()
         wait_until((member.folder / f"{member._name}.sock").exists, "the socket of a member")
-    # A busy machine gives two threads no turn within a fifth of a second.
+    # On a busy machine two threads may not run within a fifth of a second.
     monkeypatch.setattr(HostMember, "gather", functools.partialmethod(HostMember.gather, PATIENCE_S))
     code, out, _ = said(capsys, "performance", "--service", "shop", "--json")
     for member in members:

@@ -29,6 +29,6 @@ def _to_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.filterwarnings("ignore")
 def test_the_app_keeps_to_its_document(case: Any) -> None:
     """Good and bad requests get documented statuses and content types, with bodies of the documented schema."""
-    # An unhealthy Redis is a 503, and documented as one: no fault of the app.
+    # A 503 for an unhealthy Redis is documented, so it is no failure of the app.
     unhealthy = [schemathesis.checks.not_a_server_error] if case.path == "/health" else []
     case.call_and_validate(excluded_checks=unhealthy)

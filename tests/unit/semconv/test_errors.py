@@ -78,7 +78,10 @@ def in_async_pipeline(error: Exception, *command: object) -> Exception:
 )
 @pytest.mark.parametrize("place", ["alone", "pipeline", "async pipeline"])
 def test_the_servers_prefix_is_status_code_and_error_type(message: str, code: str, place: str) -> None:
-    """For prefixes that redis-py keeps in the message and for those it cuts off, alone and in pipelines."""
+    """The server's prefix is the status code and the error type.
+
+    This holds alone and in pipelines, for prefixes that redis-py keeps in the message and for those it cuts off.
+    """
     error = answered(message)
     if place == "pipeline":
         error = in_pipeline(error, "SET", "k", SECRET)

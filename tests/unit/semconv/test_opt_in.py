@@ -32,7 +32,7 @@ def test_only_database_dup_asks_for_the_old_names(raw: str | None, mode: str) ->
 
 
 def test_every_renamed_attribute_gets_its_old_name() -> None:
-    """Dashboards made for contrib's instrumentation keep working."""
+    """Every renamed attribute also gets its old name. Dashboards made for contrib's instrumentation keep working."""
     new = {
         names.DB_SYSTEM_NAME: "redis",
         names.DB_OPERATION_NAME: "GET",
