@@ -49,7 +49,7 @@ def test_contrib_gets_everything_back() -> None:
 
 
 def test_contrib_seems_instrumented_and_does_nothing() -> None:
-    """During a take-over, all four public calls of contrib's instrumentor change nothing and log nothing."""
+    """During a take-over, all four public calls of contrib's instrumentor are silent and change nothing."""
     takeover.take_over()
     command, client = redis.Redis.execute_command, redis.Redis()
     instrumentor = ORIGINAL()

@@ -13,14 +13,17 @@ from redispan import reports
 
 
 def types_in(annotation: Any) -> set[type]:
-    """Yield every dataclass that an annotation names."""
+    """Return every dataclass that an annotation names."""
     if dataclasses.is_dataclass(annotation):
         return {annotation}  # type: ignore[arg-type]
     return {found for part in typing.get_args(annotation) for found in types_in(part)}
 
 
 def test_every_type_inside_a_report_is_public() -> None:
-    """A user who annotates a function that takes a part of a report needs no private import."""
+    """Every type inside a report is public.
+
+    A user who annotates a function for a part of one needs no private import.
+    """
     public = {getattr(redispan.typing, name) for name in redispan.typing.__all__}
     waiting = [redispan.typing.Alert, *(kind for kind in public if issubclass(kind, redispan.typing.Report))]
     seen: set[type] = set()

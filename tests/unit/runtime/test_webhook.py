@@ -92,10 +92,7 @@ def test_alertmanager_gets_what_it_takes(receiver: tuple[str, list[int]], posted
     assert fired["labels"] == cleared["labels"]
     assert fired["labels"]["alertname"] == "redispan_error_rate"
     assert fired["labels"]["area"] == "client"
-    assert (fired["labels"]["server_address"], fired["labels"]["server_port"]) == (
-        "h",
-        "1",
-    )  # alert rules match on both labels
+    assert (fired["labels"]["server_address"], fired["labels"]["server_port"]) == ("h", "1")  # rules match on both
     assert fired["startsAt"] == "2027-01-15T08:00:00.000+00:00"
     assert "endsAt" not in fired
     assert "endsAt" in cleared
