@@ -114,7 +114,7 @@ def test_the_program_leaves_a_users_server_as_it_was(redis_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def played() -> Iterator[tuple[Outcome, Inbox]]:
-    """Return how the program ended under `opentelemetry-instrument`, and what it sent."""
+    """Yield how the program ended under `opentelemetry-instrument`, and what it sent."""
     with EmbeddedServer() as server, Inbox() as inbox:
         yield demo.run_program(server.url, inbox, without_otel()), inbox
 

@@ -107,7 +107,7 @@ def test_who_was_stopped_counts_once_and_again_only_as_alive(service: Service) -
 
 
 def test_the_last_one_leaves_nothing(service: Service) -> None:
-    """The last member removes the folder, so that scripts that come and go do not fill the disk."""
+    """The last member removes the folder, because scripts that come and go must not fill a folder."""
     one, two = started(service.member(1)), started(service.member(1))
     one.stop()
     assert list(one.folder.iterdir()) != []

@@ -52,7 +52,7 @@ class Program:
 
 
 def operations(mix: Mix) -> Iterator[tuple[int, int, str, str | None, int]]:
-    """Return the operations of a slice, well mixed."""
+    """Yield the operations of a slice, well mixed."""
     longest = max(count for count, _, _ in mix.values())
     for number in range(longest):
         for command, (count, ms, errors) in mix.items():

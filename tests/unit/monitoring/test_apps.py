@@ -146,7 +146,7 @@ def test_the_port_changes_hands_when_its_holder_gives_up(tmp_path: Path) -> None
         port = probe.getsockname()[1]
     first, second = (PortHolder(Figures(), host="127.0.0.1", port=port, token="") for _ in range(2))
     first(tmp_path)
-    # A record lock belongs to the process, so that within one process the port itself decides.
+    # A record lock belongs to the process, so within one process only the port itself keeps the second one out.
     second(None)
     assert first._server is not None
     assert second._server is None
