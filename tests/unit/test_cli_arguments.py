@@ -1,4 +1,4 @@
-"""The command line itself: what it offers, refuses and returns."""
+"""The command line: what it offers, refuses and returns."""
 
 import importlib
 
@@ -9,7 +9,7 @@ from redispan.version import __version__
 
 
 def test_without_a_command_it_shows_help_and_returns_the_usage_code(capsys: pytest.CaptureFixture[str]) -> None:
-    """A bare `redispan` tells what there is, and scripts see that nothing was done."""
+    """A bare `redispan` shows the help. Its exit code shows scripts that nothing was done."""
     assert arguments.run([]) == 2
     shown = capsys.readouterr().out
     assert "demo" in shown
@@ -25,7 +25,7 @@ def test_what_it_does_not_know_is_a_usage_error(argv: list[str]) -> None:
 
 
 def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` prints the one version there is."""
+    """`--version` prints the only version number there is."""
     with pytest.raises(SystemExit) as ended:
         arguments.run(["--version"])
     assert ended.value.code == 0
@@ -34,7 +34,7 @@ def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", arguments.SUBCOMMANDS)
 def test_every_subcommand_has_the_same_shape(name: str) -> None:
-    """Each subcommand is a module with HELP, add_arguments and run, so that the dispatch knows nothing of any."""
+    """Each subcommand is a module with HELP, add_arguments and run, so that the dispatch needs no special case."""
     module = pytest.importorskip(f"redispan.cli.{name}")
     assert module.HELP
     assert callable(module.add_arguments)
@@ -42,7 +42,7 @@ def test_every_subcommand_has_the_same_shape(name: str) -> None:
 
 
 def test_a_reader_that_went_away_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`redispan doctor | head -1` ends quietly with code 0."""
+    """`redispan doctor | head -1` ends without an error message and with code 0."""
     monkeypatch.setattr("sys.stdout", None)
     doctor = importlib.import_module("redispan.cli.doctor")
 

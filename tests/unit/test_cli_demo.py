@@ -23,13 +23,13 @@ MS = 1_000_000
 
 
 def span(name: str, start_ms: int, *, parent: str = "", failed: bool = False, **attributes: object) -> Span:
-    """A span of 2 ms."""
+    """Return a span of 2 ms."""
     identity = f"{name}{start_ms}"
     return Span(name, identity, parent, start_ms * MS, 2 * MS, failed, {**attributes})
 
 
 def labels(rows: list[Row]) -> list[str]:
-    """The first column, as plain text."""
+    """Return the first column as plain text."""
     return [row.label.plain for row in rows]
 
 
@@ -41,7 +41,7 @@ def test_spans_are_shown_below_the_step_they_began_in() -> None:
 
 
 def test_children_are_nested_and_repetitions_folded() -> None:
-    """Alike neighbours become one line with a count; a child stands below its parent; a failed one is never folded."""
+    """Equal neighbours become one line with a count, and a child is below its parent. A failed span is never folded."""
     spans = [span("visit", 0), *(span("GET", n, parent="visit0") for n in (1, 2, 3)), span("SET", 4, failed=True)]
     rows = list(rows_of([Step("one", 0)], spans))
     times = "\N{MULTIPLICATION SIGN}"
@@ -57,7 +57,7 @@ def test_failures_and_retries_are_seen_at_a_glance() -> None:
 
 @pytest.mark.parametrize("cells", [1, 16])
 def test_a_time_line_stays_inside_its_cells(cells: int) -> None:
-    """Whatever the shares, the bar is never wider than its column and never empty."""
+    """The bar is never wider than its column and never empty, for any shares."""
     row = list(rows_of([Step("one", 0)], [span("A", 0), span("B", 1), span("C", 1000)]))
     for line in row[1:]:
         drawn = line.timeline(cells).plain
@@ -66,13 +66,13 @@ def test_a_time_line_stays_inside_its_cells(cells: int) -> None:
 
 
 def test_the_programs_log_is_read_for_its_steps() -> None:
-    """Lines with a time and a name are steps; whatever else a program prints is not."""
+    """Lines with a time and a name are steps. Any other output of the program is not."""
     output = "1.500000 shop: open\nnoise\nTraceback shop: no\n2.000000 shop: close\n"
     assert demo_run.read_steps(output) == (Step("open", 1_500_000_000), Step("close", 2_000_000_000))
 
 
 def test_the_callers_exporters_do_not_reach_the_program() -> None:
-    """The program sends to the demo only; redispan's own settings of the caller count all the same."""
+    """The program sends to the demo only. The caller's redispan settings still apply."""
     environ = {"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_PYTHON_REDISPAN_SPANS": "notable", "HOME": "there"}
     given = demo_run.program_environment(environ, "http://127.0.0.1:1")
     assert "OTEL_EXPORTER_OTLP_HEADERS" not in given
@@ -82,14 +82,14 @@ def test_the_callers_exporters_do_not_reach_the_program() -> None:
 
 
 def test_the_program_knows_nothing_of_telemetry() -> None:
-    """What is shown would be no proof if the program helped."""
+    """The program contains no telemetry code. The demo would prove nothing if the program helped."""
     source = Path(demo_program.__file__).read_text(encoding="utf-8")
     assert not re.search(r"^\s*(import|from) (opentelemetry|redispan)", source, re.MULTILINE)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf", ""])
 def test_a_refused_relay_shows_no_secret(protocol: str) -> None:
-    """A URL may hold a password: what is shown names the kind of failure only."""
+    """The demo shows only the kind of a failure, because a URL may hold a password."""
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:hidden@127.0.0.1:1",
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -102,7 +102,7 @@ def test_a_refused_relay_shows_no_secret(protocol: str) -> None:
 
 @pytest.mark.redis
 def test_the_program_leaves_a_users_server_as_it_was(redis_url: str) -> None:
-    """On a server of the user's own, other keys and other connections survive, and nothing is left behind."""
+    """Other keys and connections on the user's own server survive, and the program leaves nothing behind."""
     redis = pytest.importorskip("redis")
     with redis.Redis.from_url(redis_url, single_connection_client=True) as bystander:
         bystander.set("mine", 1)
@@ -114,13 +114,13 @@ def test_the_program_leaves_a_users_server_as_it_was(redis_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def played() -> Iterator[tuple[Outcome, Inbox]]:
-    """How the program ended under `opentelemetry-instrument`, and what it sent."""
+    """Yield how the program ended under `opentelemetry-instrument`, and what it sent."""
     with EmbeddedServer() as server, Inbox() as inbox:
         yield demo.run_program(server.url, inbox, without_otel()), inbox
 
 
 def without_otel() -> dict[str, str]:
-    """This environment, without its own wishes about telemetry."""
+    """Return this environment without its own telemetry settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
 
 
@@ -130,7 +130,7 @@ def without_otel() -> dict[str, str]:
 def test_the_demo_is_readable_on_a_poor_terminal(
     played: tuple[Outcome, Inbox], encoding: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without Unicode it stays in line; on a narrow one each operation keeps its name and duration."""
+    """Without Unicode, the columns stay in line. On a narrow terminal, each operation keeps its name and duration."""
     outcome, sent = played
     assert outcome.exit_code == 0, outcome.output
 
@@ -155,7 +155,7 @@ def test_the_demo_is_readable_on_a_poor_terminal(
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_what_arrived_is_passed_on(played: tuple[Outcome, Inbox], protocol: str, otlp_receiver: OtlpReceiver) -> None:
-    """The same spans reach the endpoint that the environment names, over either protocol, and no value with them."""
+    """The same spans reach the endpoint that the environment names, over either protocol. They carry no value."""
     said = demo._send_on(played[1], otlp_receiver.environment(protocol=protocol))
     assert said == f"sent to OTEL_EXPORTER_OTLP_ENDPOINT over {protocol} too"
     sent_on = {span.attributes["db.operation.name"] for span in otlp_receiver.spans(scope="redispan")}
@@ -166,7 +166,10 @@ def test_what_arrived_is_passed_on(played: tuple[Outcome, Inbox], protocol: str,
 @pytest.mark.redis
 @pytest.mark.slow
 def test_the_demo_shows_everything_and_passes_it_on(otlp_receiver: OtlpReceiver, tmp_path: Path) -> None:
-    """`redispan demo` ends by itself without Unicode too, shows each kind of operation, and sends the spans on."""
+    """`redispan demo` ends without help, even without Unicode.
+
+    It shows each kind of operation, and sends the spans on.
+    """
     environ = without_otel() | otlp_receiver.environment(protocol="grpc")
     done = subprocess.run(
         [sys.executable, "-m", "redispan.cli", "demo", "--svg", str(tmp_path / "demo.svg")],

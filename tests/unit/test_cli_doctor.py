@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong, says what to do, and shows no credential."""
+"""The doctor finds what is wrong, shows what to do, and shows no credential."""
 
 import json
 import os
@@ -22,20 +22,20 @@ SOURCE = Path(redispan.__file__).parents[1]
 
 @pytest.fixture
 def open_port() -> Iterator[int]:
-    """A port that accepts connections."""
+    """Open a port that accepts connections."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port that refuses them."""
+    """Return a port that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
 def subjects_of_problems(sections: list[Section]) -> set[str]:
-    """What the problems are about."""
+    """Return the subjects of the problems."""
     return {finding.subject for finding in problems_in(sections)}
 
 
@@ -54,7 +54,7 @@ def test_what_cannot_be_reached_is_a_problem(closed_port: int) -> None:
 
 
 def test_offline_opens_no_connection(closed_port: int) -> None:
-    """With --offline even unreachable endpoints are no problem, since nobody looked."""
+    """With --offline, unreachable endpoints are no problem, because the doctor opens no connection."""
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{closed_port}"}
     assert problems_in(doctor.examine(environ, redis_url=f"redis://127.0.0.1:{closed_port}", offline=True)) == []
 
@@ -71,18 +71,18 @@ def test_offline_opens_no_connection(closed_port: int) -> None:
     ],
 )
 def test_what_keeps_telemetry_away_is_a_problem(environ: dict[str, str], subject: str) -> None:
-    """Each way to switch telemetry off by mistake is named."""
+    """The doctor names each way to switch telemetry off by mistake."""
     assert subject in subjects_of_problems(doctor.examine(environ, offline=True))
 
 
 def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:
-    """The nearest setting is offered."""
+    """The doctor offers the nearest setting for a misspelt one."""
     sections = doctor.examine({"OTEL_PYTHON_REDISPAN_SLOW_ALERTS_MS": "20"}, offline=True)
     assert "OTEL_PYTHON_REDISPAN_SLOW_ALERT_MS" in problems_in(sections)[0].text
 
 
 def test_each_setting_says_where_its_value_came_from() -> None:
-    """A value from the environment names its variable, any other says default."""
+    """The doctor names the variable for a value from the environment, and shows any other value as the default."""
     sections = doctor.examine({"OTEL_PYTHON_REDISPAN_SPANS": "parented"}, offline=True)
     settings = {finding.subject: finding.text for section in sections for finding in section.findings}
     assert settings["spans"] == "parented  (OTEL_PYTHON_REDISPAN_SPANS)"
@@ -92,7 +92,10 @@ def test_each_setting_says_where_its_value_came_from() -> None:
 
 
 def test_what_was_set_comes_before_the_defaults_and_secrets_stay_hidden() -> None:
-    """Among fifty defaults the few settings that were set come first; a token and a webhook's address are not shown."""
+    """The few settings that were set come before some fifty defaults.
+
+    The doctor does not show a token or the address of a webhook.
+    """
     environ = {
         "OTEL_PYTHON_REDISPAN_CONTRIB": "keep",
         "OTEL_PYTHON_REDISPAN_MONITORING_TOKEN": "s3cr3t",
@@ -105,7 +108,7 @@ def test_what_was_set_comes_before_the_defaults_and_secrets_stay_hidden() -> Non
 
 
 def test_the_trial_leaves_redis_as_it_was() -> None:
-    """The doctor patches to see whether it can, and takes everything off again."""
+    """The doctor applies the patches as a trial, and removes all of them again."""
     redis = pytest.importorskip("redis")
     before = redis.Redis.__dict__["execute_command"]
     doctor.examine({}, offline=True)
@@ -113,7 +116,7 @@ def test_the_trial_leaves_redis_as_it_was() -> None:
 
 
 def test_our_own_layers_are_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pool layer sits on top of the recorder's patches: only a wrapper of somebody else's is reported as one."""
+    """The doctor reports only foreign wrappers. The pool layer on top of the recorder's patches is redispan's own."""
     redis = pytest.importorskip("redis")
     sections = doctor.examine({}, offline=True)
     assert not [finding for section in sections for finding in section.findings if finding.subject == "wrapped again"]
@@ -133,7 +136,7 @@ def test_our_own_layers_are_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_metrics_of_redis_py_itself_are_known_to_be_on() -> None:
-    """Where the process has switched redis-py's own metrics on, the doctor says so, and who emits them."""
+    """If the process has switched redis-py's own metrics on, the doctor reports that, and who emits them."""
     pytest.importorskip("redis.observability", reason="redis-py emits metrics since 7.4")
     program = (
         "from redis.observability.providers import get_observability_instance as instance;"
@@ -152,7 +155,7 @@ secrets = st.text(st.characters(categories=("L", "N")), min_size=6, max_size=20)
 
 @given(user=secrets, password=secrets, token=secrets)
 def test_no_credential_is_ever_shown(user: str, password: str, token: str) -> None:
-    """User, password, header and path of any URL stay out of text and JSON, whether it can be read or not."""
+    """Text and JSON never show user, password, header or path of a URL, whether the URL can be parsed or not."""
     place = f"{quote(user)}:{quote(password)}@127.0.0.1:1"
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{place}/{quote(token)}?key={quote(token)}",
@@ -174,7 +177,7 @@ def test_no_credential_is_ever_shown(user: str, password: str, token: str) -> No
 
 
 def test_a_check_that_fails_is_a_problem_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault of one check names its type, keeps its message to itself, and lets the others run."""
+    """The doctor names the type of a check's exception and not its message. The other checks still run."""
 
     def fail(_: object) -> Section:
         raise RuntimeError("redis://user:hidden@host")
@@ -188,7 +191,7 @@ def test_a_check_that_fails_is_a_problem_and_not_the_end(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_it_works_where_nothing_is_installed(options: list[str]) -> None:
-    """Without redis-py, the API and the SDK the doctor still runs, and says what to install; exit code 1."""
+    """Without redis-py, the API and the SDK, the doctor still runs and names what to install. Its exit code is 1."""
     program = (
         f"import sys; sys.path.insert(0, {str(SOURCE)!r});"
         f" from redispan.cli.arguments import run; sys.exit(run(['doctor', '--offline', *{options!r}]))"
@@ -203,7 +206,7 @@ def test_it_works_where_nothing_is_installed(options: list[str]) -> None:
 
 
 def test_json_carries_every_finding(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a script reads has the sections, subjects, texts and levels that people see."""
+    """The JSON has the same sections, subjects, texts and levels as the text."""
     arguments.run(["doctor", "--offline", "--json"])
     document = json.loads(capsys.readouterr().out)
     assert {"Versions", "Patches", "OpenTelemetry", "Settings"} <= set(document["sections"])
@@ -211,7 +214,7 @@ def test_json_carries_every_finding(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_terminal_without_unicode_gets_plain_marks() -> None:
-    """Marks fall back to ASCII, and colour is left out when it isn't wanted."""
+    """Without Unicode the marks are ASCII. The doctor uses no colour when it is not wanted."""
     section = Section("One")
     section.ok("a", "fine")
     section.problem("b", "broken")
@@ -225,7 +228,7 @@ def test_a_terminal_without_unicode_gets_plain_marks() -> None:
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_a_failed_auto_instrumentation_is_a_problem() -> None:
-    """Where opentelemetry-instrument started the process and could not instrument it, the doctor says so."""
+    """The doctor reports it if opentelemetry-instrument started the process and could not instrument it."""
     start = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", start, sys.executable, "-m", "redispan.cli", "doctor", "--offline", "--json"],
@@ -242,12 +245,12 @@ def test_a_failed_auto_instrumentation_is_a_problem() -> None:
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_under_opentelemetry_instrument_it_sees_what_the_program_would(closed_port: int) -> None:
-    """Started as the program is, it reports the process's own patches and providers instead of a trial."""
+    """A doctor that is started like the program reports the patches and providers of its own process, with no trial."""
     endpoint = f"http://127.0.0.1:{closed_port}"
     start = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", start, sys.executable, "-m", "redispan.cli", "doctor", "--offline", "--json"],
-        # Short exports: nobody listens, and the process is over when the findings are printed.
+        # Exports are short, because no receiver listens and the process ends once the findings are printed.
         env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": "1"},
         capture_output=True,
         text=True,

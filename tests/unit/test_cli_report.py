@@ -1,4 +1,4 @@
-"""The reports in a terminal: from a port, from the processes themselves, and what is said when nobody answers."""
+"""The reports in a terminal: from a port, from the processes themselves, and the message when none answers."""
 
 import argparse
 import functools
@@ -22,7 +22,7 @@ NAMES = ("performance", "pool", "cache", "health")
 
 
 def busy_snapshot() -> dict[str, Any]:
-    """A process that has seen a bit of everything."""
+    """Return the snapshot of a process with something in every figure."""
     window = [entry(ms=2.0)] * 40 + [entry(ms=70.0, command="EVAL", error="OOM")] * 10
     return snapshot(
         window,
@@ -34,7 +34,7 @@ def busy_snapshot() -> dict[str, Any]:
 
 @pytest.fixture
 def port() -> Iterator[MonitoringServer]:
-    """A port of this process."""
+    """Open a monitoring port of this process."""
     opened = serve()
     yield opened
     opened.close()
@@ -52,7 +52,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
 def test_a_port_is_read_however_its_url_is_written(
     name: str, shape: str, port: MonitoringServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With and without scheme and path; as JSON it is the report itself."""
+    """The command accepts the URL of a port with and without scheme and path. As JSON it prints the report itself."""
     code, out, err = said(capsys, name, "--json", "--url", shape.format(port.port))
     assert (code, err) == (0, "")
     assert json.loads(out)["schema_version"]
@@ -60,7 +60,7 @@ def test_a_port_is_read_however_its_url_is_written(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_report_is_text_with_its_figures(name: str) -> None:
-    """A full report and an empty one both become lines; the full one has its figures in them."""
+    """Both a full and an empty report become lines of text. The full one shows its figures."""
     makers = {"performance": reporting.performance, "connection-pool": reporting.pools,
               "cache-patterns": reporting.cache, "health": reporting.health}  # fmt: skip
     called = report.NAMES[name]
@@ -74,7 +74,7 @@ def test_each_report_is_text_with_its_figures(name: str) -> None:
 
 
 def test_what_several_processes_find_out_is_logged_once() -> None:
-    """The same alert of two workers is one line, the first one's, with how many say so."""
+    """The same alert of two workers is one line, with the text of the first and the number of processes."""
     found = busy_snapshot()
     one = {"name": "error_rate", "endpoint": "cache:6379/0", "message": "error rate is 7.0%", "at_unix_ns": 2}
     found["alerts"]["firing"] = [one, {**one, "message": "error rate is 6.0%", "at_unix_ns": 1}]
@@ -86,7 +86,10 @@ def test_what_several_processes_find_out_is_logged_once() -> None:
 def test_the_processes_are_asked_without_a_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the service's name and the folder, over their sockets; totals of one that ended count."""
+    """Without a port, the command queries the processes over their sockets, by service name and folder.
+
+    The exit totals of an ended one count.
+    """
     monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
     members = []
     for pid in (11, 12):
@@ -96,7 +99,7 @@ def test_the_processes_are_asked_without_a_port(
         members.append(member)
         member.start()
         wait_until((member.folder / f"{member._name}.sock").exists, "the socket of a member")
-    # A busy machine gives two threads no turn within a fifth of a second.
+    # On a busy machine two threads may not run within a fifth of a second.
     monkeypatch.setattr(HostMember, "gather", functools.partialmethod(HostMember.gather, PATIENCE_S))
     code, out, _ = said(capsys, "performance", "--service", "shop", "--json")
     for member in members:
@@ -110,7 +113,10 @@ def test_the_processes_are_asked_without_a_port(
 def test_nobody_there_is_reported_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No process, no port, no report behind the port: one line on standard error, exit code 1."""
+    """Without a process, a port or a report behind it, the command prints one line on standard error.
+
+    Its exit code is 1.
+    """
     monkeypatch.setenv("OTEL_PYTHON_REDISPAN_RUNTIME_DIR", str(tmp_path))
     for words in (["--service", "nobody"], ["--url", "http://127.0.0.1:1"], ["--url", "ftp://x"]):
         code, out, err = said(capsys, "health", *words)
@@ -122,7 +128,7 @@ def test_nobody_there_is_reported_with_what_to_do(
 def test_a_token_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Never from an argument, which others on the machine could read."""
+    """The token comes from the environment. Other users of the machine could read an argument."""
     opened = serve(token="right")
     try:
         code, _, err = said(capsys, "health", "--url", f"127.0.0.1:{opened.port}")
@@ -137,7 +143,10 @@ def test_a_token_comes_from_the_environment(
 def test_an_unhealthy_redis_is_an_exit_code(
     port: MonitoringServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Scripts can ask; the port's status 503 is an answer, not a failure to get one."""
+    """An unhealthy Redis has an exit code for scripts.
+
+    The status 503 of the port is an answer, not a failed request.
+    """
     window = [entry(error="ConnectionError")] * 50
     from redispan import reports
 

@@ -1,4 +1,4 @@
-"""The fleet report: figures put together by service, findings from thresholds, and a backend that misbehaves."""
+"""The fleet report: figures by service, findings from thresholds, and a backend that misbehaves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from redispan.monitoring.fleet import FleetUnreachableError, Sample, as_text, fl
 
 
 def one(value: float, **labels: str) -> Sample:
-    """One sample."""
+    """Return one sample."""
     return labels, value
 
 
 def test_an_empty_backend_gives_an_empty_report() -> None:
-    """Nobody sends metrics yet: no service, no finding, and a text that says so."""
+    """If no process sends metrics yet, the report has no service and no finding, and its text states that."""
     report = fleet_report(lambda _: [])
     assert (report.services, report.servers, report.findings) == ([], [], [])
     assert "0 services, 0 processes" in as_text(report)
@@ -26,7 +26,7 @@ def test_an_empty_backend_gives_an_empty_report() -> None:
 
 
 def test_services_are_put_together_from_their_figures() -> None:
-    """Each figure finds its service, shares are of the operations, the busiest comes first."""
+    """Each figure belongs to its service, and shares are of the operations. The busiest service comes first."""
 
     def ask(expression: str) -> Sequence[Sample]:
         if expression.startswith("count by (job)"):
@@ -49,7 +49,7 @@ def test_services_are_put_together_from_their_figures() -> None:
 
 
 def test_an_idle_service_is_listed_without_shares() -> None:
-    """No operation in the window is no error and no division by zero."""
+    """A service without an operation in the window is listed, with no error and no division by zero."""
 
     def ask(expression: str) -> Sequence[Sample]:
         return [one(1, job="idle")] if expression.startswith("count by (job)") else []
@@ -85,7 +85,10 @@ def test_servers_are_judged_too() -> None:
     ],
 )
 def test_the_fleet_has_one_state_of_health(figures: dict[str, float], status: str) -> None:
-    """The worst finding decides, in the words of a process' own health report; nobody there is no health."""
+    """The worst finding gives the status, in the words of a process's health report.
+
+    Without a process there is no health.
+    """
 
     def ask(expression: str) -> Sequence[Sample]:
         return [
@@ -98,7 +101,10 @@ def test_the_fleet_has_one_state_of_health(figures: dict[str, float], status: st
 
 
 def test_a_server_that_nobody_reaches_comes_first() -> None:
-    """What the programs say of a server is in the report, beside the figures that it once gave of itself."""
+    """An unreachable server comes first.
+
+    The report shows the programs' view of it beside the last figures of the server itself.
+    """
 
     def ask(expression: str) -> Sequence[Sample]:
         if "redis_server_up" in expression:
@@ -122,7 +128,7 @@ def test_a_server_that_nobody_reaches_comes_first() -> None:
 
 
 def test_many_servers_are_cut_and_it_says_so() -> None:
-    """A large cluster does not flood the report."""
+    """A large cluster does not flood the report, which states how many servers it leaves out."""
 
     def ask(expression: str) -> Sequence[Sample]:
         return [one(1, server_address=f"n{n}", server_port="7000") for n in range(150)] if "_up_" in expression else []
@@ -133,7 +139,7 @@ def test_many_servers_are_cut_and_it_says_so() -> None:
 
 
 def test_a_large_fleet_is_cut_and_says_so() -> None:
-    """The report is bounded: the quieter services are counted, not listed."""
+    """The report is bounded. It counts the quieter services and does not list them."""
 
     def ask(expression: str) -> Sequence[Sample]:
         return [one(float(n), job=f"s{n}") for n in range(1, 151)]
@@ -158,12 +164,12 @@ class _Backend(BaseHTTPRequestHandler):
         self.wfile.write(_Backend.answer)
 
     def log_message(self, *_: object) -> None:
-        """Stays quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def backend() -> Iterator[str]:
-    """A server that answers as it is told."""
+    """Start a server with configurable responses."""
     server = HTTPServer(("127.0.0.1", 0), _Backend)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -175,7 +181,7 @@ def backend() -> Iterator[str]:
 
 
 def test_answers_of_a_backend_are_read(backend: str) -> None:
-    """Samples come back as labels and numbers, and the token goes along."""
+    """The report reads samples as labels and numbers, and sends the token along."""
     result = [{"metric": {"job": "a"}, "value": [0, "1.5"]}]
     _Backend.status, _Backend.answer = 200, json.dumps({"data": {"result": result}}).encode()
     assert prometheus(backend, "t0ken")("up") == [({"job": "a"}, 1.5)]
@@ -184,7 +190,7 @@ def test_answers_of_a_backend_are_read(backend: str) -> None:
 
 @pytest.mark.parametrize(("status", "answer"), [(500, b""), (401, b"no"), (200, b"<html>"), (200, b"[]"), (200, b"{}")])
 def test_a_misbehaving_backend_is_one_plain_error(status: int, answer: bytes, backend: str) -> None:
-    """Whatever answers instead of a PromQL backend, the caller gets one kind of error, without the token."""
+    """For any response that is not PromQL, the caller gets one kind of error, without the token."""
     _Backend.status, _Backend.answer = status, answer
     with pytest.raises(FleetUnreachableError) as caught:
         fleet_report(prometheus(backend, "t0ken"))
@@ -193,13 +199,13 @@ def test_a_misbehaving_backend_is_one_plain_error(status: int, answer: bytes, ba
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x", "localhost:9090", ""])
 def test_only_web_addresses_are_asked(url: str) -> None:
-    """An address that would open a file is refused."""
+    """The report refuses an address that would open a file."""
     with pytest.raises(FleetUnreachableError):
         prometheus(url)
 
 
 def test_command_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """No backend there: exit code 1 and a sentence, no traceback."""
+    """Without a backend, the command prints a sentence and no traceback. Its exit code is 1."""
     monkeypatch.setattr("sys.argv", ["fleet", "--prometheus", "http://127.0.0.1:9"])
     assert main() == 1
     assert "redispan report fleet: no usable answer" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The modules that opentelemetry-instrument meets first: they never raise, and contrib gets back what is its own."""
+"""The modules that opentelemetry-instrument loads first: they never raise, and contrib gets all its objects back."""
 
 import importlib
 import importlib.metadata
@@ -27,7 +27,7 @@ def _contrib_as_it_was() -> object:
 
 
 def state_of_contrib() -> dict[str, object]:
-    """Everything of contrib's that a take-over touches."""
+    """Return everything of contrib's that a take-over changes."""
     names = ("instrument_client", "uninstrument_client")
     return {
         **{name: vars(ORIGINAL)[name] for name in names},
@@ -38,7 +38,7 @@ def state_of_contrib() -> dict[str, object]:
 
 
 def test_contrib_gets_everything_back() -> None:
-    """After take-over and return, class, module, instance and redis-py's methods are the very objects of before."""
+    """After take-over and return, class, module, instance and redis-py's methods are the same objects as before."""
     before = state_of_contrib()
     takeover.take_over()
     takeover.take_over()
@@ -49,7 +49,7 @@ def test_contrib_gets_everything_back() -> None:
 
 
 def test_contrib_seems_instrumented_and_does_nothing() -> None:
-    """While taken over, all four public calls of contrib's instrumentor are silent and change nothing."""
+    """During a take-over, all four public calls of contrib's instrumentor are silent and change nothing."""
     takeover.take_over()
     command, client = redis.Redis.execute_command, redis.Redis()
     instrumentor = ORIGINAL()
@@ -63,7 +63,7 @@ def test_contrib_seems_instrumented_and_does_nothing() -> None:
 
 
 def test_contribs_own_patches_come_off() -> None:
-    """A contrib instrumentor that came first leaves redis-py's methods as they were before it."""
+    """If a contrib instrumentor came first, redispan restores redis-py's methods as they were before it."""
     command = vars(redis.Redis)["execute_command"]
     ORIGINAL().instrument()
     assert vars(redis.Redis)["execute_command"] is not command
@@ -73,7 +73,7 @@ def test_contribs_own_patches_come_off() -> None:
 
 @pytest.mark.parametrize("make", [redis.Redis, redis.asyncio.Redis, type("Own", (redis.Redis,), {})])
 def test_clients_that_contrib_had_instrumented_are_freed(make: type) -> None:
-    """A client with contrib's wrappers goes through its class again, where our patches are."""
+    """A client with contrib's wrappers uses its class's methods again, where redispan's patches are."""
     client, other = make(), make()
     other.execute_command = mine = lambda *args: None
     ORIGINAL.instrument_client(client)
@@ -85,7 +85,7 @@ def test_clients_that_contrib_had_instrumented_are_freed(make: type) -> None:
 
 
 def test_foreign_classes_are_not_asked_anything() -> None:
-    """The search for clients runs no code of the program, however its classes and objects answer questions."""
+    """The search for clients runs no code of the program, however its classes and objects behave."""
 
     class Meta(type):
         def __getattribute__(cls, name: str) -> object:
@@ -105,7 +105,10 @@ def test_foreign_classes_are_not_asked_anything() -> None:
 def test_the_heap_is_searched_only_where_contrib_wrapped_a_client(
     how: str, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A search takes longer the more objects a program has, and nearly no program needs it."""
+    """redispan searches the heap only if contrib wrapped a client.
+
+    A search takes longer the more objects a program has, and almost no program needs it.
+    """
     searched: list[str] = []
     monkeypatch.setattr(takeover, "_free_clients", searched.append)
     client = kind()
@@ -120,7 +123,7 @@ def test_the_heap_is_searched_only_where_contrib_wrapped_a_client(
 
 @pytest.mark.parametrize("strange", [None, object(), lambda: None, type("Plain", (), {}), 7])
 def test_a_strange_contrib_is_no_base(strange: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a real instrumentor class becomes our base, and taking over from anything else does not raise."""
+    """Only a real instrumentor class becomes the base of redispan's. A take-over from anything else does not raise."""
     monkeypatch.setattr(contrib, "RedisInstrumentor", strange)
     assert takeover.base_class() is BaseInstrumentor
     takeover.take_over()
@@ -128,7 +131,7 @@ def test_a_strange_contrib_is_no_base(strange: object, monkeypatch: pytest.Monke
 
 
 def test_our_instrumentor_is_not_contribs() -> None:
-    """Ours is a drop-in (a subclass) with a life of its own, whichever was made first."""
+    """redispan's instrumentor is a drop-in subclass with its own state, whichever of the two was made first."""
     theirs, ours = ORIGINAL(), RedispanInstrumentor()
     assert isinstance(ours, ORIGINAL)
     assert ours is not theirs
@@ -139,7 +142,7 @@ def test_our_instrumentor_is_not_contribs() -> None:
 
 
 def test_nothing_is_taken_over_where_redis_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a redis-py that we can't patch, contrib keeps its spans."""
+    """With a redis-py that redispan cannot patch, contrib keeps its spans."""
     monkeypatch.setattr(redis, "__version__", "4.6.0")
     before = state_of_contrib()
     takeover.take_over()
@@ -147,7 +150,7 @@ def test_nothing_is_taken_over_where_redis_is_too_old(monkeypatch: pytest.Monkey
 
 
 def test_the_hook_cannot_raise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever fails in it, the hook returns: an exception there would end all auto-instrumentation."""
+    """The hook returns after any failure inside it. An exception would end all auto-instrumentation."""
 
     def fail() -> None:
         raise SystemError
@@ -159,7 +162,7 @@ def test_the_hook_cannot_raise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_hook_leaves_contrib_alone_unless_ours_is_active() -> None:
-    """The hook also runs where ours is disabled; contrib's patches stay then."""
+    """The hook leaves contrib's patches in place if redispan is disabled, because the hook runs in that case too."""
     ORIGINAL().instrument()
     patched = vars(redis.Redis)["execute_command"]
     hooks.after_instrument()
@@ -167,7 +170,7 @@ def test_the_hook_leaves_contrib_alone_unless_ours_is_active() -> None:
 
 
 def test_every_setting_is_declared_as_a_variable() -> None:
-    """The module names exactly one variable for each setting, each meaning itself."""
+    """The module declares exactly one variable for each setting, and each variable sets its own setting."""
     declared = {name: value for name, value in vars(environment_variables).items() if name.startswith("OTEL_")}
     assert {name.removeprefix("OTEL_PYTHON_REDISPAN_").lower() for name in declared} == set(
         Settings.__dataclass_fields__
@@ -177,7 +180,10 @@ def test_every_setting_is_declared_as_a_variable() -> None:
 
 @pytest.mark.parametrize("module", ["redispan", "redispan.environment_variables", "redispan.hooks", "redispan.package"])
 def test_the_first_modules_import_nothing_else(module: str) -> None:
-    """They load neither redis nor OpenTelemetry nor tenacity, so nothing of those can keep a program from starting."""
+    """The first modules import neither redis nor OpenTelemetry nor tenacity.
+
+    So none of these can keep a program from starting.
+    """
     asked = (
         f"import sys, {module}; "
         "print([n for n in ('redis', 'valkey', 'opentelemetry', 'tenacity', 'wrapt', 'celery') if n in sys.modules])"
@@ -190,7 +196,7 @@ def test_the_first_modules_import_nothing_else(module: str) -> None:
     ("extra", "said"), [("instruments", package.instruments), ("instruments-any", package.instruments_any)]
 )
 def test_what_we_instrument_is_what_the_extras_say(extra: str, said: tuple[str, ...]) -> None:
-    """The ranges in the package are those of the extras, which opentelemetry-instrument reads."""
+    """The version ranges in the package equal those of the extras, which opentelemetry-instrument reads."""
     requirements = map(Requirement, importlib.metadata.requires("redispan") or [])
     declared = {
         f"{r.name} {r.specifier}" for r in requirements if r.marker is not None and r.marker.evaluate({"extra": extra})

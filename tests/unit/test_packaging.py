@@ -1,4 +1,4 @@
-"""What pip and opentelemetry-instrument read of us: metadata, entry points, and what is not there on purpose."""
+"""The package as pip and opentelemetry-instrument read it: metadata, entry points, and what is left out on purpose."""
 
 import importlib.metadata
 import importlib.resources
@@ -17,7 +17,7 @@ hard_dependencies = {requirement.name for requirement in REQUIREMENTS if require
 
 
 def of_extra(extra: str) -> set[str]:
-    """Name what an extra adds on this machine."""
+    """Return what an extra adds on this machine."""
     return {
         requirement.name
         for requirement in REQUIREMENTS
@@ -43,7 +43,10 @@ def test_redis_is_no_hard_dependency():
 
 
 def test_any_client_is_enough_and_no_version_too_new():
-    """opentelemetry-instrument skips us silently outside these ranges: one of the two will do, and none has an end."""
+    """Either client is enough, and no range has an upper end.
+
+    Outside these ranges opentelemetry-instrument skips redispan silently.
+    """
     assert of_extra("instruments") == set()
     any_of = [one for one in REQUIREMENTS if one.marker and one.marker.evaluate({"extra": "instruments-any"})]
     any_of = [one for one in any_of if one.name not in hard_dependencies]
@@ -52,13 +55,13 @@ def test_any_client_is_enough_and_no_version_too_new():
 
 
 def test_otlp_extra_is_all_that_sending_needs():
-    """`pip install redispan[otlp]` brings SDK, distribution and exporter."""
+    """`pip install redispan[otlp]` installs the SDK, the distribution and the exporter."""
     assert of_extra("otlp") == {"opentelemetry-sdk", "opentelemetry-distro", "opentelemetry-exporter-otlp"}
 
 
 @pytest.mark.parametrize("requirement", [one for one in REQUIREMENTS if one.name in hard_dependencies], ids=str)
 def test_no_tight_pin(requirement: Requirement):
-    """A distribution that pins its OpenTelemetry can still be installed with us."""
+    """redispan can be installed beside a distribution that pins its OpenTelemetry."""
     assert {specifier.operator for specifier in requirement.specifier} <= {">=", "<"}
 
 
@@ -78,12 +81,12 @@ def test_entry_points_are_declared_under_our_own_name(group: str, value: str):
 
 
 def test_types_are_shipped():
-    """The marker file tells type checkers to read our annotations."""
+    """The package contains the marker file that makes type checkers read its annotations."""
     assert importlib.resources.files("redispan").joinpath("py.typed").is_file()
 
 
 def test_importing_redispan_imports_nothing_else():
-    """The package itself pulls in neither redis nor OpenTelemetry, so that it cannot fail because of them."""
+    """Importing the package imports neither redis nor OpenTelemetry, so the import cannot fail because of them."""
     program = (
         "import sys, redispan, redispan.environment_variables, redispan.hooks; "
         "print([name for name in ('redis', 'opentelemetry', 'tenacity') if name in sys.modules])"

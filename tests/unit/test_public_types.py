@@ -1,4 +1,4 @@
-"""``redispan.typing`` and the public submodules: what users annotate with, reachable without a second import."""
+"""``redispan.typing`` and the public submodules: the types that users annotate with, without a second import."""
 
 import dataclasses
 import subprocess
@@ -13,14 +13,17 @@ from redispan import reports
 
 
 def types_in(annotation: Any) -> set[type]:
-    """Every dataclass that an annotation names."""
+    """Return every dataclass that an annotation names."""
     if dataclasses.is_dataclass(annotation):
         return {annotation}  # type: ignore[arg-type]
     return {found for part in typing.get_args(annotation) for found in types_in(part)}
 
 
 def test_every_type_inside_a_report_is_public() -> None:
-    """A user who annotates a function that takes a part of a report needs no private import."""
+    """Every type inside a report is public.
+
+    A user who annotates a function for a part of one needs no private import.
+    """
     public = {getattr(redispan.typing, name) for name in redispan.typing.__all__}
     waiting = [redispan.typing.Alert, *(kind for kind in public if issubclass(kind, redispan.typing.Report))]
     seen: set[type] = set()
@@ -33,7 +36,7 @@ def test_every_type_inside_a_report_is_public() -> None:
 
 
 def test_the_reports_are_of_public_types() -> None:
-    """What the four functions say they return is what ``redispan.typing`` has under the same name."""
+    """The return types of the four functions are those of the same name in ``redispan.typing``."""
     functions = (
         reports.performance_report,
         reports.connection_pool_report,
@@ -48,7 +51,7 @@ def test_the_reports_are_of_public_types() -> None:
 
 @pytest.mark.parametrize("name", ["asyncio", "celery", "monitoring", "pools", "reports", "testing", "typing"])
 def test_submodules_need_no_import_of_their_own(name: str) -> None:
-    """``import redispan; redispan.reports`` works, and costs nothing before it is used."""
+    """``import redispan; redispan.reports`` works. It costs nothing before it is used."""
     code = f"import redispan, sys; assert 'redispan.{name}' not in sys.modules; print(redispan.{name}.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"redispan.{name}"

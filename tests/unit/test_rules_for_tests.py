@@ -1,4 +1,4 @@
-"""What CONTRIBUTING asks of every test, held by a look at the tests' own code."""
+"""The rules of CONTRIBUTING for tests, checked in the code of the tests."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import pytest
 TESTS = Path(__file__).resolve().parent.parent
 CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "time"}
 CLOCKS |= {f"{name}_ns" for name in CLOCKS}
-# They measure, by name; programs under test are ordinary programs.
+# These files measure time on purpose; programs under test are ordinary programs and may read a clock.
 MEASURING = ("bench/", "soak/", "stack/measure_cost.py", "e2e/programs/", "stack/programs/")
 FILES = [
     path for path in sorted(TESTS.rglob("*.py")) if not str(path.relative_to(TESTS).as_posix()).startswith(MEASURING)
@@ -18,7 +18,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def reads_clock(node: ast.AST) -> bool:
-    """Whether an expression calls a clock of the machine."""
+    """Return whether an expression calls a clock of the machine."""
     return any(
         isinstance(part, ast.Call)
         and isinstance(part.func, ast.Attribute | ast.Name)
@@ -28,7 +28,7 @@ def reads_clock(node: ast.AST) -> bool:
 
 
 def is_difference(node: ast.AST, readings: set[str]) -> bool:
-    """Whether an expression takes one reading of a clock from another."""
+    """Return whether an expression subtracts one clock reading from another."""
     return any(
         isinstance(part, ast.BinOp)
         and isinstance(part.op, ast.Sub)
@@ -41,7 +41,7 @@ def is_difference(node: ast.AST, readings: set[str]) -> bool:
 
 
 def assigned(tree: ast.AST) -> Iterator[tuple[set[str], ast.AST]]:
-    """Names with what is assigned to them."""
+    """Yield names with what is assigned to them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -50,7 +50,7 @@ def assigned(tree: ast.AST) -> Iterator[tuple[set[str], ast.AST]]:
 
 
 def timed_assertions(tree: ast.AST) -> list[int]:
-    """The lines of assertions that compare how long something took with anything but how long something else took."""
+    """Return the lines of assertions that compare a duration with anything but another duration."""
     found = set()
     for function in (node for node in ast.walk(tree) if isinstance(node, Function)):
         values = list(assigned(function))
@@ -70,7 +70,7 @@ def timed_assertions(tree: ast.AST) -> list[int]:
 
 
 def waiting_loops(tree: ast.AST) -> list[int]:
-    """The lines of loops that look at a clock and sleep: each is a "wait until" of its own."""
+    """Return the lines of loops that read a clock and sleep. Each is a private "wait until"."""
     return [
         node.lineno
         for node in ast.walk(tree)
@@ -84,18 +84,18 @@ def waiting_loops(tree: ast.AST) -> list[int]:
 
 
 def found_in_files(search: Callable[[ast.AST], list[int]]) -> dict[str, list[int]]:
-    """The files in which ``search`` finds lines, with these lines."""
+    """Return the files in which ``search`` finds lines, with these lines."""
     found = {str(path.relative_to(TESTS)): search(ast.parse(path.read_text(encoding="utf-8"))) for path in FILES}
     return {name: lines for name, lines in found.items() if lines}
 
 
 def test_no_test_asserts_a_time_of_the_machine() -> None:
-    """No assertion compares how long something took: what must be quick is counted, ordered, or compared."""
+    """No assertion limits how long something takes. A test of speed counts, orders or compares durations."""
     assert found_in_files(timed_assertions) == {}
 
 
 def test_waiting_is_done_in_one_place() -> None:
-    """Every test waits with ``tests/waiting.py``, whose failures say what was waited for."""
+    """Every test waits with ``tests/waiting.py``, whose failures name what the test waited for."""
     assert found_in_files(waiting_loops).keys() <= {"waiting.py", "servers/otlp_receiver.py"}
 
 
@@ -108,7 +108,7 @@ def test_waiting_is_done_in_one_place() -> None:
     ],
 )
 def test_a_timed_assertion_is_found(body: str) -> None:
-    """The rule sees a limit on seconds, in each form that tests had."""
+    """The rule finds a limit on seconds, in each form that tests had."""
     assert timed_assertions(ast.parse("def test():\n    " + "\n    ".join(body.split("; ")))) != []
 
 
@@ -120,5 +120,5 @@ def test_a_timed_assertion_is_found(body: str) -> None:
     ],
 )
 def test_order_and_comparison_are_no_timed_assertions(body: str) -> None:
-    """The rule lets tests compare moments, and durations with durations: neither says how fast the machine is."""
+    """The rule lets tests compare moments, and durations with durations. Neither depends on how fast the machine is."""
     assert timed_assertions(ast.parse("def test():\n    " + "\n    ".join(body.split("; ")))) == []

@@ -1,4 +1,4 @@
-"""Celery's configuration: what is filled in, and that the program's word stays."""
+"""Tuning of Celery's configuration: which options redispan fills in, and that the program's own values stay."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ URL = "redis://localhost"
 
 
 def app(**conf: Any) -> Any:
-    """An app on Redis with a configuration of its own."""
+    """Return an app on Redis with a configuration of its own."""
     made = celery.Celery("shop", broker=conf.pop("broker", URL), backend=conf.pop("backend", URL))
     made.conf.update(conf)
     return made
 
 
 def test_the_values_of_the_mission_are_filled_in() -> None:
-    """Broker and result backend get their values; the result backend's read timeout and the worker's stay Celery's."""
+    """redispan fills in values for the broker and the result backend.
+
+    The read timeout of the result backend and the options of the worker keep Celery's defaults.
+    """
     shop = app()
     tune(shop)
     options = shop.conf.broker_transport_options
@@ -38,7 +41,7 @@ def test_the_values_of_the_mission_are_filled_in() -> None:
 
 
 def test_worker_values_by_call() -> None:
-    """Prefetch, memory and the result timeout are set when asked for."""
+    """A caller can ask redispan to set the prefetch, the memory limit and the result timeout."""
     shop = app()
     tune(shop, prefetch_multiplier=2, max_memory_per_child_kib=200_000, result_socket_timeout_s=2)
     conf = shop.conf
@@ -47,7 +50,7 @@ def test_worker_values_by_call() -> None:
 
 
 def test_what_the_program_said_stays() -> None:
-    """Options that the program set keep their value, and the missing ones are filled in beside them."""
+    """Options that the program set keep their values. redispan fills in the missing ones beside them."""
     shop = app(
         broker_transport_options={"visibility_timeout": 60, "socket_timeout": None, "max_connections": 3},
         redis_max_connections=7,
@@ -62,7 +65,7 @@ def test_what_the_program_said_stays() -> None:
 
 
 def test_old_names_are_the_programs_word_too() -> None:
-    """Upper-case settings of old programs count as given."""
+    """The old upper-case settings also count as set by the program."""
     shop = celery.Celery("shop", broker=URL, backend=URL)
     shop.config_from_object({"CELERY_REDIS_MAX_CONNECTIONS": 9, "BROKER_URL": URL, "CELERY_RESULT_BACKEND": URL})
     tune(shop)
@@ -70,13 +73,13 @@ def test_old_names_are_the_programs_word_too() -> None:
 
 
 def test_apps_on_other_brokers_are_left_alone() -> None:
-    """Nothing is filled in where Redis plays no part."""
+    """redispan fills in nothing for an app that does not use Redis."""
     shop = app(broker="amqp://localhost", backend="rpc://")
     assert tune(shop) == {}
 
 
 def test_what_was_loaded_while_nobody_watched_is_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switched on, off, Celery imported, switched on again: its apps are tuned, though the import is over."""
+    """redispan tunes the apps of a Celery that was imported between a stop and the next start."""
     monkeypatch.setattr(celery_options, "_watching", True)
     SLOT.runtime.pool_settings = Settings()
     celery_options.watch()
@@ -87,7 +90,10 @@ def test_what_was_loaded_while_nobody_watched_is_tuned(monkeypatch: pytest.Monke
 
 
 def test_zero_code_tunes_an_app_when_its_configuration_is_loaded() -> None:
-    """While redispan watches, an app is tuned on load; afterwards the class is as before."""
+    """While redispan is active, it tunes an app when its configuration is loaded.
+
+    After the stop, the class is as it was before.
+    """
     from celery.app.base import Celery
 
     before = vars(Celery)["_load_config"]
@@ -103,7 +109,7 @@ def test_zero_code_tunes_an_app_when_its_configuration_is_loaded() -> None:
 
 
 def test_worker_values_by_setting() -> None:
-    """Prefetch and memory can be set from outside, for apps on Redis that leave them unset."""
+    """Settings can set prefetch and memory from outside, for apps on Redis that leave them unset."""
     SLOT.runtime.pool_settings = Settings(celery_prefetch_multiplier=2, celery_max_memory_per_child_kib=200_000)
     celery_options.watch()
     try:
@@ -116,8 +122,8 @@ def test_worker_values_by_setting() -> None:
 
 
 def test_zero_code_tunes_again_after_it_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Celery imported after the first start, and redispan stopped and started again: new apps are tuned."""
-    monkeypatch.setattr(celery_options, "_watching", True)  # as the first start leaves it where Celery comes later
+    """redispan tunes new apps after a stop and a second start, where Celery was imported after the first start."""
+    monkeypatch.setattr(celery_options, "_watching", True)  # the first start sets this if Celery is imported later
     for _ in range(2):
         SLOT.runtime.pool_settings = Settings()
         celery_options.watch()

@@ -1,4 +1,4 @@
-"""The private attributes of redis-py that we use exist in the installed version and mean what we think."""
+"""The private attributes of redis-py that redispan uses exist in the installed version, with the assumed meaning."""
 
 import importlib
 
@@ -18,20 +18,20 @@ VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
     "target", [t for t in PATCH_TABLE if t.required], ids=lambda t: f"{t.module}.{t.owner}.{t.method}"
 )
 def test_every_required_target_exists(target):
-    """Each class and method that the table says must be there is there."""
+    """Each class and method that the patch table requires exists."""
     module = importlib.import_module(f"redis.{target.module}")
     owner = getattr(module, target.owner.format(**PACKAGES["redis"]))
     assert any(hasattr(owner, name) for name in target.method.split("|"))
 
 
 def test_version_is_read_from_the_package():
-    """The version comes from the package that runs."""
+    """redispan reads the version from the redis package that is running."""
     assert clients.version_of(redis)[:2] == VERSION
 
 
 @pytest.mark.parametrize("package", [redis, redis.asyncio])
 def test_pools_show_where_they_go(package):
-    """``connection_kwargs`` holds host, port, path and database."""
+    """A pool's ``connection_kwargs`` holds host, port, path and database."""
     assert clients.place_of_pool(package.Redis(host="h", port=1, db=2).connection_pool) == ("h", 1, "2", False)
     assert clients.place_of_pool(package.Redis().connection_pool) == ("localhost", 6379, "0", False)
     assert clients.place_of_pool(package.ConnectionPool()) == ("localhost", 6379, "0", False)
@@ -41,7 +41,7 @@ def test_pools_show_where_they_go(package):
 
 @pytest.mark.parametrize("package", [redis, redis.asyncio])
 def test_sentinel_pools_are_late(package):
-    """A Sentinel pool knows its server only once it connected."""
+    """A Sentinel pool knows its server only after it has connected."""
     sentinel = importlib.import_module(f"{package.__name__}.sentinel")
     pool = sentinel.Sentinel([("h", 1)]).master_for("service").connection_pool
     assert clients.place_of_pool(pool) == (None, None, "0", True)
@@ -49,7 +49,7 @@ def test_sentinel_pools_are_late(package):
 
 @pytest.mark.parametrize("package", [redis, redis.asyncio])
 def test_connections_show_where_they_go_and_whether_they_are_open(package):
-    """An unopened connection has host, port and database, and is not open; nobody is at its other end."""
+    """An unopened connection has host, port and database. It is not open and has no peer address."""
     connection = package.Connection(host="h", port=1, db=2)
     assert clients.place_of_connection(connection) == ("h", 1, "2")
     assert not clients.is_open(connection)
@@ -58,7 +58,7 @@ def test_connections_show_where_they_go_and_whether_they_are_open(package):
 
 @pytest.mark.parametrize("package", [redis, redis.asyncio])
 def test_pipelines_show_their_commands_and_kind(package):
-    """The queue of a pipeline holds its commands, and its kind is known."""
+    """The queue of a pipeline holds its commands, and redispan recognises the kind of pipeline."""
     pipeline = package.Redis().pipeline(transaction=False)
     pipeline.set("a", 1)
     pipeline.get("a")
@@ -71,7 +71,7 @@ def test_pipelines_show_their_commands_and_kind(package):
 
 
 def test_redirects_are_recognised():
-    """MOVED and ASK errors are told from all others."""
+    """redispan distinguishes MOVED and ASK errors from all other errors."""
     assert clients.is_redirect(redis.exceptions.MovedError("1 h:1"))
     assert clients.is_redirect(redis.exceptions.AskError("1 h:1"))
     assert not clients.is_redirect(redis.exceptions.ResponseError("x"))
@@ -80,7 +80,7 @@ def test_redirects_are_recognised():
 
 @pytest.mark.skipif(VERSION < (6, 0), reason="redis-py has a client-side cache since 5.1, as a pool's since 5.2")
 def test_client_side_cache_is_noticed():
-    """A pool with a client-side cache is told from one without."""
+    """redispan distinguishes a pool with a client-side cache from one without."""
     from redis.cache import CacheConfig
 
     cached = redis.Redis(protocol=3, cache_config=CacheConfig())
@@ -90,7 +90,7 @@ def test_client_side_cache_is_noticed():
 
 @pytest.mark.parametrize("strange", [None, object(), 3, "text", type("Odd", (), {"host": None, "port": "x"})()])
 def test_strange_objects_do_no_harm(strange):
-    """Whatever is asked about, the answer is harmless."""
+    """Each reader of internals returns a harmless value for an object that it does not know."""
     assert clients.peer_of(strange) is None
     assert clients.place_of_connection(strange)[0] is None
     assert clients.is_open(strange) is False

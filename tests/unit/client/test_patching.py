@@ -1,4 +1,4 @@
-"""Putting functions on classes and taking exactly them off."""
+"""Patching functions into classes, and removing exactly these patches again."""
 
 import pytest
 
@@ -15,12 +15,12 @@ class Child(Base):
 
 
 def doubled(original):
-    """Build a shell that one can see."""
+    """Build a shell with a visible effect."""
     return lambda self: original(self) * 2
 
 
 def test_own_method_is_put_back():
-    """What a class defined itself is the same object again."""
+    """A method that the class defined itself is the same object again after the patch is removed."""
     before = vars(Base)["method"]
     patch = Patch(Base, "method", doubled)
     assert Base().method() == "basebase"
@@ -29,7 +29,7 @@ def test_own_method_is_put_back():
 
 
 def test_inherited_method_is_inherited_again():
-    """A class that inherited the method defines nothing of its own afterwards."""
+    """A class that inherited the method defines none itself after the patch is removed."""
     patch = Patch(Child, "method", doubled)
     assert Child().method() == "basebase"
     assert Base().method() == "base"
@@ -38,7 +38,7 @@ def test_inherited_method_is_inherited_again():
 
 
 def test_what_others_put_on_top_stays():
-    """A wrapper that came after us is not taken away, and undoing twice does no harm."""
+    """redispan leaves a wrapper in place that was added after its own patch. Undoing twice does no harm."""
     patch = Patch(Child, "method", doubled)
     ours = Child.method
     theirs = lambda self: ours(self) + "!"  # noqa: E731 - the point is that it is a function
@@ -51,6 +51,6 @@ def test_what_others_put_on_top_stays():
 
 
 def test_missing_attribute_is_refused():
-    """There is nothing to patch where nothing is."""
+    """redispan refuses to patch an attribute that does not exist."""
     with pytest.raises(AttributeError):
         Patch(Base, "nothing", doubled)

@@ -1,4 +1,4 @@
-"""Dynamic sizing: quickly up, slowly down, within its bounds, and never a limit that the program set."""
+"""Dynamic pool sizing: the limit rises fast, falls slowly and stays within its bounds. The program's limits stay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DYNAMIC = PoolSettings(pool_sizing="dynamic", pool_sizing_floor=5, pool_sizing_c
 
 
 def pool_with(settings: PoolSettings, **options: Any) -> redis.ConnectionPool:
-    """A pool built under ``settings``."""
+    """Return a pool built under ``settings``."""
     POOL_PATCHES.apply(settings)
     try:
         return redis.ConnectionPool(**options)
@@ -32,7 +32,7 @@ _STEPS = st.tuples(st.sampled_from(["wait", "look"]), st.floats(0, 400), st.inte
 
 @given(steps=st.lists(_STEPS, max_size=60))
 def test_the_limit_stays_within_its_bounds(steps: list[tuple[str, float, int]]) -> None:
-    """Whatever happens in whatever order, the limit is between floor and ceiling, and each change is told."""
+    """In any order of events, the limit stays between floor and ceiling, and the pool reports each change."""
     pool = pool_with(DYNAMIC)
     state: Any = pool.redispan_state  # type: ignore[attr-defined]
     recorded: list[PoolEvent] = []
@@ -55,7 +55,7 @@ def test_the_limit_stays_within_its_bounds(steps: list[tuple[str, float, int]]) 
 
 
 def test_up_at_once_and_down_after_minutes() -> None:
-    """One wait raises the limit by a quarter; half used for five minutes lowers it by a tenth."""
+    """One wait raises the limit by a quarter. Five minutes at half use lower it by a tenth."""
     pool = pool_with(DYNAMIC)
     state: Any = pool.redispan_state  # type: ignore[attr-defined]
     sizing.after_wait(state, pool, 0.1, lambda: 1000.0)
@@ -68,7 +68,10 @@ def test_up_at_once_and_down_after_minutes() -> None:
 
 
 def test_lending_is_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pool that nobody reads the figures of is looked at each time it lends, and one of a fixed size is not."""
+    """A dynamic pool checks its size at each checkout, even if no code reads its figures.
+
+    A pool of fixed size does not.
+    """
     pool = pool_with(DYNAMIC)
     state: Any = pool.redispan_state  # type: ignore[attr-defined]
     sizing.follow(state)
@@ -82,7 +85,7 @@ def test_lending_is_looking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fixed_limits_and_the_programs_own_stay() -> None:
-    """Without the setting, or with a limit of the program's, nothing changes."""
+    """The limit does not change without the setting, or where the program set a limit."""
     for pool, limit in (
         (pool_with(PoolSettings()), 50),
         (pool_with(DYNAMIC, max_connections=7), 7),

@@ -1,4 +1,4 @@
-"""What is filled in, and that whatever the program gave stays its word."""
+"""Pool tuning: which options redispan fills in, and that it keeps every value that the program gave."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _tuned() -> Iterator[None]:
 
 
 def values(pool: Any) -> dict[str, Any]:
-    """The tuned keys of a pool."""
+    """Return the tuned keys of a pool."""
     return {key: pool.connection_kwargs[key] for key in TUNED if key in pool.connection_kwargs}
 
 
@@ -64,7 +64,7 @@ MAKERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_what_the_program_left_unset_is_filled_in(maker: str) -> None:
-    """Every kind of pool gets all the values, and the limit where it set none."""
+    """redispan gives every kind of pool all its values, and the limit where the program set none."""
     pool = MAKERS[maker]()
     assert values(pool) == TUNED
     assert pool.max_connections == 50
@@ -73,7 +73,7 @@ def test_what_the_program_left_unset_is_filled_in(maker: str) -> None:
 @pytest.mark.parametrize("maker", MAKERS)
 @given(names=st.sets(st.sampled_from([*TUNED, "max_connections"])))
 def test_what_the_program_gave_stays(maker: str, names: set[str]) -> None:
-    """Whatever subset of keys is given, even as None, those keep their value and the others are tuned."""
+    """Any subset of keys that the program gives, even as None, keeps its values. redispan tunes the other keys."""
     own: dict[str, Any] = {
         "socket_timeout": None,
         "socket_connect_timeout": None,
@@ -89,7 +89,7 @@ def test_what_the_program_gave_stays(maker: str, names: set[str]) -> None:
             assert pool.connection_kwargs.get(name) == own[name]
             assert not isinstance(pool.connection_kwargs.get(name), TunedSeconds)
         elif name == "socket_keepalive_options" and "socket_keepalive" in names:
-            # Switched off by the program: whatever the options are, they are not ours.
+            # The program switched keepalive off, so redispan must not add its keepalive options.
             assert pool.connection_kwargs.get(name) != tuned
         else:
             assert pool.connection_kwargs[name] == tuned
@@ -97,20 +97,20 @@ def test_what_the_program_gave_stays(maker: str, names: set[str]) -> None:
 
 
 def test_positional_arguments_are_given_too() -> None:
-    """The fourth positional argument of Redis and the second of ConnectionPool count as given."""
+    """The fourth positional argument of Redis and the second of ConnectionPool count as given by the program."""
     assert redis.ConnectionPool(redis.Connection, 7).max_connections == 7
     assert redis.Redis("elsewhere", 1, 2, None, 9.0).connection_pool.connection_kwargs["socket_timeout"] == 9.0
 
 
 def test_a_url_has_the_last_word() -> None:
-    """Values in a URL's query win."""
+    """Values in the query of a URL override the tuned ones."""
     pool = redis.ConnectionPool.from_url("redis://localhost?socket_timeout=7&max_connections=3")
     assert pool.connection_kwargs["socket_timeout"] == 7.0
     assert pool.max_connections == 3
 
 
 def test_unix_sockets_get_only_what_they_take() -> None:
-    """A UNIX socket has no TCP keepalive, and its connection can be built."""
+    """A UNIX socket gets no TCP keepalive, and its connection can be built."""
     for pool in (redis.ConnectionPool.from_url("unix:///nowhere"), redis.Redis(unix_socket_path="/no").connection_pool):
         assert "socket_keepalive" not in pool.connection_kwargs
         assert pool.connection_kwargs["socket_timeout"] == 2.0
@@ -118,7 +118,7 @@ def test_unix_sockets_get_only_what_they_take() -> None:
 
 
 def test_a_connection_class_of_the_program_gets_only_what_it_names() -> None:
-    """Keys that a custom class doesn't name are not added to its pool."""
+    """redispan adds no key to a pool that its custom connection class does not name."""
 
     class Narrow:
         pid = os.getpid()
@@ -133,7 +133,7 @@ def test_a_connection_class_of_the_program_gets_only_what_it_names() -> None:
 
 
 def test_a_subclass_of_the_client_is_tuned_and_keeps_what_it_passes() -> None:
-    """A subclass that passes its own values on keeps them; the rest is filled in."""
+    """A subclass of the client keeps the values that it passes on. redispan fills in the rest."""
 
     class Own(redis.Redis):
         def __init__(self, **kwargs: Any) -> None:
@@ -144,13 +144,16 @@ def test_a_subclass_of_the_client_is_tuned_and_keeps_what_it_passes() -> None:
 
 
 def test_a_short_read_timeout_of_the_program_bounds_connecting() -> None:
-    """A program that gives up reading after 0.5 s doesn't wait longer for a connection than it would have."""
+    """A program with a read timeout of 0.5 s waits no longer for a connection than it would without redispan."""
     assert redis.Redis(socket_timeout=0.5).connection_pool.connection_kwargs["socket_connect_timeout"] == 0.5
 
 
 @pytest.mark.parametrize("module", [redis, redis.asyncio])
 def test_where_the_program_repeats_the_timeout_is_not_lowered(module: Any) -> None:
-    """A retry policy of the program's own would run a timed-out command again, so its timeout stays the library's."""
+    """redispan keeps the library's timeout where the program has its own retry policy.
+
+    That policy would run a timed-out command again.
+    """
     retry_module = redis.asyncio.retry if module is redis.asyncio else redis.retry
     plain = {5: None, 6: None, 7: None}.get(MAJOR, 5)
     retry = retry_module.Retry(redis.backoff.NoBackoff(), 3)
@@ -163,7 +166,7 @@ def test_where_the_program_repeats_the_timeout_is_not_lowered(module: Any) -> No
 
 
 def test_pools_left_alone() -> None:
-    """Excluded by name, built inside untouched(), or with pool=observe: nothing is filled in."""
+    """redispan fills in nothing for pools excluded by name, built inside untouched(), or with pool=observe."""
     with untouched():
         assert not isinstance(redis.ConnectionPool().max_connections, TunedLimit)
     POOL_PATCHES.apply(PoolSettings(pool_exclude=("cache*:6379/*",)))
@@ -174,7 +177,7 @@ def test_pools_left_alone() -> None:
 
 
 def test_nothing_of_ours_shows_among_the_keywords() -> None:
-    """Programs rebuild clients from connection_kwargs: every key must be one that Redis accepts."""
+    """Every key in connection_kwargs is one that Redis accepts, because programs rebuild clients from them."""
     kwargs = redis.ConnectionPool().connection_kwargs
     public = {key: value for key, value in kwargs.items() if key in TUNED}
     again = redis.Redis(**public)
@@ -184,7 +187,10 @@ def test_nothing_of_ours_shows_among_the_keywords() -> None:
 
 @given(seconds=st.floats(0.001, 1e6), limit=st.integers(1, 10**6))
 def test_tuned_values_travel_as_plain_numbers(seconds: float, limit: int) -> None:
-    """Copied they keep their origin, pickled they are plain, and they compare and hash as the number."""
+    """A copied tuned value keeps its origin and a pickled one is a plain number.
+
+    Both compare and hash as the number.
+    """
     tuned, number = TunedSeconds(seconds), TunedLimit(limit, limit * 2)
     assert copy.deepcopy(tuned) is tuned
     assert copy.copy(number) is number
@@ -205,7 +211,7 @@ def test_undoing_leaves_the_classes_as_they_were() -> None:
 
 
 def test_keepalive_options_are_what_the_system_takes() -> None:
-    """The options can be set on a socket of this system."""
+    """A socket of this system accepts the keepalive options."""
     with socket.socket() as sock:
         for option, value in keepalive_options(PoolSettings()).items():
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -213,7 +219,7 @@ def test_keepalive_options_are_what_the_system_takes() -> None:
 
 @pytest.mark.skipif(MAJOR < 6, reason="5.x has no default retry to replace")
 def test_the_default_retry_is_replaced_and_a_given_one_kept() -> None:
-    """Redis() repeats only what can't run twice; a given object, and None, stay."""
+    """The tuned Redis() retries only commands that cannot run twice. A given retry object, or None, is kept."""
     assert redis.Redis().get_retry().redispan_tuned
     assert not hasattr(redis.Redis(retry=None).get_retry(), "redispan_tuned")
     copied = copy.deepcopy(redis.Redis().get_retry())

@@ -1,4 +1,4 @@
-"""The files that tell siblings of the servers: they go when nobody asks these servers any more."""
+"""The files that share server figures with sibling processes go once no process probes these servers."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ DAYS_AGO_S = time.time() - 3 * 24 * 3600
 
 
 def written(folder: Path, name: str, *, lock_s: float, figures_s: float | None) -> None:
-    """A server's files, as old as given."""
+    """Write the files of a server with the given age."""
     for kind, at_s in (("lock", lock_s), ("json", figures_s)):
         if at_s is not None:
             path = folder / f"probe-{name}.{kind}"
@@ -23,7 +23,10 @@ def written(folder: Path, name: str, *, lock_s: float, figures_s: float | None) 
 
 
 def test_only_what_is_old_goes(tmp_path: Path) -> None:
-    """A server whose figures are recent stays, however old its lock; so does what others keep in the folder."""
+    """redispan keeps a server's files while its figures are recent, however old its lock is.
+
+    It also keeps foreign files in the folder.
+    """
     now_s = time.time()
     written(tmp_path, "gone", lock_s=DAYS_AGO_S, figures_s=DAYS_AGO_S)
     written(tmp_path, "silent", lock_s=DAYS_AGO_S, figures_s=None)
@@ -42,7 +45,7 @@ def test_only_what_is_old_goes(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
 def test_what_somebody_holds_stays(tmp_path: Path) -> None:
-    """A process that probes a server which tells nothing keeps its role."""
+    """A process keeps its probing role even if its server returns no figures."""
     written(tmp_path, "held", lock_s=DAYS_AGO_S, figures_s=None)
     holder = (
         "import sys; from redispan._host.role_lock import RoleLock; "
@@ -60,5 +63,5 @@ def test_what_somebody_holds_stays(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
-    """Nothing is raised into the thread of the probe."""
+    """A missing folder raises nothing in the thread of the probe."""
     sweep(tmp_path / "nowhere")

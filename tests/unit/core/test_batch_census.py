@@ -1,4 +1,4 @@
-"""The census of a batch says what identifying its commands one by one says."""
+"""The census of a batch gives the same result as identifying its commands one by one."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ COMMAND = st.one_of(st.tuples(WORDS), st.tuples(WORDS, WORDS), st.just(()))
 
 @given(st.lists(COMMAND, max_size=30))
 def test_same_as_one_by_one(commands):
-    """Whatever the commands are, each is counted as what it is."""
+    """The census counts each command of any batch under the name that it gets when identified alone."""
     assert census_of(commands) == Counter(identify(args) for args in commands)
 
 
 @given(st.lists(COMMAND, min_size=1, max_size=30))
 def test_plain_means_the_name_and_nothing_else(commands):
-    """Only a batch whose every first argument is exactly a command's name counts as plain."""
+    """A batch counts as plain only if every first argument is exactly the name of a command."""
     census = census_of(commands)
     if census.plain:
         assert all(type(args[0]) is str and args[0] == identify(args).name for args in commands)
 
 
 def test_word_that_fights_back_is_unknown():
-    """A word that raises when it is hashed or compared breaks nothing."""
+    """A first argument that raises when it is hashed or compared counts as unknown and breaks nothing."""
 
     class Hostile(str):
         __slots__ = ()

@@ -1,4 +1,4 @@
-"""Keys and blocking times found among the arguments of a command, or not at all."""
+"""Finding keys and blocking times among the arguments of a command."""
 
 import math
 
@@ -58,20 +58,20 @@ OPTIONS = st.sampled_from(["STREAMS", "BLOCK", "COUNT", "GROUP", "STORE", "BY", 
     ],
 )
 def test_keys_are_found_where_the_server_finds_them(call: str, keys: str) -> None:
-    """One example per rule of the table, and where the arguments don't fit a rule there is no key."""
+    """Each rule of the table finds its keys. Where the arguments do not fit the rule, redispan finds no key."""
     args = call.split()
     assert list(key_arguments(identify(args), args)) == keys.split()
 
 
 @pytest.mark.parametrize("args", [("GET secret",), ("MGET a", "b"), (b"SET k", "v"), ()])
 def test_arguments_inside_the_command_string_are_never_keys(args: tuple[object, ...]) -> None:
-    """A string that holds more than the command is too unusual to trust its parts."""
+    """redispan takes no key from a command string that holds more than the command. Its parts can't be trusted."""
     assert list(key_arguments(identify(args), args)) == []
 
 
 @given(st.sampled_from(sorted(COMMANDS)), st.lists(st.one_of(ANYTHING, OPTIONS), max_size=12))
 def test_keys_are_arguments_and_nothing_else(name: str, arguments: list[object]) -> None:
-    """Any arguments of any command give some of themselves, never the command's name."""
+    """The keys found in any call are some of its arguments, and never the name of the command."""
     args = [*name.split(), *arguments]
     info = identify(args)
     identities = {id(argument) for argument in args[1:]}
@@ -116,13 +116,16 @@ def test_keys_are_arguments_and_nothing_else(name: str, arguments: list[object])
     ],
 )
 def test_the_time_a_server_may_hold_the_reply(args: tuple[object, ...], budget_s: float | None) -> None:
-    """Seconds from whatever form the caller chose; what can't be read is no budget."""
+    """redispan reads the blocking time as seconds from each form a caller may use.
+
+    An unreadable value gives no budget.
+    """
     assert block_budget_s(identify(args), args) == budget_s
 
 
 @given(st.sampled_from(sorted(COMMANDS)), st.lists(st.one_of(ANYTHING, OPTIONS), max_size=8))
 def test_a_budget_is_positive_or_none(name: str, arguments: list[object]) -> None:
-    """Any arguments give a usable number of seconds or None, and only for commands that may block."""
+    """Any arguments give a usable number of seconds or None, and a number only for commands that may block."""
     args = [*name.split(), *arguments]
     info = identify(args)
     budget_s = block_budget_s(info, args)

@@ -1,4 +1,4 @@
-"""The vocabulary of commands: names from the table only, whatever a program passes."""
+"""Command names come only from the command table, whatever arguments a program passes."""
 
 import hashlib
 import random
@@ -22,7 +22,7 @@ ANYTHING = st.one_of(
 
 
 class EvilText(str):
-    """A command word that fails whatever is asked of it."""
+    """A command word whose methods all fail."""
 
     __slots__ = ()
 
@@ -33,14 +33,14 @@ class EvilText(str):
 
 
 class EvilBytes(bytes):
-    """Bytes that run the program's code when a part of them is taken."""
+    """Bytes that run the program's code when they are sliced."""
 
     def __getitem__(self, _: object) -> bytes:  # type: ignore[override]
         raise RuntimeError("evil")
 
 
 class Liar:
-    """An object that fails when asked for its class."""
+    """An object that raises when its class is read."""
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -97,7 +97,7 @@ class Word(str, Enum):
 def test_every_spelling_of_a_command_gets_its_name_and_no_argument_does(
     args: tuple[object, ...], name: str, in_name: int, after_name: int
 ) -> None:
-    """Words are split as redis-py does, and only table entries become names."""
+    """redispan splits words as redis-py does. Only entries of the table become names."""
     info = identify(args)
     assert info.name == name
     assert (words_in_name(args, info), words_after_name(args, info)) == (in_name, after_name)
@@ -106,12 +106,12 @@ def test_every_spelling_of_a_command_gets_its_name_and_no_argument_does(
 
 @pytest.mark.parametrize("args", [("GET", "a"), ("get", "a"), ("CONFIG", "GET", "a"), ("config", "get"), (b"GET", "a")])
 def test_one_command_is_one_object(args: tuple[object, ...]) -> None:
-    """The caches of spans and metrics are keyed by identity."""
+    """One command is always the same object, because the caches of spans and metrics use its identity as key."""
     assert identify(args) is identify(tuple(args))
 
 
 def test_lower_case_keeps_everything_but_the_name() -> None:
-    """A program that writes in lower case gets the same care."""
+    """A command written in lower case keeps all the properties of its table entry."""
     for name, info in COMMANDS.items():
         lower = identify((name.lower(),))
         assert lower.name == name.lower()
@@ -121,19 +121,19 @@ def test_lower_case_keeps_everything_but_the_name() -> None:
 
 @given(st.lists(ANYTHING, max_size=5))
 def test_any_arguments_give_a_name_of_the_table(args: list[object]) -> None:
-    """``identify`` is total, and its range is the table."""
+    """``identify`` returns an entry of the table for any arguments."""
     assert identify(args).name in ALLOWED_NAMES
 
 
 @given(st.sampled_from(sorted(COMMANDS)), st.text(), st.lists(ANYTHING, max_size=3))
 def test_text_after_a_known_word_never_enters_the_name(name: str, tail: str, rest: list[object]) -> None:
-    """Whatever follows the command in the same string is an argument."""
+    """Text after the command in the same string is an argument and never part of the name."""
     assert identify([f"{name} {tail}", *rest]).name in ALLOWED_NAMES
 
 
 @pytest.mark.parametrize("args", [(EvilText("GET"), "k"), (Liar(),), ("CONFIG", Liar()), ("CONFIG", EvilText("GET"))])
 def test_hostile_objects_break_nothing(args: tuple[object, ...]) -> None:
-    """An argument that raises when touched gives some name, and no exception."""
+    """An argument that raises when it is touched still gives a name, and no exception."""
     assert identify(args).name in {"GET", "CONFIG", "CONFIG GET", "_OTHER"}
 
 
@@ -141,18 +141,18 @@ def test_hostile_objects_break_nothing(args: tuple[object, ...]) -> None:
     ("args", "name"), [((b"CONFIG", EvilBytes(b"GET")), "CONFIG GET"), ((EvilBytes(b"GET"),), "GET")]
 )
 def test_bytes_of_the_program_are_read_without_its_code(args: tuple[object, ...], name: str) -> None:
-    """A word in a class of the program's own is read as the bytes that it is: none of its methods runs."""
+    """redispan reads a bytes subclass of the program as plain bytes and runs none of its methods."""
     assert identify(args).name == name
 
 
 @pytest.mark.parametrize("args", [None, 5, object()])
 def test_what_is_no_sequence_is_unknown(args: object) -> None:
-    """Even a call without an argument list is answered."""
+    """``identify`` also returns a command for a call without an argument list."""
     assert identify(args) is UNKNOWN  # type: ignore[arg-type]
 
 
 def test_thousands_of_random_commands_give_a_bounded_set_of_names() -> None:
-    """Neither the names nor the memory behind them grow with what programs invent."""
+    """Thousands of invented commands increase neither the number of names nor the memory behind them."""
     chance = random.Random(7)
     known = sorted(COMMANDS)
 
@@ -169,19 +169,19 @@ def test_thousands_of_random_commands_give_a_bounded_set_of_names() -> None:
 
 
 def test_the_table_names_every_command_once() -> None:
-    """A command listed in two groups would silently have two lives."""
+    """The table lists every command once. A command in two groups would silently have two sets of properties."""
     names = [row.name for row in rows()]
     assert len(names) == len(set(names))
     assert all(name == name.upper() and name.isascii() for name in names)
 
 
 def test_every_sub_command_has_its_container() -> None:
-    """An unknown sub-command falls back to the container, so that must be there."""
+    """The table has the container of every sub-command, because an unknown sub-command falls back to it."""
     assert all(name.partition(" ")[0] in COMMANDS for name in COMMANDS)
 
 
 def test_flags_of_the_table_are_known_words() -> None:
-    """A misspelt flag would silently be none."""
+    """Every flag in the table is a known one. A misspelt flag would silently have no effect."""
     words = {"long", "secret", "pure"}
     kinds = {"last_s", "first_s", "fifth_s", "last_ms", "block_ms", "forever"}
     flags = {flag for line in _table_lines() for flag in line.split()[3:]}
@@ -194,7 +194,10 @@ def _table_lines() -> list[str]:
 
 
 def test_only_harmless_commands_may_be_replayed() -> None:
-    """Repeating a write, a script, a blocking read or an unknown command could double its effect or lose data."""
+    """redispan marks no write, script, blocking read or unknown command as replayable.
+
+    Repeating one could double its effect or lose data.
+    """
     for info in [*COMMANDS.values(), UNKNOWN]:
         if info.replay_safe:
             assert info.access != "write", info.name
@@ -210,7 +213,7 @@ def test_only_harmless_commands_may_be_replayed() -> None:
 
 
 def test_what_may_take_long_is_marked() -> None:
-    """Its timeout must never be cut below the library's own."""
+    """The table marks commands that may take long. redispan must never cut their timeout below the library's own."""
     names = ("EVAL", "EVALSHA", "FCALL", "MIGRATE", "SORT", "KEYS", "EXEC", "SAVE", "FLUSHALL", "DEBUG", "DEBUG SLEEP")
     assert all(COMMANDS[name].long_running for name in names)
     assert all(info.long_running for name, info in COMMANDS.items() if name.startswith("FT."))
@@ -218,7 +221,7 @@ def test_what_may_take_long_is_marked() -> None:
 
 
 def test_what_carries_credentials_or_programs_is_secret() -> None:
-    """None of these may show an argument, whatever the mode."""
+    """redispan shows no argument of a command that carries credentials or programs, whatever the mode."""
     names = ("AUTH", "HELLO", "MIGRATE", "EVAL", "EVAL_RO", "SCRIPT LOAD", "FUNCTION LOAD", "SENTINEL SET", "CLIENT")
     assert all(COMMANDS[name].secret for name in names)
     families = ("ACL", "CONFIG", "DEBUG", "FT.CONFIG")
@@ -227,7 +230,7 @@ def test_what_carries_credentials_or_programs_is_secret() -> None:
 
 
 def test_the_text_file_gives_the_same_commands() -> None:
-    """No row of the table is lost, doubled or read differently by accident, since a lost one would hide a command."""
+    """The text file yields every row of the table once and unchanged. A lost row would hide a command."""
     found = [tuple(row) for row in rows()]
     assert len(found) == len({row[0] for row in found}) == 660
     assert hashlib.sha256("\n".join(map(repr, found)).encode()).hexdigest() == TABLE_SHA256

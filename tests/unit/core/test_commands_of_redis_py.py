@@ -1,4 +1,4 @@
-"""The command table covers what the installed redis-py can send."""
+"""The command table covers every command that the installed redis-py can send."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ SENDERS = {"execute_command", "immediate_execute_command", "pipeline_execute_com
 
 
 def _texts(module: ast.Module) -> dict[str, str]:
-    """Module-level constants by name."""
+    """Return the module-level text constants by name."""
     return {
         target.id: node.value.value
         for node in module.body
@@ -22,7 +22,7 @@ def _texts(module: ast.Module) -> dict[str, str]:
 
 
 def _lists(function: ast.AST) -> dict[str, list[ast.expr]]:
-    """First elements of the lists that a function assigns, by variable."""
+    """Return the first elements of the lists that a function assigns, by variable."""
     found: dict[str, list[ast.expr]] = {}
     for node in ast.walk(function):
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.List) and node.value.elts:
@@ -33,7 +33,7 @@ def _lists(function: ast.AST) -> dict[str, list[ast.expr]]:
 
 
 def commands_sent_by(source: Path, shared: dict[str, str]) -> set[str]:
-    """Every literal command name that a module of redis-py passes to ``execute_command``."""
+    """Return every literal command name that a module of redis-py passes to ``execute_command``."""
     module = ast.parse(source.read_text(encoding="utf-8"))
     constants = shared | _texts(module)
     names: set[str] = set()
@@ -59,7 +59,10 @@ def commands_sent_by(source: Path, shared: dict[str, str]) -> set[str]:
 
 
 def test_every_command_of_redis_py_is_known() -> None:
-    """A new redis-py with new commands fails here, so that none of them ends as ``_OTHER`` unnoticed."""
+    """The table knows every command of redis-py.
+
+    A release with new ones fails here, before they end as ``_OTHER`` unnoticed.
+    """
     package = Path(redis.__file__).parent
     sources = sorted((package / "commands").rglob("*.py"))
     shared: dict[str, str] = {}

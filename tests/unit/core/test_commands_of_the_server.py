@@ -1,4 +1,4 @@
-"""The command table agrees with what a real server says of its own commands."""
+"""The command table agrees with what a real server reports about its own commands."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from servers.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 
-# On purpose other than the server: scripts and transactions may write; channels are no keys; LOLWUT reads no key.
+# The table differs from the server on purpose: scripts and transactions may write; channels and LOLWUT have no key.
 OTHER_ACCESS = {"EVAL", "EVALSHA", "FCALL", "EXEC", "LOLWUT"}
 CHANNELS = {"SPUBLISH", "SSUBSCRIBE", "SUNSUBSCRIBE"}
 ALSO_BLOCKING = {"WAIT", "WAITAOF", "MONITOR", "SYNC", "PSYNC", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"}
 
 
 def _described(server: RedisServer) -> list[tuple[str, list[Any], int]]:
-    """Name, description and number of words of every command and sub-command of the server."""
+    """Return the name, description and number of words of every command and sub-command of the server."""
     found = []
     for command in server.call("COMMAND"):
         found.append((_name(command[0]), command, 1))
@@ -34,12 +34,12 @@ def _flags(command: list[Any]) -> set[str]:
 
 
 def test_every_command_of_the_server_is_known(redis_server: RedisServer) -> None:
-    """A newer server with new commands fails here."""
+    """The table knows every command of the server, so a newer server with new commands fails here."""
     assert sorted(name for name, _, _ in _described(redis_server) if name not in COMMANDS) == []
 
 
 def test_reads_and_writes_are_the_servers(redis_server: RedisServer) -> None:
-    """A write taken for a read could be repeated."""
+    """The table and the server agree on reads and writes. A write mistaken for a read could be retried."""
     for name, command, _ in _described(redis_server):
         flags = _flags(command)
         access = "write" if "write" in flags else "read" if "readonly" in flags else "other"
@@ -48,14 +48,14 @@ def test_reads_and_writes_are_the_servers(redis_server: RedisServer) -> None:
 
 
 def test_blocking_commands_are_the_servers(redis_server: RedisServer) -> None:
-    """A blocking command that isn't marked would be cut off and lose an element."""
+    """The table marks every blocking command of the server. An unmarked one would be cut off and lose an element."""
     for name, command, _ in _described(redis_server):
         if name not in ALSO_BLOCKING:
             assert (COMMANDS[name].blocking is not None) == ("blocking" in _flags(command)), name
 
 
 def test_fixed_key_positions_are_the_servers(redis_server: RedisServer) -> None:
-    """A key position off by one would show a value in mode ``keys``."""
+    """The table has the server's key positions. A position off by one would show a value in mode ``keys``."""
     for name, command, words in _described(redis_server):
         if "movablekeys" in _flags(command) or name in CHANNELS:
             continue
@@ -92,7 +92,7 @@ def test_fixed_key_positions_are_the_servers(redis_server: RedisServer) -> None:
     ],
 )
 def test_movable_keys_are_the_servers(redis_server: RedisServer, call: str) -> None:
-    """Where keys move with the arguments, the server's own parser is the judge."""
+    """Where key positions depend on the arguments, redispan finds the keys that the server's own parser finds."""
     args = call.split()
     name = next(name for name in (" ".join(args[:2]), args[0]) if name in COMMANDS)
     answer = redis_server.call("COMMAND", "GETKEYS", *args)

@@ -1,4 +1,4 @@
-"""Rate limiting that loses nothing: what is let through plus what is held back is what came."""
+"""The rate limit loses nothing: every item is either let through or counted as held back."""
 
 import threading
 from functools import partial
@@ -14,7 +14,10 @@ from redispan._core.records import SLOW_OPERATION
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 20)), max_size=200))
 def test_nothing_is_lost(items: list[tuple[int, float]]) -> None:
-    """Items = let through + told as held back + still waiting to be told; one per kind and interval."""
+    """Items = let through + reported as held back + still waiting to be reported.
+
+    At most one per kind and interval is let through.
+    """
     now = 0.0
     limit = RateLimit(10.0, lambda: now)
     recorded: dict[int, list[float]] = {}
@@ -33,7 +36,10 @@ def test_nothing_is_lost(items: list[tuple[int, float]]) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 20), st.booleans()), max_size=200))
 def test_nothing_waits_for_ever(items: list[tuple[int, float, bool]]) -> None:
-    """Whoever comes by tells the last one held back: each is let through, told late, or counted by one of these."""
+    """Any later call emits the last item held back.
+
+    Each item is let through, emitted later, or counted by one of these.
+    """
     now = 0.0
     limit = RateLimit(10.0, lambda: now)
     recorded: dict[int, list[float]] = {}
@@ -60,7 +66,10 @@ def test_nothing_waits_for_ever(items: list[tuple[int, float, bool]]) -> None:
 
 
 def test_each_is_emitted_once_whoever_comes_by() -> None:
-    """Threads that hold back beside threads that tell what is due: none is lost and none is told twice."""
+    """Threads that hold items back run beside threads that emit what is due.
+
+    No item is lost and none is emitted twice.
+    """
     ticks = count()
     limit = RateLimit(50.0, lambda: float(next(ticks)))
     lines: list[int] = []
@@ -85,7 +94,10 @@ def test_each_is_emitted_once_whoever_comes_by() -> None:
 
 
 def test_a_emitter_that_fails_keeps_nothing_from_the_others() -> None:
-    """What the first raises reaches nobody, and the second is told; at the end no interval is waited for."""
+    """An exception of the first emitter reaches no caller, and the second is still called.
+
+    At the end, no emitter waits for its interval.
+    """
     limit = RateLimit(10.0, lambda: 0.0)
     recorded: list[int] = []
 
@@ -103,7 +115,7 @@ def test_a_emitter_that_fails_keeps_nothing_from_the_others() -> None:
 
 
 def test_forgotten_kinds_hand_on_what_they_held_back() -> None:
-    """A kind that is dropped for want of room doesn't take its count with it, and isn't told a second time."""
+    """A kind that is dropped for lack of room passes its count on. It is not emitted a second time."""
     limit = RateLimit(10.0, lambda: 0.0)
     recorded: list[int] = []
     assert [limit.admit("first", recorded.append) for _ in range(6)] == [0, None, None, None, None, None]
@@ -117,13 +129,13 @@ def test_forgotten_kinds_hand_on_what_they_held_back() -> None:
 
 
 def test_no_interval_lets_everything_through() -> None:
-    """An interval of 0 tells every single one."""
+    """An interval of 0 lets every item through."""
     limit = RateLimit(0.0, lambda: 1.0)
     assert [limit.admit("x") for _ in range(3)] == [0, 0, 0]
 
 
 def test_every_detection_is_counted_whether_emitted_or_not() -> None:
-    """The book's count is of detections; those told are fewer."""
+    """The alert history counts every detection, and fewer alerts are emitted."""
     book = AlertBook(10.0, lambda: 0.0)
     recorded = [book.detect(SLOW_OPERATION, "h:1/0", "GET", "h", 1) for _ in range(5)]
     assert recorded == [0, None, None, None, None]
@@ -132,7 +144,7 @@ def test_every_detection_is_counted_whether_emitted_or_not() -> None:
 
 
 def test_what_is_emitted_later_is_no_further_detection() -> None:
-    """Detections = emitted + held back, before and after the last one held back is told."""
+    """Detections = emitted + held back, before and after the deferred alert is emitted."""
     book = AlertBook(10.0, lambda: 0.0)
     recorded: list[int] = []
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""What a process owns: found through one slot, renewed by one hook in a written order."""
+"""What redispan owns in a process: one slot leads to it, and one fork hook renews it in a written order."""
 
 import os
 import re
@@ -18,24 +18,27 @@ SOURCE = Path(redispan.__file__).parent
 
 
 class Recorded:
-    """A part that notes when it is renewed."""
+    """A part that records when it is renewed."""
 
     order: ClassVar[list["Recorded"]] = []
 
     def renew_in_child(self) -> None:
-        """Note it."""
+        """Record the renewal."""
         Recorded.order.append(self)
 
 
 def test_the_source_registers_one_fork_hook() -> None:
-    """A second hook would run in an order that nobody wrote down."""
+    """The source registers a single fork hook. A second one would run in an order that is written down nowhere."""
     found = [path.name for path in SOURCE.rglob("*.py") for _ in re.findall(r"register_at_fork\(", path.read_text())]
     assert found == ["slot.py"]
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_renews_every_part_in_the_written_order() -> None:
-    """Whatever order the parts were made in, and though one of them fails."""
+    """A forked child renews every part in the written order.
+
+    Neither the order of creation nor a failing part changes that.
+    """
     runtime = SLOT.runtime = CoreRuntime()
     parts = {name: Recorded() for name in reversed(RENEWAL_ORDER)}
     runtime.parts.clear()
@@ -51,14 +54,14 @@ def test_a_forked_child_renews_every_part_in_the_written_order() -> None:
 
 
 def test_every_part_of_a_runtime_is_in_the_order() -> None:
-    """A part that is missing from the order would keep its parent's locks in a child."""
+    """The order lists every part of a runtime. A missing part would keep its parent's locks in a child."""
     assert set(current().parts) <= set(RENEWAL_ORDER)
     with pytest.raises(AssertionError):
         current().part("unheard of", Recorded)
 
 
 def test_what_was_there_before_the_instrumentation_stays() -> None:
-    """A callback that a program registered first hears the alerts of the runtime that ``instrument()`` makes."""
+    """A callback that a program registered first is notified of alerts of the runtime from ``instrument()``."""
     before = SLOT.runtime
     before.alerts.subscribe(print)
     before.self_metrics.add("retries")
@@ -68,7 +71,7 @@ def test_what_was_there_before_the_instrumentation_stays() -> None:
 
 
 def test_threads_that_come_together_get_one_runtime() -> None:
-    """The first use may come from many threads at once."""
+    """Many threads that use redispan for the first time at once get the same runtime."""
     together = threading.Barrier(8)
     found: list[CoreRuntime] = []
 

@@ -1,4 +1,4 @@
-"""The file of what is usual: read once, written now and then, and never trusted."""
+"""The baseline file: a process reads it once, writes it now and then, and never trusts its contents."""
 
 import json
 import os
@@ -35,12 +35,12 @@ class Process:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A service's private folder."""
+    """Return the private folder of a service."""
     return open_folder(folder_of(str(tmp_path), "shop"))
 
 
 def written(folder: Path) -> Path:
-    """The file as a process at work leaves it."""
+    """Write the file as a running process does."""
     first = Process(LEARNED)
     first.chore(folder)
     first.now_s = WRITE_EVERY_S
@@ -49,18 +49,21 @@ def written(folder: Path) -> Path:
 
 
 def stored(path: Path) -> list[Any]:
-    """What the file has."""
+    """Return the contents of the file."""
     found: list[Any] = json.loads(path.read_bytes())["learned"]
     return found
 
 
 def without_age(learned: list[Any]) -> list[Any]:
-    """Baselines as they were handed in: the file adds when each was written."""
+    """Return the baselines without the age that the file adds to each."""
     return [{key: value for key, value in one.items() if key != "at"} for one in learned]
 
 
 def test_what_one_learned_another_takes_over(folder: Path) -> None:
-    """Written after five minutes, beside the service's folder; read once, by whoever starts, for others unreadable."""
+    """A process writes its baselines after five minutes, beside the service's folder and unreadable for others.
+
+    A new process reads them once.
+    """
     path = written(folder)
     assert path.parent == folder.parent
     assert path.stat().st_mode & 0o077 == 0
@@ -74,7 +77,7 @@ def test_what_one_learned_another_takes_over(folder: Path) -> None:
 
 
 def test_a_process_that_ends_hands_on_what_it_has_learned_meanwhile(folder: Path) -> None:
-    """A worker that is replaced between two writings leaves its baselines; one that has only just begun doesn't."""
+    """A worker that is replaced between two writes leaves its baselines. One that has only just started does not."""
     worker = Process(LEARNED)
     worker.chore.at_exit()
     worker.chore(folder)
@@ -87,7 +90,7 @@ def test_a_process_that_ends_hands_on_what_it_has_learned_meanwhile(folder: Path
 
 
 def test_processes_that_do_something_else_keep_what_they_learned(folder: Path) -> None:
-    """A nightly job of the same service adds its baselines to those of the web workers; what is stale goes."""
+    """A nightly job of the same service adds its baselines to those of the web workers. Stale baselines are removed."""
     path = written(folder)
     job = Process([{**LEARNED[0], "command": "SCAN"}])
     job.chore(folder)
@@ -102,7 +105,7 @@ def test_processes_that_do_something_else_keep_what_they_learned(folder: Path) -
 
 
 def test_the_file_is_bounded(folder: Path) -> None:
-    """Endpoints that come and go make it no longer than that, and what the writer knows itself has room first."""
+    """The file stays within its bound when endpoints come and go. The writer's own baselines get room first."""
     for batch in range(3):
         job = Process([{**LEARNED[0], "endpoint": f"cache-{batch}-{number}:6379/0"} for number in range(MOST // 2)])
         job.chore(folder)
@@ -114,7 +117,7 @@ def test_the_file_is_bounded(folder: Path) -> None:
 
 
 def test_it_is_read_anew_in_a_forked_child(folder: Path) -> None:
-    """A child begins like any new process."""
+    """A forked child reads the file again, as any new process does."""
     written(folder)
     child = Process([])
     child.chore(folder)
@@ -124,7 +127,7 @@ def test_it_is_read_anew_in_a_forked_child(folder: Path) -> None:
 
 
 def test_nothing_is_written_early_or_without_a_folder(folder: Path) -> None:
-    """A script leaves nothing behind, nor does a process that may write nowhere."""
+    """A short script writes no file, nor does a process without a writable folder."""
     process = Process(LEARNED)
     process.chore(None)
     process.chore(folder)
@@ -134,7 +137,7 @@ def test_nothing_is_written_early_or_without_a_folder(folder: Path) -> None:
 
 
 def spoil_by_age(path: Path) -> None:
-    """Let it be of the day before yesterday."""
+    """Make the file older than the oldest that is trusted."""
     old = time.time() - OLDEST_S - 60
     os.utime(path, (old, old))
 
@@ -152,7 +155,7 @@ SPOILT: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("how", sorted(SPOILT))
 def test_a_file_that_can_not_be_trusted_is_left_alone(how: str, folder: Path) -> None:
-    """Nothing is taken over, and nothing raised."""
+    """A process takes nothing over from a file that it cannot trust, and raises nothing."""
     SPOILT[how](written(folder))
     process = Process([])
     process.chore(folder)

@@ -1,4 +1,4 @@
-"""A process as a member of its service: it starts once, leaves its totals once, and is nobody's child's."""
+"""The host member of a process: it starts once, leaves its exit totals once, and is not inherited by a forked child."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ from waiting import PATIENCE_S, wait_until
 
 
 def counted(operations: int) -> dict[str, Any]:
-    """A summary of so many operations."""
+    """Return a summary with the given number of operations."""
     found = snapshots.empty()
     window = {"window": [[1, 2, "GET", None, 0]], "totals": {"GET": [operations, 0, 9, 9, 9, 0]}, "error_types": {}}
     blocking = {"window": [], "totals": {}, "error_types": {}}
@@ -28,7 +28,7 @@ def counted(operations: int) -> dict[str, Any]:
 
 
 def operations(summaries: list[dict[str, Any]]) -> int:
-    """How many operations are in summaries."""
+    """Return the number of operations in the summaries."""
     return sum(one["endpoints"]["c:1/0"]["answers"]["totals"]["GET"][0] for one in summaries)
 
 
@@ -40,7 +40,7 @@ class Service:
         self.members: list[HostMember] = []
 
     def member(self, done: int) -> HostMember:
-        """A member that has done so many operations."""
+        """Return a member with the given number of operations."""
         found = HostMember(lambda: counted(done), lambda: totals_only(counted(done)), snapshots.merge)
         found.base, found.service = str(self.base), "shop"
         self.members.append(found)
@@ -49,7 +49,7 @@ class Service:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """A service whose members end with the test."""
+    """Yield a service whose members end with the test."""
     found = Service(tmp_path)
     yield found
     for member in found.members:
@@ -57,21 +57,21 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def started(member: HostMember) -> HostMember:
-    """The member, once it answers."""
+    """Start the member, and return it once its socket exists."""
     member.start()
     wait_until((member.folder / f"{member._name}.sock").exists, "the socket of a member")
     return member
 
 
 def heard(member: HostMember) -> list[dict[str, Any]]:
-    """The summaries of the others, whom there is plenty of time to ask."""
+    """Return the summaries of the sibling processes, with ample time for the query."""
     found = member.gather(PATIENCE_S)
     assert found is not None
     return found[0]
 
 
 def test_nothing_exists_before_the_start(service: Service) -> None:
-    """No thread and no folder, and asking finds nobody."""
+    """Before its start a member has no thread and no folder, and a query finds no sibling."""
     before = threading.active_count()
     member = service.member(1)
     assert member.gather() == ([], [])
@@ -80,7 +80,7 @@ def test_nothing_exists_before_the_start(service: Service) -> None:
 
 
 def test_starting_again_starts_nothing(service: Service) -> None:
-    """It is called at every tick."""
+    """A second start has no effect, because redispan calls it at every tick."""
     member = started(service.member(1))
     threads = threading.active_count()
     for _ in range(100):
@@ -89,7 +89,7 @@ def test_starting_again_starts_nothing(service: Service) -> None:
 
 
 def test_members_answer_each_other_and_never_themselves(service: Service) -> None:
-    """Each hears the others' operations once."""
+    """Each member receives the operations of its siblings once, and never its own."""
     one, two, three = (started(service.member(10**place)) for place in range(3))
     assert operations(heard(one)) == 110
     assert operations(heard(two)) == 101
@@ -97,7 +97,7 @@ def test_members_answer_each_other_and_never_themselves(service: Service) -> Non
 
 
 def test_who_was_stopped_counts_once_and_again_only_as_alive(service: Service) -> None:
-    """What it left counts as long as it is away; when it is back, what it says replaces it."""
+    """The exit totals of a stopped member count while it is stopped. After a restart, its own answer replaces them."""
     stays, goes = started(service.member(1)), started(service.member(10))
     for _ in range(3):
         goes.stop()
@@ -107,7 +107,7 @@ def test_who_was_stopped_counts_once_and_again_only_as_alive(service: Service) -
 
 
 def test_the_last_one_leaves_nothing(service: Service) -> None:
-    """Scripts that come and go must not fill a folder."""
+    """The last member removes the folder, because scripts that come and go must not fill a folder."""
     one, two = started(service.member(1)), started(service.member(1))
     one.stop()
     assert list(one.folder.iterdir()) != []
@@ -117,7 +117,10 @@ def test_the_last_one_leaves_nothing(service: Service) -> None:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_is_no_member_until_it_starts(service: Service) -> None:
-    """It answers to nobody under its parent's name, keeps nothing of the parent's alive, and starts as itself."""
+    """A forked child does not answer under its parent's name and keeps nothing of the parent's alive.
+
+    It starts as itself.
+    """
     parent = started(service.member(1))
     SLOT.runtime.parts["host"] = parent
     name = parent._name
@@ -134,7 +137,10 @@ def test_a_forked_child_is_no_member_until_it_starts(service: Service) -> None:
 
 
 def test_without_a_folder_chores_go_on(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    """A read-only system: one warning, no sharing, and the port would still be opened."""
+    """On a read-only system a member logs one warning and shares nothing.
+
+    Its chores run, so the port would still be opened.
+    """
     (service.base / "file").write_text("")
     member = service.member(1)
     member.base = str(service.base / "file")
@@ -149,7 +155,10 @@ def test_without_a_folder_chores_go_on(service: Service, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("which", ["the user's", "the service's"])
 def test_nobody_is_believed_whose_folder_is_open_to_others(service: Service, which: str) -> None:
-    """Somebody else could have put sockets and totals there: not even a report that is only read asks them."""
+    """A member queries no sibling through a folder that is open to others, not even for a report.
+
+    Another user could have put sockets and totals there.
+    """
     asking = service.member(1)
     other = started(service.member(10))
     assert operations(heard(asking)) == 10
@@ -161,7 +170,7 @@ def test_nobody_is_believed_whose_folder_is_open_to_others(service: Service, whi
 
 
 def test_a_chore_that_fails_stops_nothing(service: Service) -> None:
-    """The others go on, and so does answering."""
+    """After a chore fails, the other chores still run and the member still answers."""
     member, done = service.member(1), threading.Event()
 
     def broken(_: Any) -> None:
@@ -173,7 +182,7 @@ def test_a_chore_that_fails_stops_nothing(service: Service) -> None:
 
 
 def test_no_chore_begins_after_the_end(service: Service) -> None:
-    """What a chore would start then, a thread or a port, nobody would ever stop."""
+    """No chore begins after ``stop``. Nothing would ever end a thread or a port that it starts then."""
     member = service.member(1)
     entered, go = threading.Event(), threading.Event()
     ended: list[bool] = []
@@ -190,7 +199,7 @@ def test_no_chore_begins_after_the_end(service: Service) -> None:
     assert entered.wait(PATIENCE_S)
     stopper = threading.Thread(target=lambda: (member.stop(), ended.append(True)))
     stopper.start()
-    stopper.join(0.3)  # it does not end while the chore is being done; if it does, the next chore begins too late
+    stopper.join(0.3)  # ``stop`` must wait for the chore; otherwise the next chore begins too late
     go.set()
     stopper.join(PATIENCE_S)
     thread.join(PATIENCE_S)
@@ -199,7 +208,10 @@ def test_no_chore_begins_after_the_end(service: Service) -> None:
 
 
 def test_nothing_begins_anew_while_a_program_ends(service: Service) -> None:
-    """Exporters may take their time at a program's end: meanwhile the thread doesn't spin, nor listen anew."""
+    """Exporters may take their time when a program ends.
+
+    Meanwhile the member's thread neither spins nor listens again.
+    """
     last: list[str] = []
 
     class Last(Chore):
@@ -218,7 +230,7 @@ def test_nothing_begins_anew_while_a_program_ends(service: Service) -> None:
 
 
 def test_who_ends_while_it_begins_leaves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short program may end in the middle of its thread's first look around, which must not put the folder back."""
+    """A short program may end during its thread's first look around. That thread must not create the folder again."""
     member = service.member(1)
     looking, go = threading.Event(), threading.Event()
     opened: list[Path] = []
@@ -237,7 +249,7 @@ def test_who_ends_while_it_begins_leaves_nothing(service: Service, monkeypatch: 
     assert looking.wait(PATIENCE_S)
     ender = threading.Thread(target=member._at_exit)
     ender.start()
-    ender.join(0.3)  # it waits; if it did not, the folder would be gone by now
+    ender.join(0.3)  # the exit waits for the thread; otherwise the folder would be gone by now
     go.set()
     ender.join(PATIENCE_S)
     thread.join(PATIENCE_S)
@@ -245,7 +257,7 @@ def test_who_ends_while_it_begins_leaves_nothing(service: Service, monkeypatch: 
 
 
 def test_stopped_before_its_thread_ran(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that gets its first turn after the end does not live on by what was made for the next start."""
+    """A thread that first runs after ``stop`` ends, although the member has prepared the objects for its next start."""
     made: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     class Unstarted:
@@ -271,7 +283,7 @@ def test_stopped_before_its_thread_ran(service: Service, monkeypatch: pytest.Mon
 
 
 def test_the_thread_ends_at_once(service: Service) -> None:
-    """Who is stopped has no thread any more when ``stop`` returns, though it was waiting for a sibling to ask."""
+    """The thread of a stopped member has ended when ``stop`` returns, although it was waiting for a sibling's query."""
     member = started(service.member(1))
     thread = member._thread
     assert thread is not None

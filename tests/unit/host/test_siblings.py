@@ -1,4 +1,4 @@
-"""Processes that answer each other: in parallel, within the bound, exact, and in a folder that is nobody else's."""
+"""Querying the sibling processes: in parallel, within one time limit, exact, and in a private folder."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from waiting import PATIENCE_S
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A private folder."""
+    """Return a private folder."""
     return open_folder(folder_of(str(tmp_path), "shop"))
 
 
@@ -52,14 +52,17 @@ def serving() -> Iterator[Any]:
 
 
 class OneClock(selectors.DefaultSelector):
-    """Waits for those who answer as long as they need; that time passes only while all who are left are silent."""
+    """A selector that waits as long as the answering siblings need.
+
+    Its time passes only while all that are left are silent.
+    """
 
     silent: frozenset[str] = frozenset()
     now_s = 0.0
 
     @classmethod
     def monotonic(cls) -> float:
-        """The time that passed."""
+        """Return the time that passed."""
         return cls.now_s
 
     def select(self, timeout: float | None = None) -> Any:
@@ -72,7 +75,10 @@ class OneClock(selectors.DefaultSelector):
 
 
 def test_all_are_asked_at_once(folder: Path, serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those who answer do, the silent are named, the dead one is told apart, and one bound holds for all of them."""
+    """One time limit holds for the query of all siblings.
+
+    The result separates those that answered, those that are silent and the dead one.
+    """
     bound_s = 0.4
     monkeypatch.setattr(
         siblings, "selectors", SimpleNamespace(DefaultSelector=OneClock, EVENT_READ=selectors.EVENT_READ)
@@ -96,13 +102,13 @@ def test_all_are_asked_at_once(folder: Path, serving: Any, monkeypatch: pytest.M
 
 
 def test_nonsense_is_no_answer(folder: Path, serving: Any) -> None:
-    """What is no JSON counts as silence."""
+    """An answer that is not JSON counts as silence."""
     serving(folder / "1-a.sock", b"{nonsense")
     assert query_siblings(folder.glob("*.sock"), PATIENCE_S).silent == ["1-a"]
 
 
 def test_a_path_too_long_for_a_socket_works(tmp_path: Path, serving: Any) -> None:
-    """Folders for temporary files may lie deep."""
+    """A folder for temporary files may have a path that is too long for a socket, and the query still works."""
     deep = tmp_path / ("d" * 90)
     deep.mkdir()
     serving(deep / "1-a.sock", b"{}")
@@ -110,14 +116,14 @@ def test_a_path_too_long_for_a_socket_works(tmp_path: Path, serving: Any) -> Non
 
 
 def test_the_folder_is_private(folder: Path) -> None:
-    """Only its user may look into it."""
+    """Only its user has access to the folder."""
     for place in (folder, folder.parent):
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
 def test_a_folder_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
-    """Somebody who made it first must not be trusted with anything."""
+    """redispan refuses a folder that is open to others, because another user may have created it first."""
     target = folder_of(str(tmp_path), "shop")
     target.parent.mkdir(mode=0o700)
     target.parent.chmod(mode)
@@ -126,7 +132,7 @@ def test_a_folder_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
 
 
 def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
-    """Nobody can lead us elsewhere."""
+    """redispan refuses a link in place of the folder, which could lead it elsewhere."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir(mode=0o700)
     target = folder_of(str(tmp_path), "shop")
@@ -136,7 +142,10 @@ def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_nobody_reads_half_of_what_several_threads_write(folder: Path) -> None:
-    """A thread that ends and one that stops it may write the same file at once: what is there is always whole."""
+    """A thread that ends and one that stops it may write the same file at once.
+
+    A reader always sees a complete file.
+    """
     path, faults = folder / "one.totals", []
     write_whole(path, b"x" * 50_000)
 
@@ -161,7 +170,7 @@ def test_nobody_reads_half_of_what_several_threads_write(folder: Path) -> None:
 
 
 def test_services_are_told_apart_by_their_name() -> None:
-    """OTEL_SERVICE_NAME, else service.name of the resource, else the program."""
+    """The service name is OTEL_SERVICE_NAME, else service.name of the resource, else the program."""
     assert service_of({"OTEL_SERVICE_NAME": "a", "OTEL_RESOURCE_ATTRIBUTES": "service.name=b"}, ["x"]) == "a"
     assert service_of({"OTEL_RESOURCE_ATTRIBUTES": "k=v, service.name=b"}, ["x"]) == "b"
     assert service_of({}, ["x"]) == service_of({"OTEL_SERVICE_NAME": " "}, ["x"]) != service_of({}, ["y"])
@@ -170,13 +179,13 @@ def test_services_are_told_apart_by_their_name() -> None:
 
 @given(st.text(max_size=300))
 def test_any_service_name_makes_a_short_path(name: str) -> None:
-    """Whatever is in it."""
+    """Any service name gives a short path, whatever it contains."""
     assert len(folder_of("/t", name).name) == 16
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_role_is_free_again_when_its_holder_died(folder: Path) -> None:
-    """Another process has it, then is killed: the system frees it. A child of the holder holds nothing."""
+    """The system frees the role of a process that is killed. A child of the holder does not hold the role."""
     lock = RoleLock(folder / "role.lock")
     assert lock.acquire()
     assert lock.acquire(), "having it already is having it"
@@ -208,12 +217,12 @@ def added(summaries: Any) -> dict[str, int]:
 
 
 def total(totals: ExitTotals, alive: tuple[str, ...] = (), group: str = "g") -> int:
-    """What is left of a group."""
+    """Return the sum of the exit totals of a group."""
     return sum(one["count"] for one in totals.read(alive, [group]))
 
 
 def test_what_ended_processes_left_counts_once_before_and_after_folding(folder: Path) -> None:
-    """However many there were, however often they are folded, the sum stays, and the folder stays small."""
+    """Folding exit totals keeps their sum and a small folder, however many there are and however often it happens."""
     totals = ExitTotals(folder, added)
     names = [f"{number}-x" for number in range(3 * FOLD_FROM)]
     for place, name in enumerate(names):
@@ -225,13 +234,16 @@ def test_what_ended_processes_left_counts_once_before_and_after_folding(folder: 
 
 
 def test_a_fold_that_was_interrupted_counts_nothing_twice(folder: Path) -> None:
-    """Killed between writing the sum and removing the files: the files are known to be in the sum."""
+    """A fold may be killed between writing the sum and removing the files.
+
+    The next reader knows that these files are in the sum.
+    """
     totals = ExitTotals(folder, added)
     names = [f"{number}-x" for number in range(FOLD_FROM)]
     for name in names:
         totals.write(name, "g", {"count": 1})
     totals.fold(set(names), ["g"])
-    for name in names:  # as if they had not been removed
+    for name in names:  # the state after a fold that was killed before it removed the files
         totals.write(name, "g", {"count": 1})
     assert total(totals) == FOLD_FROM
     totals.fold(set(names), ["g"])
@@ -239,7 +251,10 @@ def test_a_fold_that_was_interrupted_counts_nothing_twice(folder: Path) -> None:
 
 
 def test_the_living_and_other_groups_do_not_count(folder: Path) -> None:
-    """Who answers is counted by the answer, and a service started anew starts from zero."""
+    """Exit totals of a live process do not count, because its answer does.
+
+    A service that is started anew begins at zero.
+    """
     totals = ExitTotals(folder, added)
     totals.write("1-x", "g", {"count": 1})
     totals.write("2-x", "g", {"count": 2})

@@ -1,4 +1,4 @@
-"""What services leave that were killed doesn't stay for ever, and nothing of a living one goes."""
+"""redispan removes what killed services left behind, and nothing of a running one."""
 
 import os
 import subprocess
@@ -16,20 +16,20 @@ OLD_S = 2 * stale_services.KEPT_S
 
 
 def age(path: Path, seconds: float) -> None:
-    """Make a file look as if it had last been touched so long ago."""
+    """Set the last modification of a file to the given age."""
     then_s = time.time() - seconds
     os.utime(path, (then_s, then_s))
 
 
 @pytest.fixture
 def users(tmp_path: Path) -> Path:
-    """The private folder of the user."""
+    """Return the private folder of the user."""
     users_folder(str(tmp_path)).mkdir()
     return users_folder(str(tmp_path))
 
 
 def service(users: Path, name: str, *files: str, seconds: float = OLD_S) -> Path:
-    """The folder of a service, with files that were last touched so long ago."""
+    """Create the folder of a service, with files of the given age."""
     folder = folder_of(str(users.parent), name)
     folder.mkdir()
     for file in files:
@@ -40,7 +40,10 @@ def service(users: Path, name: str, *files: str, seconds: float = OLD_S) -> Path
 
 
 def test_a_service_that_was_killed_goes_after_a_day(users: Path) -> None:
-    """Its socket, totals and locks, and an empty folder as well."""
+    """redispan removes what a killed service left after a day.
+
+    That is its socket, totals and locks, and an empty folder as well.
+    """
     gone = [service(users, "killed", "1-aa.sock", "1-aa.totals", "port-1.lock"), service(users, "empty")]
     young = service(users, "young", "1-aa.totals", seconds=stale_services.KEPT_S / 2)
     stale_services.sweep(users, folder_of(str(users.parent), "me"))
@@ -49,7 +52,7 @@ def test_a_service_that_was_killed_goes_after_a_day(users: Path) -> None:
 
 
 def test_one_that_lives_stays(users: Path) -> None:
-    """Its socket was touched a moment ago, whatever else is old; one's own is never looked at."""
+    """A service with a recently touched socket stays, whatever else is old. redispan never checks its own folder."""
     alive = service(users, "alive", "1-aa.sock", "1-aa.totals")
     age(alive / "1-aa.sock", 10)
     own = service(users, "me", "1-aa.totals")
@@ -59,7 +62,10 @@ def test_one_that_lives_stays(users: Path) -> None:
 
 
 def test_who_has_the_port_stays(users: Path) -> None:
-    """A process that shares nothing has the port's lock alone, which it never touches again."""
+    """The lock of a port stays while a process holds it.
+
+    A process that shares nothing has only this lock and never touches it again.
+    """
     held = service(users, "held", "port-1.lock")
     program = (
         "import sys, pathlib; from redispan._host.role_lock import RoleLock;"
@@ -76,7 +82,7 @@ def test_who_has_the_port_stays(users: Path) -> None:
 
 
 def test_what_was_learned_stays_for_a_month(users: Path) -> None:
-    """Baselines of a service that runs once a week are still there; others' files are nobody's business of ours."""
+    """Baselines stay for a month, so a service that runs weekly finds them. redispan leaves foreign files alone."""
     kept, gone, others = users / "aa.baselines.json", users / "bb.baselines.json", users / "notes.txt"
     for path, seconds in ((kept, 8 * 86_400), (gone, 31 * 86_400), (others, 99 * 86_400)):
         path.touch()
@@ -86,5 +92,5 @@ def test_what_was_learned_stays_for_a_month(users: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
-    """Nobody has done anything yet."""
+    """A missing folder is no error, since no service may have run yet."""
     stale_services.sweep(tmp_path / "none", tmp_path / "none" / "me")

@@ -1,4 +1,4 @@
-"""Alerts that last: once fired they hold, once cleared they stay cleared, whatever trembles in between."""
+"""A fired alert holds and a cleared one stays cleared, however the figure wavers in between."""
 
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ RULE = RULES[ERROR_RATE]
 
 @given(st.lists(st.floats(min_value=0.0401, max_value=0.0599), min_size=1, max_size=300))
 def test_noise_around_the_threshold_fires_at_most_once(values: list[float]) -> None:
-    """A figure that trembles between 80 % and 120 % of the threshold changes the state once at most."""
+    """A figure that wavers between 80 % and 120 % of the threshold changes the state at most once."""
     trigger = Trigger(RULE)
     changes = [change for at, value in enumerate(values) if (change := trigger.observe(value, 100, float(at)))]
     assert changes in ([], [FIRED])
@@ -24,7 +24,10 @@ def test_noise_around_the_threshold_fires_at_most_once(values: list[float]) -> N
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 20)), max_size=300))
 def test_no_sequence_flaps(steps: list[tuple[float, float]]) -> None:
-    """Whatever the figure does: fire and clear alternate, and between the two lies the time it must have been good."""
+    """For any sequence of figures, fire and clear alternate.
+
+    Between the two lies the time for which the figure must be good.
+    """
     trigger = Trigger(RULE)
     now = 0.0
     changes: list[tuple[str, float]] = []
@@ -40,7 +43,7 @@ def test_no_sequence_flaps(steps: list[tuple[float, float]]) -> None:
 
 
 def test_the_threshold_itself_does_not_fire() -> None:
-    """Above 5 % means above, and too few samples mean nothing."""
+    """A rule of 5 % fires only above 5 %, and never on too few samples."""
     trigger = Trigger(RULE)
     assert trigger.observe(0.05, 100, 0.0) is None
     assert trigger.observe(1.0, 19, 1.0) is None
@@ -48,7 +51,7 @@ def test_the_threshold_itself_does_not_fire() -> None:
 
 
 def test_clearing_takes_time_without_relapse() -> None:
-    """A relapse starts the waiting anew."""
+    """A relapse restarts the wait before an alert clears."""
     trigger = Trigger(RULE)
     trigger.observe(0.5, 100, 0.0)
     assert trigger.observe(0.01, 100, 10.0) is None
@@ -59,7 +62,7 @@ def test_clearing_takes_time_without_relapse() -> None:
 
 
 def test_what_nothing_supports_any_more_is_cleared() -> None:
-    """Without any data an alert holds for five minutes and is then withdrawn."""
+    """Without any data an alert holds for five minutes, and then clears."""
     recorded: list = []
     engine = AlertEngine(RULES, recorded.append)
     engine.evaluate([Reading(ERROR_RATE, "h:1/0", 0.5, 100)], 0.0, 1)
@@ -71,7 +74,7 @@ def test_what_nothing_supports_any_more_is_cleared() -> None:
 
 
 def test_an_alert_says_what_where_and_how_much() -> None:
-    """Message, figures and severity are those of the rule and the reading."""
+    """An alert carries the message, figures and severity of its rule and reading."""
     recorded: list = []
     engine = AlertEngine(RULES, recorded.append)
     engine.evaluate([Reading(MEMORY_USAGE, "h:1", 0.91, address="h", port=1, evidence={"used": 91})], 0.0, 7)
@@ -89,7 +92,7 @@ def test_an_alert_says_what_where_and_how_much() -> None:
 
 @pytest.mark.parametrize("name", [ERROR_RATE, MEMORY_USAGE, POOL_USAGE])
 def test_every_rule_fires_above_its_number(name: str) -> None:
-    """5 % errors, 80 % memory, 90 % of a pool: the mission's numbers."""
+    """Each rule fires above its number, such as 5 % errors, 80 % memory or 90 % of a pool."""
     numbers = {ERROR_RATE: 0.05, MEMORY_USAGE: 0.8, POOL_USAGE: 0.9}
     recorded: list = []
     engine = AlertEngine(RULES, recorded.append)
@@ -105,7 +108,7 @@ def test_a_threshold_of_zero_turns_a_rule_off() -> None:
 
 
 def test_subjects_are_bounded_and_what_fires_is_never_forgotten() -> None:
-    """Thousands of subjects don't grow the engine; the one that fires still clears."""
+    """Thousands of subjects do not make the engine grow. The one whose alert is firing still clears."""
     recorded: list = []
     engine = AlertEngine(RULES, recorded.append)
     engine.evaluate([Reading(POOL_USAGE, "full", 1.0)], 0.0, 0)

@@ -1,4 +1,4 @@
-"""Anomalies of endpoints and commands: one alert for one cause, with what is needed to judge it, in bounded room."""
+"""Anomalies of endpoints and commands: one alert for one cause, with all that a reader needs, in bounded room."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ USUAL: Mix = {"GET": (100, 1.0, 0), "SET": (30, 2.0, 0)}
 
 
 class Program:
-    """A program with one endpoint, watched once a second."""
+    """A program with one endpoint, evaluated once a second."""
 
     def __init__(self, label: str = "cache:6379/0", **how: object) -> None:
         self.emitted: list[Alert] = []
@@ -39,7 +39,7 @@ class Program:
         self.anomalies.follow([self.windows], self.now_s, 0)
 
     def run(self, mix: Mix, slices: int = 1) -> list[tuple[str, str]]:
-        """Let slices of operations pass; subject and state of every alert told meanwhile."""
+        """Let slices of operations pass, and return the subject and state of every alert emitted meanwhile."""
         before = len(self.emitted)
         for _ in range(slices):
             entries = list(operations(mix))
@@ -52,7 +52,7 @@ class Program:
 
 
 def operations(mix: Mix) -> Iterator[tuple[int, int, str, str | None, int]]:
-    """The operations of a slice, well mixed."""
+    """Yield the operations of a slice, well mixed."""
     longest = max(count for count, _, _ in mix.values())
     for number in range(longest):
         for command, (count, ms, errors) in mix.items():
@@ -61,14 +61,14 @@ def operations(mix: Mix) -> Iterator[tuple[int, int, str, str | None, int]]:
 
 
 def warm(**how: object) -> Program:
-    """A program that has been running as usual."""
+    """Return a program that has been running as usual."""
     program = Program(**how)
     assert program.run(USUAL, WARM_UP_SLICES + 5) == []
     return program
 
 
 def test_a_slow_server_is_one_alert() -> None:
-    """When every command becomes slow, the endpoint fires, not every command as well; and clears."""
+    """When every command becomes slow, the endpoint's alert fires and clears. The commands get no alerts besides it."""
     program = warm()
     slow: Mix = {"GET": (100, 40.0, 0), "SET": (30, 80.0, 0)}
     assert program.run(slow, 20) == [("cache:6379/0 latency", FIRED)]
@@ -76,7 +76,7 @@ def test_a_slow_server_is_one_alert() -> None:
 
 
 def test_a_slow_command_is_named() -> None:
-    """A rare command that becomes slow doesn't move the endpoint's percentile, and is found all the same."""
+    """redispan finds a rare command that becomes slow, although it does not move the endpoint's percentile."""
     program = Program()
     usual: Mix = {"GET": (1000, 1.0, 0), "ZRANGE": (30, 2.0, 0)}
     assert program.run(usual, 40) == []
@@ -99,7 +99,7 @@ def test_a_slow_command_is_named() -> None:
 
 
 def test_rare_failures_that_become_frequent() -> None:
-    """From none to 3 % is unusual, and below what the alert on the error rate would say."""
+    """An error rate that rises from none to 3 % is an anomaly. It is below the threshold of the error-rate alert."""
     program = Program()
     usual: Mix = {"GET": (900, 1.0, 0)}
     assert program.run(usual, 40) == []
@@ -108,14 +108,17 @@ def test_rare_failures_that_become_frequent() -> None:
 
 
 def test_what_the_error_rate_covers_is_not_emitted_twice() -> None:
-    """Above 5 % another alert fires; where that one is turned off this one speaks."""
+    """Above 5 % only the error-rate alert fires. If that alert is turned off, the anomaly alert fires instead."""
     half: Mix = {"GET": (100, 1.0, 50), "SET": (30, 2.0, 15)}
     assert warm().run(half, 10) == []
     assert warm(error_rate=0.0).run(half, 10) == [("cache:6379/0 error_rate", FIRED)]
 
 
 def test_throughput_fires_if_asked_to() -> None:
-    """It is learned always; users who go home are told only to those who want it."""
+    """redispan always learns the throughput.
+
+    It emits alerts on it only if asked to, because traffic also falls when users go home.
+    """
     few: Mix = {"GET": (MINIMUM, 1.0, 0)}
     many: Mix = {"GET": (900, 1.0, 0)}
     for asked, recorded in ((False, []), (True, [("cache:6379/0 throughput", FIRED)])):
@@ -131,7 +134,7 @@ def test_throughput_fires_if_asked_to() -> None:
 
 
 def test_without_operations_an_alert_is_withdrawn() -> None:
-    """What fires, and of which nothing is heard any more, clears; of a command as well as of the endpoint."""
+    """A firing alert clears when its operations stop. This holds for a command as well as for the endpoint."""
     program = Program()
     usual: Mix = {"GET": (1000, 1.0, 0), "ZRANGE": (30, 2.0, 0)}
     program.run(usual, 40)
@@ -146,7 +149,7 @@ def test_without_operations_an_alert_is_withdrawn() -> None:
 
 
 def test_a_new_normal_holds_for_commands_too() -> None:
-    """Once an endpoint's change is accepted, its commands don't raise it again one by one."""
+    """Once the change of an endpoint is accepted, its commands do not raise it again one by one."""
     program = warm()
     moved: Mix = {"GET": (100, 40.0, 0), "SET": (30, 80.0, 0)}
     slices = int(NEW_NORMAL_S / SLICE_S) + IN_A_ROW + 3 * WARM_UP_SLICES
@@ -155,7 +158,7 @@ def test_a_new_normal_holds_for_commands_too() -> None:
 
 
 def test_too_few_operations_are_not_judged() -> None:
-    """A slice waits for twenty operations, and knows nothing if they don't come within five minutes."""
+    """A slice waits for twenty operations. If they do not come within five minutes, it gives no figure."""
     program = warm()
     assert program.run({"GET": (MINIMUM // 4, 500.0, 0)}, 3) == []
     assert program.run({"GET": (MINIMUM // 4, 500.0, 0)}, 9) == [("cache:6379/0 latency", FIRED)]
@@ -166,7 +169,10 @@ def test_too_few_operations_are_not_judged() -> None:
 
 
 def test_what_failed_is_no_latency() -> None:
-    """Refused connections fail at once and timeouts fail late: both are errors and no measure of the server's pace."""
+    """Failed operations do not count as latency.
+
+    Refused connections fail at once and timeouts fail late, so neither measures the server's pace.
+    """
     program = warm(error_rate=0.001)
     assert program.run({"GET": (100, 2000.0, 60), "SET": (30, 2.0, 0)}, 1) == []
     (latency,) = [row for row in program.anomalies.snapshot() if row["figure"] == "latency" and row["command"] == "SET"]
@@ -176,7 +182,7 @@ def test_what_failed_is_no_latency() -> None:
 
 
 def test_off_means_nothing_is_learned() -> None:
-    """Zero turns the alert off, and the learning."""
+    """A setting of zero turns off both the alert and the learning."""
     program = Program(deviations=0.0)
     assert program.run(USUAL, WARM_UP_SLICES) == []
     assert program.run({"GET": (100, 900.0, 0)}, 10) == []
@@ -184,7 +190,7 @@ def test_off_means_nothing_is_learned() -> None:
 
 
 def test_endpoints_and_commands_are_bounded() -> None:
-    """Dozens of commands at dozens of endpoints: a fixed number of baselines, and the first busy ones are kept."""
+    """Dozens of commands at dozens of endpoints get a fixed number of baselines. The first busy ones keep theirs."""
     recorded: list[Alert] = []
     anomalies = Anomalies(recorded.append, deviations=6.0)
     endpoints = [EndpointWindows(f"h:{n}/0", Endpoint("h", n, "0"), 3000) for n in range(64)]
@@ -209,7 +215,7 @@ def test_endpoints_and_commands_are_bounded() -> None:
 
 
 def test_processes_are_put_together() -> None:
-    """Of two workers throughputs add up, latencies average by their operations, and one that fires is enough."""
+    """For two workers, throughputs add up and latencies average by their operations. One firing worker is enough."""
     calm, slow = warm(), warm()
     slow.run({"GET": (100, 40.0, 0), "SET": (30, 80.0, 0)}, 4)
     rows = baselines_of([*calm.anomalies.snapshot(), *slow.anomalies.snapshot()])

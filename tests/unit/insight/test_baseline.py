@@ -1,4 +1,4 @@
-"""What is usual: learned from whatever comes, left only for good, and never in and out."""
+"""Baselines: learned from any sequence of figures, left only for a lasting change, and without flapping."""
 
 import json
 from itertools import pairwise
@@ -46,7 +46,7 @@ class Watched:
         self.changes: list[tuple[str, float]] = []
 
     def see(self, *values: float, may_fire: bool = True) -> list[str]:
-        """Let slices pass; what changed meanwhile."""
+        """Let slices pass, and return what changed meanwhile."""
         before = len(self.changes)
         for value in values:
             self.now_s += SLICE_S
@@ -57,7 +57,7 @@ class Watched:
 
 
 def warm(kind: Kind = LATENCY, value: float = 0.002, samples: int = 100) -> Watched:
-    """One that has learned that ``value`` is usual."""
+    """Return a baseline that has learned ``value`` as usual."""
     found = Watched(kind, samples)
     assert found.see(*[value] * WARM_UP_SLICES) == []
     assert found.baseline.ready
@@ -66,21 +66,21 @@ def warm(kind: Kind = LATENCY, value: float = 0.002, samples: int = 100) -> Watc
 
 @given(st.lists(st.floats(min_value=0.01, max_value=0.02), max_size=200))
 def test_what_stays_within_a_factor_of_two_never_fires(values: list[float]) -> None:
-    """Whatever order it comes in: trembling that no reader of a graph would call a change."""
+    """Figures within a factor of two never fire, in any order. No reader of a graph would call this a change."""
     assert Watched().see(*values) == []
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("noise", sorted(NOISES))
 def test_stationary_noise_never_fires(noise: str, seed: int) -> None:
-    """Eight hours of the same noise, however heavy its tail, make no alert; there is no model for it to violate."""
+    """Eight hours of the same noise raise no alert, however heavy its tail is. The baseline assumes no distribution."""
     random = Random(seed)
     assert Watched().see(*[NOISES[noise](random) for _ in range(3000)]) == []
 
 
 @pytest.mark.parametrize("noise", sorted(set(NOISES) - {"two ways of life"}))
 def test_a_lasting_shift_fires_once_and_clears_once(noise: str) -> None:
-    """Forty times the usual, for two minutes, is told once; back to usual is told once, within five minutes."""
+    """Forty times the usual for two minutes fires once. The return to the usual clears once, within five minutes."""
     random = Random(1)
     watched = Watched()
     watched.see(*[NOISES[noise](random) for _ in range(200)])
@@ -91,7 +91,10 @@ def test_a_lasting_shift_fires_once_and_clears_once(noise: str) -> None:
 
 @given(st.lists(st.floats(min_value=0.91, max_value=1.5), max_size=300))
 def test_noise_around_the_limit_does_not_clear(factors: list[float]) -> None:
-    """What fires holds while the figure trembles around its limit: it is not usual again, and none of it is learned."""
+    """A firing baseline holds while the figure wavers around its limit.
+
+    Such a figure is not usual again, and none of it is learned.
+    """
     watched = warm(value=0.01)
     limit = watched.baseline.limit(100)
     assert watched.see(*[1.01 * limit] * IN_A_ROW) == [FIRED]
@@ -101,7 +104,7 @@ def test_noise_around_the_limit_does_not_clear(factors: list[float]) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([0.002, 0.003, 0.0039, 0.1, 1.0]), st.integers(1, 8)), max_size=60))
 def test_no_sequence_flaps(runs: list[tuple[float, int]]) -> None:
-    """Whatever comes: fired and cleared alternate, with as many slices between them as both ask for."""
+    """For any sequence, fired and cleared alternate. Between them lie as many slices as both need."""
     watched = warm()
     watched.see(*[value for value, times in runs for _ in range(times)])
     assert [name for name, _ in watched.changes] == [
@@ -112,7 +115,7 @@ def test_no_sequence_flaps(runs: list[tuple[float, int]]) -> None:
 
 
 def test_a_relapse_starts_the_waiting_anew() -> None:
-    """Usual slices must come in a row to clear."""
+    """A firing baseline clears only after usual slices in a row, so a relapse restarts the wait."""
     watched = warm()
     assert watched.see(*[1.0] * IN_A_ROW) == [FIRED]
     assert watched.see(0.002, 0.002, 1.0, 0.002, 0.002) == []
@@ -120,14 +123,14 @@ def test_a_relapse_starts_the_waiting_anew() -> None:
 
 
 def test_nothing_is_judged_before_enough_was_learned() -> None:
-    """The first minutes of a program are no anomaly."""
+    """The first minutes of a program are no anomaly, because the baseline has not learned enough."""
     watched = Watched()
     assert watched.see(*[0.001] * (WARM_UP_SLICES - IN_A_ROW - 1), *[5.0] * IN_A_ROW) == []
     assert not watched.baseline.ready
 
 
 def test_two_odd_slices_are_learned_and_three_fire() -> None:
-    """What is too short to be told is what happens now and then; what fires is not learned."""
+    """Two odd slices are learned as something that happens now and then. Three fire, and are not learned."""
     watched = warm()
     assert watched.see(1.0, 1.0, 0.002) == []
     assert watched.baseline.learned == WARM_UP_SLICES + 3
@@ -140,7 +143,7 @@ def test_two_odd_slices_are_learned_and_three_fire() -> None:
 
 
 def test_what_stays_is_the_new_normal() -> None:
-    """After an hour the change is accepted and learned; going back is then no anomaly before that is learned."""
+    """After an hour the change is accepted and learned. Going back is no anomaly before the new level is learned."""
     watched = warm()
     assert watched.see(*[0.05] * int(IN_A_ROW + NEW_NORMAL_S / SLICE_S)) == [FIRED, ACCEPTED]
     assert watched.see(*[0.05] * WARM_UP_SLICES) == []
@@ -149,7 +152,7 @@ def test_what_stays_is_the_new_normal() -> None:
 
 
 def test_too_little_to_matter_is_no_anomaly() -> None:
-    """Ten times of nearly nothing is nearly nothing: less than a millisecond, less than one percent of errors."""
+    """A tiny figure may grow tenfold without an alert: less than a millisecond, or less than one percent of errors."""
     assert warm(LATENCY, 0.00005).see(*[0.0005] * 20) == []
     assert warm(ERRORS, 0.0001, samples=10_000).see(*[0.009] * 20) == []
     assert warm(ERRORS, 0.0001, samples=10_000).see(*[0.02] * 20) == [FIRED]
@@ -157,12 +160,12 @@ def test_too_little_to_matter_is_no_anomaly() -> None:
 
 @pytest.mark.parametrize(("samples", "share", "fires"), [(20, 0.15, False), (20, 0.5, True), (500, 0.15, True)])
 def test_few_operations_leave_much_to_chance(samples: int, share: float, fires: bool) -> None:
-    """Three failures among twenty may be chance; seventy-five among five hundred are not."""
+    """Three failures among twenty operations may be chance and do not fire. Seventy-five among five hundred do."""
     assert warm(ERRORS, 0.0, samples=samples).see(*[share] * 10) == [FIRED] * fires
 
 
 def test_throughput_is_watched_both_ways() -> None:
-    """Traffic that breaks away is as unusual as traffic that rises; latency can't be too low."""
+    """Traffic that breaks away is as unusual as traffic that rises. Latency cannot be too low."""
     assert warm(THROUGHPUT, 300.0).see(*[1.0] * 5) == [FIRED]
     assert warm(THROUGHPUT, 300.0).see(*[3000.0] * 5) == [FIRED]
     assert warm(THROUGHPUT, 300.0).see(*[150.0, 600.0] * 5) == []
@@ -170,12 +173,12 @@ def test_throughput_is_watched_both_ways() -> None:
 
 
 def test_highs_and_lows_are_not_one_change() -> None:
-    """Slices that are unusual in opposite ways don't add up."""
+    """Slices that are unusual in opposite directions do not add up."""
     assert warm(THROUGHPUT, 300.0).see(3000.0, 1.0, 3000.0, 1.0) == []
 
 
 def test_what_another_alert_covers_is_not_learned() -> None:
-    """While somebody else tells it, nothing fires and the baseline stays."""
+    """While another alert covers the change, the baseline neither fires nor learns."""
     watched = warm()
     assert watched.see(*[1.0] * 50, may_fire=False) == []
     assert watched.baseline.learned == WARM_UP_SLICES
@@ -183,7 +186,7 @@ def test_what_another_alert_covers_is_not_learned() -> None:
 
 
 def test_more_deviations_are_less_sensitive() -> None:
-    """The setting does what it says: the same noise and shift, another limit."""
+    """A higher setting for the deviations gives a higher limit for the same noise."""
     random = Random(3)
     values = [random.uniform(0.02, 0.03) for _ in range(100)]
     limits = []
@@ -196,7 +199,7 @@ def test_more_deviations_are_less_sensitive() -> None:
 
 
 def test_the_history_is_bounded_and_reaches_back_for_hours() -> None:
-    """A day of slices takes no more room than an hour, and what was three hours ago still counts."""
+    """A day of slices takes no more room than an hour. Slices from three hours ago still count."""
     history = History()
     for number in range(8640):
         history.add(float(number))
@@ -209,7 +212,10 @@ def test_the_history_is_bounded_and_reaches_back_for_hours() -> None:
 
 @given(st.lists(st.floats(min_value=0.001, max_value=1.0), min_size=WARM_UP_SLICES, max_size=400))
 def test_what_is_handed_on_is_what_was_learned(values: list[float]) -> None:
-    """A baseline that took over expects and allows the same, to the digits that are kept, and is as bounded."""
+    """A baseline that was taken over expects and allows the same, to the stored digits.
+
+    It is bounded in the same way.
+    """
     before = Baseline(LATENCY, DEVIATIONS)
     for value in values:
         before.learn(value, 100)
@@ -222,7 +228,10 @@ def test_what_is_handed_on_is_what_was_learned(values: list[float]) -> None:
 
 
 def test_a_start_is_given_time() -> None:
-    """Slow first slices of a process that took over neither fire nor are learned; after them it is judged."""
+    """Slow first slices of a process that took over a baseline neither fire nor are learned.
+
+    Later slices are judged.
+    """
     watched = Watched()
     watched.baseline.take_over(warm().baseline.as_data())
     assert watched.see(*[1.0] * GRACE_SLICES) == []
@@ -231,7 +240,7 @@ def test_a_start_is_given_time() -> None:
 
 
 def test_who_knows_takes_nothing_over() -> None:
-    """A process's own experience is worth more than an earlier one's."""
+    """A process with experience of its own takes no earlier baseline over."""
     watched = warm(value=0.5)
     watched.baseline.take_over(warm(value=0.002).baseline.as_data())
     assert watched.baseline.expected == 0.5
@@ -253,7 +262,7 @@ def test_who_knows_takes_nothing_over() -> None:
     ],
 )
 def test_nonsense_is_not_taken_over(nonsense: object) -> None:
-    """Whatever stands in the file: nothing is raised, nothing learned."""
+    """Any nonsense in the file raises nothing and is not learned."""
     baseline = Baseline(LATENCY, DEVIATIONS)
     baseline.take_over(nonsense)  # type: ignore[arg-type]
     assert baseline.learned == 0

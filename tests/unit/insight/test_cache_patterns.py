@@ -1,4 +1,4 @@
-"""Cache use: hits and misses per command, sizes, times to live, and sampling that neither lies nor leaks."""
+"""Cache use: hits and misses per command, sizes and times to live, with sampling that is accurate and shows no data."""
 
 from random import Random
 from typing import Any
@@ -14,12 +14,12 @@ from redispan._insight.cache_sampling import FIRST, STRIDE, CacheSampler
 
 
 def usage(args: tuple[Any, ...], response: Any) -> Any:
-    """What one command adds."""
+    """Return what one command adds to the figures."""
     return usage_of(identify(args), args, response, 1.0, early=False)
 
 
 def operation(args: tuple[Any, ...], response: Any, batch: Batch | None = None) -> Operation:
-    """A finished operation."""
+    """Return a finished operation."""
     made = Operation(CommandSeries(Endpoint("h", 1, "0"), identify(args)), args)
     made.response = response
     if batch is not None:
@@ -44,7 +44,7 @@ def operation(args: tuple[Any, ...], response: Any, batch: Batch | None = None) 
     ],
 )
 def test_hits_and_misses(args: tuple[Any, ...], response: Any, hits: int, misses: int) -> None:
-    """An MGET counts its values one by one, an empty value is a hit, a queue that is empty is no miss."""
+    """redispan counts the values of an MGET one by one. An empty value is a hit, and an empty queue is no miss."""
     found = usage(args, response)
     assert (found.hits, found.misses) == (hits, misses)
 
@@ -64,13 +64,13 @@ def test_hits_and_misses(args: tuple[Any, ...], response: Any, hits: int, misses
     ],
 )
 def test_times_to_live(args: tuple[Any, ...], lasting: int, expiring: int) -> None:
-    """A SET with any of its options for a time to live expires; a value that looks like one doesn't help."""
+    """A SET with any option for a time to live expires. A value that looks like such an option does not count."""
     found = usage(args, True)
     assert (found.lasting_sets, found.expiring_sets) == (lasting, expiring)
 
 
 def test_sizes() -> None:
-    """Bytes read are those of the reply, bytes written those of the values."""
+    """Bytes read are those of the reply. Bytes written are those of the values."""
     assert usage(("GET", "k"), b"x" * 100).bytes_read == 100
     assert usage(("SET", "k", "x" * 50), True).bytes_written == 50
     assert size_of([b"ab"] * 1000) == 2000
@@ -79,20 +79,20 @@ def test_sizes() -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text() | st.binary(), st.lists, max_leaves=20))
 def test_any_reply_has_a_size(reply: Any) -> None:
-    """Replies of any shape are measured without an exception."""
+    """redispan measures replies of any shape without an exception."""
     assert size_of(reply) >= 0
 
 
 @given(st.lists(st.text(max_size=20) | st.binary(max_size=20) | st.integers(), max_size=6))
 def test_any_command_is_taken_in(args: list[Any]) -> None:
-    """Arguments of any kind, known command or not, raise nothing and show no value."""
+    """Arguments of any kind raise nothing and show no value, whether the command is known or not."""
     patterns = CachePatterns(patterns=True)
     patterns.add(identify(args), args, None, 1, early=False)
     assert patterns.snapshot()["sampled"] == 1
 
 
 def test_patterns_are_learned_only_where_keys_may_be_shown() -> None:
-    """Without permission no pattern exists anywhere, not even in memory."""
+    """Without permission to show keys, no pattern exists anywhere, not even in memory."""
     for allowed in (False, True):
         patterns = CachePatterns(patterns=allowed)
         patterns.add(identify(("GET",)), ("GET", "user:42:cart"), None, 1, early=False)
@@ -101,7 +101,7 @@ def test_patterns_are_learned_only_where_keys_may_be_shown() -> None:
 
 
 def test_values_never_become_patterns() -> None:
-    """Only arguments that are keys are folded: not values, not script texts, not credentials."""
+    """redispan folds only arguments that are keys: no values, script texts or credentials."""
     patterns = CachePatterns(patterns=True)
     for args in (("SET", "k", "hunter"), ("EVAL", "hunter", 0), ("AUTH", "hunter"), ("SET k hunter",), ("HUNTER", "x")):
         patterns.add(identify(args), args, None, 1, early=False)
@@ -109,7 +109,7 @@ def test_values_never_become_patterns() -> None:
 
 
 def test_sampling_estimates_what_it_skips() -> None:
-    """Of 200,000 operations that repeat in 64 steps one in 64 is looked at, and the estimate is within 5 %."""
+    """redispan samples one in 64 of 200,000 operations that repeat in 64 steps. Its estimate is within 5 %."""
     patterns = CachePatterns(patterns=False)
     sampler = CacheSampler(patterns, Random(7))
     hit, miss = operation(("GET", "k"), b"v"), operation(("GET", "k"), None)
@@ -127,7 +127,7 @@ def test_sampling_estimates_what_it_skips() -> None:
 
 
 def test_batches_are_looked_into() -> None:
-    """The commands of a pipeline count one by one, failed ones without hit or miss."""
+    """redispan counts the commands of a pipeline one by one. A failed one is neither a hit nor a miss."""
     patterns = CachePatterns(patterns=True)
     commands = [("GET", "user:1"), ("SET", "user:2", "x"), ("GET", "user:3")]
     made = operation(("GET", "x"), [None, True, RuntimeError()], Batch("PIPELINE", commands, census_of(commands)))

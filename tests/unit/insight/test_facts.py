@@ -1,4 +1,4 @@
-"""Facts are computed once, and nobody waits for another's."""
+"""Facts are computed once, and no thread waits while another computes them."""
 
 import threading
 from typing import Any
@@ -9,7 +9,7 @@ from waiting import PATIENCE_S
 
 
 class Slow(dict[str, Any]):
-    """A snapshot that is read slowly."""
+    """A snapshot that is slow to read."""
 
     def __init__(self, found: dict[str, Any]) -> None:
         super().__init__(found)
@@ -23,7 +23,7 @@ class Slow(dict[str, Any]):
 
 
 def test_a_figure_is_computed_once() -> None:
-    """Whoever asks again gets the same object."""
+    """A figure that is read again is the same object."""
     facts = Facts(snapshot([entry() for _ in range(5)]))
     assert facts.window is facts.window
     assert facts.window.operations == 5
@@ -31,7 +31,10 @@ def test_a_figure_is_computed_once() -> None:
 
 
 def test_nobody_waits_for_a_report_in_the_making() -> None:
-    """A process that is forked while another thread makes a report would otherwise wait for it for ever."""
+    """No reader waits for a thread that is making a report.
+
+    Otherwise a process forked at that moment would wait for ever.
+    """
     slow = Slow(snapshot([entry()]))
     making = threading.Thread(target=lambda: Facts(slow).everything, daemon=True)
     making.start()

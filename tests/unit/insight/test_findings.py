@@ -1,4 +1,4 @@
-"""One finding, one test: what makes it speak, and that a healthy program is told nothing."""
+"""Each kind of advice has one test of what triggers it, and a healthy program gets none."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,12 @@ from redispan._insight.snapshots import empty
 
 
 def found(*windows: Any, **parts: Any) -> list[Finding]:
-    """The findings of one process."""
+    """Return the advice for one process."""
     return list(findings.find(Facts(snapshot(*windows, **parts))))
 
 
 def cache(patterns: dict[str, Any] | None = None, **figures: float) -> dict[str, Any]:
-    """Cache use of one family."""
+    """Return the cache use of one family."""
     return {
         "sampled": 1,
         "families": {"string": usage(**figures)},
@@ -29,7 +29,7 @@ def cache(patterns: dict[str, Any] | None = None, **figures: float) -> dict[str,
 
 
 def work(times: int, command: str = "GET") -> dict[str, Any]:
-    """One run of a piece of work that repeats itself."""
+    """Return one run of a piece of work that repeats itself."""
     return {
         "checkout": {
             "runs": 1,
@@ -85,7 +85,7 @@ CASES: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_a_finding_speaks(name: str) -> None:
-    """Given its evidence a finding is made, with figures and with the exact change."""
+    """redispan gives the advice when its evidence is there, with figures and the exact change."""
     windows, parts, change = CASES[name]
     (finding,) = [one for one in found(*windows, **parts) if one.name == name]
     assert change in finding.change
@@ -95,7 +95,7 @@ def test_a_finding_speaks(name: str) -> None:
 
 
 def test_a_healthy_program_gets_no_advice() -> None:
-    """Neither a quiet program nor one that runs well is given advice."""
+    """redispan gives no advice to a quiet program or to one that runs well."""
     assert not found()
     assert not findings.find(Facts(empty()))
     assert not found(
@@ -108,18 +108,21 @@ def test_a_healthy_program_gets_no_advice() -> None:
 
 
 def test_pools_made_per_request_are_found() -> None:
-    """Dozens of pools to one place in one process are clients made per request."""
+    """redispan takes dozens of pools to one place in one process for clients made per request."""
     pools = [pool(f"cache:6379/0#{number}") for number in range(30)]
     assert [finding.name for finding in found(pools=pools)] == ["connection_churn"]
 
 
 def test_the_pools_of_celery_are_no_fault_of_the_program() -> None:
-    """kombu makes a pool or two for each channel, a dozen in a worker: there is nothing that its user could change."""
+    """redispan gives no advice about kombu's pools, which a user cannot change.
+
+    kombu makes a pool or two for each channel, a dozen in a worker.
+    """
     assert not found(pools=[pool(f"cache:6379/1#{number}") for number in range(14)])
 
 
 def of_many(**figures: Any) -> dict[str, Any]:
-    """A cluster of forty nodes, each a little fuller than the one before."""
+    """Return a cluster of forty nodes, each a little fuller than the one before."""
     numbers = range(40)
     return {
         f"n{number}:1": server(
@@ -130,7 +133,7 @@ def of_many(**figures: Any) -> dict[str, Any]:
 
 
 def test_a_full_cluster_is_one_piece_of_advice() -> None:
-    """The three fullest servers are named and the rest is counted, whatever the number of nodes."""
+    """The advice names the three fullest servers and counts the rest, whatever the number of nodes."""
     (finding,) = found(servers=of_many(figures={"maxmemory_policy": "noeviction"}))
     assert finding.what == "40 servers use more than 80% of their memory: n39:1 94%, n38:1 94%, n37:1 94% and 37 more"
     assert finding.evidence.startswith("939 of 1000 bytes, read at ")
@@ -146,7 +149,7 @@ def test_a_full_cluster_is_one_piece_of_advice() -> None:
 
 
 def test_a_filling_cluster_is_one_piece_of_advice() -> None:
-    """Of forty servers that will be full, those that will be first are named, by the time they have."""
+    """The advice for forty filling servers names those that will be full first, by the time left."""
     names = [f"n{number}:1" for number in range(40)]
     (finding,) = found(
         servers={name: server(endpoint=name, used_memory_bytes=50) for name in names},
@@ -160,7 +163,10 @@ def test_a_filling_cluster_is_one_piece_of_advice() -> None:
 
 
 def test_every_finding_has_its_test_and_the_weightiest_comes_first() -> None:
-    """A finding in the folder without a case here would be advice that nobody ever saw."""
+    """Every kind of advice in the folder has a case here, and the weightiest comes first.
+
+    Advice without a case would be untested.
+    """
     folder = Path(findings.__file__).parent
     made = {name for path in folder.glob("*.py") for name in re.findall(r'Finding\(\s*"(\w+)"', path.read_text())}
     assert made == set(CASES)

@@ -1,4 +1,4 @@
-"""Patterns of keys: what is data is folded, what is structure is kept, and nothing grows without bound."""
+"""Key patterns: data is folded, structure is kept, and nothing grows without bound."""
 
 import re
 from dataclasses import dataclass
@@ -37,7 +37,10 @@ class Count:
     ],
 )
 def test_what_looks_like_data_is_folded(key: object, pattern: str) -> None:
-    """Numbers, UUIDs, hashes, dates, mail addresses and long texts never show; words and separators do."""
+    """Patterns never show numbers, UUIDs, hashes, dates, mail addresses or long texts.
+
+    They do show words and separators.
+    """
     if "@" in str(key):
         assert "ada" not in "".join(fold(text_of(key)))
     else:
@@ -46,7 +49,7 @@ def test_what_looks_like_data_is_folded(key: object, pattern: str) -> None:
 
 @given(st.text(max_size=400) | st.binary(max_size=400))
 def test_no_number_survives(key: str | bytes) -> None:
-    """Whatever the key, no digit is in its pattern, and the pattern is short."""
+    """The pattern of any key contains no digit and is short."""
     pattern = "".join(fold(text_of(key)))
     assert not re.search(r"[0-9]", pattern)
     assert len(pattern) <= 300
@@ -54,7 +57,7 @@ def test_no_number_survives(key: str | bytes) -> None:
 
 @given(st.lists(st.text(alphabet="abcdefgh:/", min_size=1, max_size=30), max_size=400))
 def test_the_table_is_bounded_and_counts_every_key(keys: list[str]) -> None:
-    """However many different keys: a bounded number of patterns, and their counts add up to the keys seen."""
+    """The number of patterns is bounded for any number of different keys. Their counts add up to the keys seen."""
     table: PatternTable[Count] = PatternTable(Count)
     for key in keys:
         table.of(key).number += 1
@@ -63,7 +66,7 @@ def test_the_table_is_bounded_and_counts_every_key(keys: list[str]) -> None:
 
 
 def test_names_are_learned() -> None:
-    """Too many different words at one place are names, not words: what was counted before joins them."""
+    """Too many different words at one place are taken for names. The counts so far join those of the names."""
     table: PatternTable[Count] = PatternTable(Count)
     people = [f"{first}{second}" for first in "abcdefghij" for second in "klmnop"]
     for name in people:
@@ -74,7 +77,7 @@ def test_names_are_learned() -> None:
 
 
 def test_a_flood_of_kinds_ends_in_the_overflow() -> None:
-    """A program whose keys have no structure ends with few patterns, not with thousands."""
+    """A program whose keys have no structure gets few patterns, not thousands."""
     table: PatternTable[Count] = PatternTable(Count)
     letters = "abcdefghijklmnopqrstuvwxyz"
     total = 0

@@ -1,4 +1,4 @@
-"""What the observer takes in, what it leaves out, and that no thread loses an operation."""
+"""What the observer counts, what it leaves out, and that no thread loses an operation."""
 
 import asyncio
 import threading
@@ -65,7 +65,7 @@ class Bench:
         )
 
     def finish(self, command: str = "GET", ms: float = 1.0, **figures: Any) -> Operation:
-        """One operation ends."""
+        """Let one operation end."""
         operation = Operation(CommandSeries(ENDPOINT, COMMANDS[command]), (command, "k"))
         operation.start_ns = figures.pop("start_ns", 10**15)
         operation.duration_ns = int(ms * MS)
@@ -76,7 +76,7 @@ class Bench:
         return operation
 
     def totals(self, kind: str = "answers") -> dict[str, list[int]]:
-        """Totals by command."""
+        """Return the totals by command."""
         found = self.statistics.snapshot()
         return found["h:1/0"][kind]["totals"] if found else {}
 
@@ -91,7 +91,7 @@ class Bench:
     ],
 )
 def test_what_counts_as_an_error(error: BaseException, counted: int) -> None:
-    """A failure does; a call that was given up by its caller and a lost optimistic lock don't."""
+    """A failure counts as an error. A call that its caller cancelled or a lost optimistic lock does not."""
     bench = Bench()
     bench.finish(error=error)
     bench.finish(healed_error=error)
@@ -99,14 +99,14 @@ def test_what_counts_as_an_error(error: BaseException, counted: int) -> None:
 
 
 def test_cache_hits_are_no_operations() -> None:
-    """What the client-side cache answered took no time of Redis and is in no figure."""
+    """A hit in the client-side cache is in no figure, because it took no time of Redis."""
     bench = Bench()
     bench.finish(cache_hit=True)
     assert bench.totals() == {}
 
 
 def test_blocking_commands_are_kept_apart() -> None:
-    """However long a BLPOP waits: no slow operation, and its own window."""
+    """A BLPOP is never a slow operation, however long it waits, and has its own window."""
     bench = Bench()
     bench.finish("BLPOP", 60_000.0, blocking=True)
     assert (bench.emitted, bench.logged) == ([], [])
@@ -118,7 +118,7 @@ def test_blocking_commands_are_kept_apart() -> None:
     ("ms", "logged", "recorded"), [(9.99, 0, 0), (10, 1, 0), (49.99, 1, 0), (50, 0, 1), (5000, 0, 1)]
 )
 def test_thresholds(ms: float, logged: int, recorded: int) -> None:
-    """Logged from 10 ms on, alerted from 50 ms on, never both: one operation, one line."""
+    """redispan logs an operation from 10 ms on and alerts from 50 ms on. It never does both for one operation."""
     bench = Bench()
     operation = bench.finish(ms=ms)
     assert (len(bench.logged), len(bench.emitted)) == (logged, recorded)
@@ -126,7 +126,7 @@ def test_thresholds(ms: float, logged: int, recorded: int) -> None:
 
 
 def test_where_the_time_went_adds_up() -> None:
-    """The parts of an alert's message are those that were measured; the rest is server and network."""
+    """The parts in an alert's message are the measured ones. The rest is server and network."""
     bench = Bench()
     bench.finish(ms=100.0, pool_wait_ns=60 * MS, connect_ns=10 * MS, backoff_ns=5 * MS, retries=2)
     (alert,) = bench.emitted
@@ -147,7 +147,7 @@ def test_ticks_are_a_second_apart() -> None:
 
 
 def test_a_floor_follows_the_lowest_threshold() -> None:
-    """A processor with a lower threshold makes shorter operations worth looking at; 0 means no threshold."""
+    """A processor with a lower threshold makes the observer look at shorter operations. A 0 means no threshold."""
     bench = Bench()
     assert bench.observer.floor_ns == 10 * MS
     bench.observer.lower_floor(0, 5 * MS)
@@ -155,7 +155,7 @@ def test_a_floor_follows_the_lowest_threshold() -> None:
 
 
 def test_no_thread_loses_an_operation() -> None:
-    """50 threads through the whole observer, sampling and all: every operation and every error is counted once."""
+    """The observer counts every operation and error of 50 threads once, with sampling and all else on."""
     bench = Bench(CacheSampler(CachePatterns(patterns=True), Random(1)))
     threads = 50
     each = operations(20_000) // threads // 8 * 8

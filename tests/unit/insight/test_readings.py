@@ -1,4 +1,4 @@
-"""The figures that rules judge: recent, cheap while nothing fails, and honest about how much is behind them."""
+"""The figures that alert rules judge: recent, cheap while nothing fails, and with the number of samples behind them."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ NOW = 10_000 * S
 
 
 def windows(*entries: tuple[float, str | None]) -> EndpointWindows:
-    """Operations by age in seconds and error."""
+    """Return windows of operations by age in seconds and error."""
     made = EndpointWindows("h:1/0", Endpoint("h", 1, "0"), 1000)
     for age_s, error in entries:
         end_ns = NOW - int(age_s * S)
@@ -25,20 +25,20 @@ def windows(*entries: tuple[float, str | None]) -> EndpointWindows:
 
 
 def test_only_the_last_minute_counts_where_much_happens() -> None:
-    """Errors of two minutes ago don't speak while there are enough operations since."""
+    """Errors of two minutes ago do not count while there are enough later operations."""
     reading = error_rate(windows(*[(120, "OOM")] * 50, *[(5, None)] * 20), NOW, 20)
     assert (reading.value, reading.samples) == (0.0, 20)
 
 
 def test_a_quiet_program_is_judged_by_five_minutes() -> None:
-    """With fewer operations than the minimum in the last minute older ones speak too, up to five minutes."""
+    """If the last minute has fewer operations than the minimum, older ones up to five minutes count too."""
     reading = error_rate(windows(*[(400, None)] * 50, *[(200, "OOM")] * 15, *[(5, None)] * 5), NOW, 20)
     assert (reading.value, reading.samples) == (0.75, 20)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1000), st.booleans()), max_size=60), st.integers(1, 30))
 def test_the_shortcut_gives_the_same(ages: list[tuple[float, bool]], minimum: int) -> None:
-    """Without a recent error nothing is counted; the result is the one that counting gives."""
+    """Without a recent error redispan skips the count, and gets the result that counting would give."""
     entries = [(age, "OOM" if failed else None) for age, failed in sorted(ages, reverse=True)]
     made = windows(*entries)
     reading = error_rate(made, NOW, minimum)
@@ -55,13 +55,16 @@ def test_blocking_commands_can_fail_too() -> None:
 
 
 def test_pools_without_a_limit_are_never_full() -> None:
-    """Connections parked in a subscription are lent out on purpose; a pool without a limit is not judged."""
+    """redispan does not judge a pool without a limit. Connections in a subscription are lent out on purpose."""
     found = list(pool_usages([PoolStats("a", used=9, parked=4, limit=10), PoolStats("b", used=9)]))
     assert [(reading.subject, reading.value) for reading in found] == [("a", 0.5)]
 
 
 def test_memory_is_held_against_the_limit_else_the_host() -> None:
-    """maxmemory counts; without it the host's memory; a server that is gone or hides both is not judged."""
+    """redispan compares memory with maxmemory, else with the host's.
+
+    It does not judge a server that is gone or hides both.
+    """
     found = memory_usages(
         [
             ServerReading("a", 1, used_memory_bytes=90, max_memory_bytes=100, host_memory_bytes=1000),

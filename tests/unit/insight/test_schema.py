@@ -1,4 +1,4 @@
-"""The JSON schemas describe what the reports really are."""
+"""The JSON schemas match the reports."""
 
 import hashlib
 import json
@@ -21,7 +21,10 @@ MAKERS: dict[str, Any] = {
 
 
 def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> str:
-    """Why ``value`` doesn't fit ``schema``; empty if it does. What our schemas use of JSON Schema, and no more."""
+    """Return why ``value`` does not fit ``schema``; empty if it does.
+
+    Only the parts of JSON Schema that our schemas use are supported.
+    """
     if "$ref" in schema:
         return fits(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root)
     if "anyOf" in schema:
@@ -57,7 +60,7 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> str:
 @pytest.mark.parametrize("found", [empty(), FULL], ids=["nothing", "everything"])
 @pytest.mark.parametrize("name", sorted(MAKERS))
 def test_reports_fit_their_schemas(name: str, found: dict[str, Any]) -> None:
-    """What leaves the process as JSON is what the schema promises, with nothing to report and with everything."""
+    """Every JSON report fits its schema, both empty and with all its fields."""
     data = json.loads(json.dumps(MAKERS[name](found).as_data()))
     schema = schemas()[name]
     assert fits(data, schema, schema) == ""
@@ -65,7 +68,7 @@ def test_reports_fit_their_schemas(name: str, found: dict[str, Any]) -> None:
 
 
 def test_a_changed_schema_is_a_new_version() -> None:
-    """Fields, their types and what is said of their meaning belong to the version that they are published under."""
+    """Fields, their types and descriptions belong to the version that they are published under."""
     published = json.dumps({name: {**schema, "version": ""} for name, schema in schemas().items()}, sort_keys=True)
     fingerprint = hashlib.sha256(published.encode()).hexdigest()[:16]
     assert (SCHEMA_VERSION, fingerprint) == ("2.0", "d31315613be9a523"), (
@@ -76,7 +79,7 @@ def test_a_changed_schema_is_a_new_version() -> None:
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
 def test_every_field_is_described(name: str) -> None:
-    """A reader of the schema finds a sentence for every field, nested ones too."""
+    """The schema has a description for every field, nested ones too."""
     schema = schemas()[name]
     for described in [schema, *schema["$defs"].values()]:
         for field, of in described["properties"].items():
@@ -84,7 +87,7 @@ def test_every_field_is_described(name: str) -> None:
 
 
 def test_the_checker_finds_faults() -> None:
-    """The test's own checker refuses what doesn't fit; otherwise it would prove nothing."""
+    """The test's own checker refuses what does not fit. Otherwise it would prove nothing."""
     schema = schemas()["health"]
     good = json.loads(json.dumps(reporting.health(FULL).as_data()))
     assert "is no number" in fits({**good, "score": "high"}, schema, schema)
@@ -93,7 +96,7 @@ def test_the_checker_finds_faults() -> None:
 
 
 def test_the_full_report_has_everything() -> None:
-    """The comprehensive report holds statistics, pools, memory, recommendations and the score of that snapshot."""
+    """The comprehensive report holds statistics, pools, memory, recommendations and the score of one snapshot."""
     report = reporting.performance(FULL)
     assert report.window.operations == 200
     assert report.window.p50_ms == 99

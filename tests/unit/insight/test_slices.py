@@ -1,4 +1,4 @@
-"""The last minutes in slices: exact counts, durations to the step, whatever was read when."""
+"""The last minutes in slices: exact counts and durations to the step, whenever each window is read."""
 
 import math
 import threading
@@ -29,7 +29,7 @@ entries = st.lists(
 
 
 def totals_of(seen: list[Any]) -> dict[str, list[int]]:
-    """What a window counts of these."""
+    """Return the totals that a window has for these operations."""
     totals: dict[str, list[int]] = {}
     count_into(totals, {}, seen)
     return totals
@@ -37,7 +37,7 @@ def totals_of(seen: list[Any]) -> dict[str, list[int]]:
 
 @given(entries, st.integers(1, 50), st.integers(1, 100), st.integers(-5, 5))
 def test_nothing_is_counted_twice_or_left_out(made: list[Any], often: int, window: int, offset_s: int) -> None:
-    """However often it is read and however small the window: all operations and all failures."""
+    """The slices count each operation and failure once, however often they are read and however small the window is."""
     slices, made = Slices(), sorted(made, key=lambda entry: entry[0])
     for upto in range(0, len(made) + often, often):
         seen = made[:upto]
@@ -63,7 +63,7 @@ def test_a_step_holds_its_durations(duration_ns: int) -> None:
 
 @given(entries.filter(bool), st.sampled_from([0.5, 0.95, 0.99]))
 def test_a_quantile_is_the_truth_to_the_step(made: list[Any], share: float) -> None:
-    """Never below the exact one, and at most 19 % above it."""
+    """A quantile is never below the exact one, and at most 19 % above it."""
     slices = Slices()
     slices.follow("c:1/0", [(0, *entry[1:]) for entry in made], totals_of(made), 0)
     (found,) = slices.snapshot(LATER_NS).values()
@@ -75,7 +75,7 @@ def test_a_quantile_is_the_truth_to_the_step(made: list[Any], share: float) -> N
 
 
 def test_slices_of_processes_add_up_and_old_ones_go() -> None:
-    """Ten minutes are kept, by one process and by all together."""
+    """Slices cover ten minutes, for one process and for all processes together."""
     parts = []
     for process in range(3):
         slices = Slices()
@@ -90,7 +90,10 @@ def test_slices_of_processes_add_up_and_old_ones_go() -> None:
 
 
 def test_a_clock_that_is_set_back_leaves_no_slices_of_the_future() -> None:
-    """They would be the newest ones, and all that is shown, until the clock is there again."""
+    """A clock that is set back removes later slices.
+
+    They would stay the newest and the only ones shown until the clock reaches them.
+    """
     slices = Slices()
     before = [(at * SLICE_S * SECOND, 1000, "GET", None, 0) for at in range(KEPT)]
     slices.follow("c:1/0", before, totals_of(before), 3600 * SECOND)
@@ -101,7 +104,7 @@ def test_a_clock_that_is_set_back_leaves_no_slices_of_the_future() -> None:
 
 
 def test_two_readers_at_once_count_once() -> None:
-    """A sibling that asks while the process writes its totals down makes no operation two."""
+    """An operation counts once, even if a sibling queries while the process writes its totals."""
     slices = Slices()
     seen = [(at, 1000, "GET", None, 0) for at in range(500)]
     reads = [(seen[: upto + 1], totals_of(seen[: upto + 1])) for upto in range(500)]
@@ -121,7 +124,7 @@ def test_two_readers_at_once_count_once() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 90), st.sampled_from([None, "OOM"]), st.booleans()), max_size=40))
 def test_whether_windows_are_shown_makes_no_difference(steps: list[tuple[int, str | None, bool]]) -> None:
-    """Written down every second with what is new alone, and shown whole in between: the slices are the same."""
+    """The slices are the same whether each read takes the new operations only or the whole windows."""
     endpoint = Endpoint("c", 1, "0")
     now_ns = 0
     both = [(Statistics(50, lambda: now_ns, lambda: now_ns), Slices()) for _ in range(2)]
@@ -142,7 +145,7 @@ def test_whether_windows_are_shown_makes_no_difference(steps: list[tuple[int, st
 
 
 def test_what_is_written_down_every_second_copies_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a full window of operations nothing is read again."""
+    """The write of every second copies only new operations. It reads a full window of old ones no second time."""
     copied: list[int] = []
     last = _Columns.last
 

@@ -1,4 +1,4 @@
-"""Merging processes: exact, and the same in any order and grouping."""
+"""Merging the snapshots of processes is exact, and gives the same in any order and grouping."""
 
 import json
 
@@ -23,7 +23,7 @@ processes = st.lists(entries, min_size=1, max_size=4)
 
 
 def of(windows: list, size: int = 40) -> list:
-    """One snapshot per window, each of another process and with things of its own."""
+    """Return one snapshot per window, each of another process and with things of its own."""
     return [
         snapshot(
             window,
@@ -42,7 +42,7 @@ def of(windows: list, size: int = 40) -> list:
 
 @given(processes)
 def test_counts_and_windows_are_exact(windows: list) -> None:
-    """The merged window is the newest operations of all, the merged totals are the sums."""
+    """The merged window holds the newest operations of all processes, and the merged totals are the sums."""
     merged = merge(of(windows))
     facts = Facts(merged)
     everything = [entry for window in windows for entry in window]
@@ -57,7 +57,7 @@ def test_counts_and_windows_are_exact(windows: list) -> None:
 
 @given(processes, st.randoms())
 def test_order_and_grouping_make_no_difference(windows: list, random: object) -> None:
-    """Asked in any order, merged at once or step by step: the same truth."""
+    """Any order of merging gives the same result, at once or step by step."""
     found = of(windows)
     at_once = merge(found)
     random.shuffle(found)
@@ -69,7 +69,7 @@ def test_order_and_grouping_make_no_difference(windows: list, random: object) ->
 
 @given(processes)
 def test_merging_changes_nothing_that_it_was_given(windows: list) -> None:
-    """The snapshots stay as they were: another process's answer may be merged twice."""
+    """Merging leaves its inputs unchanged, because another process's answer may be merged twice."""
     found = of(windows)
     before = json.dumps(found)
     merge(found)
@@ -77,7 +77,7 @@ def test_merging_changes_nothing_that_it_was_given(windows: list) -> None:
 
 
 def test_nothing_is_something() -> None:
-    """No process at all is a snapshot too, and the newest reading of a server wins."""
+    """Merging no process gives a snapshot too. The newest reading of a server replaces older ones."""
     assert merge([]) == empty()
     merged = merge(of([[], [], []]))
     assert merged["servers"]["cache:6379"]["at_unix_ns"] == 2

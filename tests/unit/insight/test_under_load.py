@@ -1,4 +1,4 @@
-"""All of insight together under 200 threads and many operations: exact, and no larger than before."""
+"""All of insight under 200 threads and many operations: exact, and with no growth of memory."""
 
 import gc
 import math
@@ -34,8 +34,8 @@ SERIES = [
 
 @pytest.mark.timeout(max(120, EACH // 10))
 def test_operations_of_200_threads(caplog: pytest.LogCaptureFixture) -> None:
-    """Windows, totals, errors, slow detections, baselines and samples while others read reports: exact, and flat."""
-    caplog.set_level("CRITICAL", "redispan")  # or the test's own log would grow
+    """Windows, totals, errors, slow detections, baselines and samples are exact and bounded during reads of reports."""
+    caplog.set_level("CRITICAL", "redispan")  # otherwise the test's own log would grow
     settings = Settings(slow_alert_ms=50, slow_log_ms=0, error_rate_alert=0)
     observer = current().observer(settings, tracer_provider=NoOpTracerProvider(), meter=None, logger_provider=None)
     error = RuntimeError("x")
@@ -86,7 +86,10 @@ def test_operations_of_200_threads(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_thousands_of_pools_are_read_now_and_then_and_the_fullest_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever judges is on the way back from an operation: reading pools takes a hundredth of the time at most."""
+    """Reading pools takes at most a hundredth of the time, because an operation waits for it.
+
+    The report shows the fullest pools.
+    """
     pools = [PoolStats(f"cache:6379/{at}", used=at, limit=3000, uses=at) for at in range(3000)]
     reads: list[int] = []
     monkeypatch.setattr(SLOT.runtime.pool_sources, "_sources", [lambda: (reads.append(1), pools)[1]])

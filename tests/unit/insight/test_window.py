@@ -1,4 +1,4 @@
-"""The rolling window: exact under any sequence and any number of threads, and of bounded size."""
+"""The rolling window: exact for any sequence and any number of threads, and of bounded size."""
 
 import threading
 import tracemalloc
@@ -37,7 +37,7 @@ entries = st.lists(
 
 @given(entries, st.integers(1, 60))
 def test_window_and_totals_are_exact(added: list, size: int) -> None:
-    """The window is the last operations as they were; the totals count all of them, by command and error type."""
+    """The window holds the last operations unchanged. The totals count all of them, by command and error type."""
     window = Window(size)
     for entry in added:
         window.add(entry)
@@ -60,7 +60,7 @@ def test_window_and_totals_are_exact(added: list, size: int) -> None:
 
 @given(entries, st.integers(1, 60), st.integers(1, 60))
 def test_resizing_loses_no_count(added: list, size: int, new_size: int) -> None:
-    """Another window size changes what is shown, never what was counted."""
+    """Another window size changes what is shown, and never what was counted."""
     window = Window(size)
     for entry in added:
         window.add(entry)
@@ -71,7 +71,7 @@ def test_resizing_loses_no_count(added: list, size: int, new_size: int) -> None:
 
 
 def test_tables_are_bounded() -> None:
-    """However many commands and error types come along, the tables stay small and every operation is counted."""
+    """The tables stay small with any number of commands and error types. Every operation is counted."""
     window = Window(10)
     for number in range(5000):
         window.add((number, 1, f"C{number}", f"E{number}", 0))
@@ -82,7 +82,7 @@ def test_tables_are_bounded() -> None:
 
 
 def test_endpoints_are_bounded() -> None:
-    """Beyond the limit endpoints share one window; asking twice for one endpoint gives the same windows."""
+    """Beyond the limit, endpoints share one window. Two requests for one endpoint give the same windows."""
     statistics = Statistics(10)
     endpoints = [Endpoint("host", port, "0") for port in range(ENDPOINTS_LIMIT + 50)]
     for number, endpoint in enumerate(endpoints):
@@ -94,21 +94,21 @@ def test_endpoints_are_bounded() -> None:
 
 
 def test_one_place_is_one_endpoint() -> None:
-    """Two endpoint objects of one address, port and database share a window: users see one server."""
+    """Two endpoint objects of one address, port and database share a window, because users see one server."""
     statistics = Statistics(10)
     assert statistics.open(Endpoint("h", 1, "0")) is statistics.open(Endpoint("h", 1, "0", late=True))
     assert statistics.open(Endpoint("h", 1, "0")) is not statistics.open(Endpoint("h", 1, "1"))
 
 
 def test_times_leave_the_process_as_times_of_day() -> None:
-    """A snapshot translates the monotonic clock, which means nothing to another process."""
+    """A snapshot translates the monotonic clock to time of day. Another process could not read the monotonic one."""
     statistics = Statistics(10, clock_ns=lambda: 5_000, wall_ns=lambda: 1_000_000)
     statistics.open(Endpoint("h", 1, "0")).answers.add((4_000, 10, "GET", None, 0))
     assert statistics.snapshot()["h:1/0"]["answers"]["window"] == [[999_000, 10, "GET", None, 0]]
 
 
 def test_counts_are_exact_under_200_threads() -> None:
-    """200 threads that add operations to one window: not one is lost or counted twice."""
+    """One window counts every operation of 200 threads exactly once."""
     threads = 200
     each = operations(60_000) // threads // 10 * 10
     window = Window(1000)
@@ -134,7 +134,7 @@ def test_counts_are_exact_under_200_threads() -> None:
 
 
 def test_memory_is_flat() -> None:
-    """After its first thousand operations a window grows no more."""
+    """A window stops growing after its first thousand operations."""
     window = Window(1000)
 
     def add(count: int) -> int:
@@ -150,7 +150,10 @@ def test_memory_is_flat() -> None:
 
 
 def test_operation_in_the_middle_of_moving_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A destructor or signal handler that calls Redis while entries are moved on finds no closed door; all count."""
+    """A destructor or signal handler may call Redis while the window moves entries on.
+
+    It does not deadlock, and all operations count.
+    """
     window = Window(10)
     within = False
 

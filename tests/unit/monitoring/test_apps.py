@@ -1,4 +1,4 @@
-"""The two app shells and the server: whatever carries the request, the answer is the same."""
+"""The WSGI app, the ASGI app and the server give the same response to a request."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ class Figures:
 
 
 def through_wsgi(path: str, query: str = "", method: str = "GET", mount: str = "") -> tuple[int, dict[str, str], bytes]:
-    """Ask the WSGI app."""
+    """Send a request to the WSGI app."""
     environ: dict[str, Any] = {
         "PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": method, "SCRIPT_NAME": mount
     }  # fmt: skip
@@ -40,7 +40,7 @@ def through_wsgi(path: str, query: str = "", method: str = "GET", mount: str = "
 
 
 def through_asgi(path: str, query: str = "", method: str = "GET", root: str = "") -> tuple[int, dict[str, str], bytes]:
-    """Ask the ASGI app."""
+    """Send a request to the ASGI app."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -58,7 +58,7 @@ def through_asgi(path: str, query: str = "", method: str = "GET", root: str = ""
 
 @pytest.fixture
 def server() -> Iterator[MonitoringServer]:
-    """A server on a free port."""
+    """Start a server on a free port."""
     opened = MonitoringServer(Figures())
     opened.start()
     yield opened
@@ -66,7 +66,7 @@ def server() -> Iterator[MonitoringServer]:
 
 
 def through_server(opened: MonitoringServer, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Ask a server."""
+    """Send a request to a server."""
     request = urllib.request.Request(f"http://127.0.0.1:{opened.port}{path}", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -78,7 +78,7 @@ def through_server(opened: MonitoringServer, path: str, **headers: str) -> tuple
 
 @pytest.mark.parametrize("path", ["/monitoring/redis/health", "/health", "/nix", "/", "/monitoring/redis/live"])
 def test_all_ways_lead_to_the_same_answer(path: str, server: MonitoringServer) -> None:
-    """WSGI, ASGI and the server say the same, with a length that is true."""
+    """WSGI, ASGI and the server give the same response, with a correct Content-Length."""
     answers = [through_wsgi(path), through_asgi(path), through_server(server, path)]
     assert len({(status, body) for status, _, body in answers}) == 1
     for _, headers, body in answers:
@@ -87,31 +87,34 @@ def test_all_ways_lead_to_the_same_answer(path: str, server: MonitoringServer) -
 
 @pytest.mark.parametrize("ask", [through_wsgi, through_asgi])
 def test_a_query_reaches_the_report(ask: Any) -> None:
-    """The scope isn't lost on the way."""
+    """The scope in the query reaches the report."""
     assert json.loads(ask("/performance", "scope=process")[2])["scope"] == "process"
 
 
 @pytest.mark.parametrize(("path", "root"), [("/mon/health", "/mon"), ("/health", "/mon"), ("/health", "")])
 def test_asgi_frameworks_may_leave_the_mount_on_the_path(path: str, root: str) -> None:
-    """Old and new Starlette alike."""
+    """The ASGI app works under both old and new Starlette, which differ in the path below a mount."""
     assert through_asgi(path, root=root)[0] == 200
 
 
 def test_a_wsgi_mount_asked_for_without_a_slash_leads_to_the_page() -> None:
-    """Relative links of the page need the slash."""
+    """A request for the mount without a slash leads to the page, whose relative links need the slash."""
     status, headers, _ = through_wsgi("", mount="/monitoring/redis")
     assert (status, headers["Location"]) == (308, "redis/")
 
 
 def test_a_page_of_the_web_can_not_read_the_port(server: MonitoringServer) -> None:
-    """Names that were made to point to this machine are refused, as browsers can be tricked into using them."""
+    """The server refuses host names that were made to point to this machine.
+
+    A web page can trick a browser into using them.
+    """
     assert through_server(server, "/performance", Host="evil.example")[0] == 403
     assert through_server(server, "/performance", Host=f"localhost:{server.port}")[0] == 200
     assert through_server(server, "/performance", Host="[::1]")[0] == 200
 
 
 def test_a_wider_address_needs_a_token() -> None:
-    """Nobody publishes figures by accident."""
+    """The server refuses an address beyond loopback without a token, so that no one publishes figures by accident."""
     with pytest.raises(ValueError, match="token"):
         MonitoringServer(Figures(), host="0.0.0.0")
     assert MonitoringServer(Figures(), host="0.0.0.0", token="t").host == "0.0.0.0"
@@ -123,12 +126,12 @@ def test_a_wider_address_needs_a_token() -> None:
      ("::", False), ("10.0.0.1", False), ("", False), ("localhost.evil.example", False), ("127.0.0.1.nip.io", False)],
 )  # fmt: skip
 def test_what_is_loopback(host: str, loopback: bool) -> None:
-    """Names that merely look like it aren't."""
+    """Names that only look like loopback are not accepted as such."""
     assert is_loopback(host) is loopback
 
 
 def test_garbage_on_the_port_disturbs_nobody(server: MonitoringServer, capfd: pytest.CaptureFixture[str]) -> None:
-    """Bytes that are no HTTP end their own connection, say nothing on the program's output, and the port goes on."""
+    """Bytes that are not HTTP end their own connection and print nothing. The server keeps running."""
     for garbage in (b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"X" * 70_000 + b"\r\n"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
             client.sendall(garbage)
@@ -137,13 +140,13 @@ def test_garbage_on_the_port_disturbs_nobody(server: MonitoringServer, capfd: py
 
 
 def test_the_port_changes_hands_when_its_holder_gives_up(tmp_path: Path) -> None:
-    """Of two that want it one has it; when that one closes, the other gets it at its next try."""
+    """One of two processes has the port. When it closes, the other gets the port at its next try."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     first, second = (PortHolder(Figures(), host="127.0.0.1", port=port, token="") for _ in range(2))
     first(tmp_path)
-    # A record lock belongs to the process, so that within one process the port itself decides.
+    # A record lock belongs to the process, so within one process only the port itself keeps the second one out.
     second(None)
     assert first._server is not None
     assert second._server is None
@@ -154,7 +157,7 @@ def test_the_port_changes_hands_when_its_holder_gives_up(tmp_path: Path) -> None
 
 
 def test_a_strangers_port_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A port that somebody else has is said once, however often it is tried, and never an error."""
+    """A port that a foreign program holds is logged once, however often redispan tries it. It is never an error."""
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()

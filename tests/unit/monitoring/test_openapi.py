@@ -1,4 +1,4 @@
-"""schemathesis reads the OpenAPI document and holds the real app against it."""
+"""schemathesis reads the OpenAPI document and checks the real app against it."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", wsgi_app())
 
 @pytest.fixture(params=["nothing", "everything"])
 def _to_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the reports have to tell."""
+    """Provide data for the reports."""
     if request.param == "everything":
         part = {**FULL, "slices": {"1800000000": {"count": 9, "errors": 1, "max_ns": 10**7, "steps": {"12": 8}}}}
         monkeypatch.setattr(reports, "gather", lambda scope: reports.Gathered(scope, [part]))
@@ -28,7 +28,7 @@ def _to_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore")
 def test_the_app_keeps_to_its_document(case: Any) -> None:
-    """Good and bad requests get documented statuses and content types, and bodies of the documented schema."""
-    # An unhealthy Redis is a 503, and documented as one: no fault of the app.
+    """Good and bad requests get documented statuses and content types, with bodies of the documented schema."""
+    # A 503 for an unhealthy Redis is documented, so it is no failure of the app.
     unhealthy = [schemathesis.checks.not_a_server_error] if case.path == "/health" else []
     case.call_and_validate(excluded_checks=unhealthy)

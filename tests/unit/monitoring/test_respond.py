@@ -1,4 +1,4 @@
-"""What is answered to which request: status codes, problem details, tokens, and nothing that depends on Redis."""
+"""Responses to requests: status codes, problem details and tokens, none of which depend on Redis."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from redispan.monitoring.respond import DATA, PREFIX, Response, respond
 
 
 class Figures:
-    """Sources of a quiet process, or of one that can't tell."""
+    """Sources of a quiet process, or of one whose reports fail."""
 
     def __init__(self, *, status: str = "healthy", broken: bool = False) -> None:
         self.status = status
@@ -31,12 +31,12 @@ class Figures:
 
 
 def ask(path: str, query: str = "", method: str = "GET", sources: Any = None, **token: str) -> Response:
-    """Ask for something below the prefix."""
+    """Request a path below the prefix."""
     return respond(method, f"{PREFIX}/{path}", query, sources or Figures(), **token)
 
 
 def problem_of(answer: Response) -> dict[str, Any]:
-    """The problem details of an answer; checks that they are some."""
+    """Return the problem details of a response, and check their form."""
     assert answer.headers["Content-Type"] == "application/problem+json"
     found: dict[str, Any] = json.loads(answer.body)
     assert found["status"] == answer.status
@@ -45,7 +45,7 @@ def problem_of(answer: Response) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", DATA)
 def test_each_report_is_asked_for_the_scope_in_the_query(name: str) -> None:
-    """The host by default, one process where the query says so."""
+    """A report covers the host by default, and one process where the query asks for it."""
     sources = Figures()
     assert ask(name, sources=sources).status == ask(name, "scope=process", sources=sources).status == 200
     assert sources.asked == [(name, "host"), (name, "process")]
@@ -53,14 +53,20 @@ def test_each_report_is_asked_for_the_scope_in_the_query(name: str) -> None:
 
 @pytest.mark.parametrize(("status", "code"), [("healthy", 200), ("degraded", 200), ("unhealthy", 503)])
 def test_only_an_unhealthy_health_report_is_a_503(status: str, code: int) -> None:
-    """A readiness probe sees the health; the other reports are readable whatever it is."""
+    """Only the health report returns 503 for a readiness probe.
+
+    The other reports are readable in any state of health.
+    """
     sources = Figures(status=status)
     assert ask("health", sources=sources).status == code
     assert ask("performance", sources=sources).status == 200
 
 
 def test_live_and_the_page_ask_nobody() -> None:
-    """A liveness probe must not fail because Redis, or a report, does."""
+    """The liveness endpoint and the page read no report.
+
+    A liveness probe must not fail because Redis or a report does.
+    """
     sources = Figures(broken=True)
     assert ask("live", sources=sources).status == 200
     assert ask("", sources=sources).status == 200
@@ -69,7 +75,7 @@ def test_live_and_the_page_ask_nobody() -> None:
 
 
 def test_a_fault_of_ours_is_a_500_without_a_secret() -> None:
-    """What broke is told by its class alone."""
+    """A failing report gives a 500 that names only the exception class."""
     answer = ask("performance", sources=Figures(broken=True))
     assert answer.status == 500
     assert problem_of(answer)["detail"].endswith("RuntimeError")
@@ -78,14 +84,14 @@ def test_a_fault_of_ours_is_a_500_without_a_secret() -> None:
 
 @pytest.mark.parametrize("path", ["nix", "performance/", "live/x", "%2e%2e/etc/passwd", "Performance"])
 def test_an_unknown_path_is_a_404(path: str) -> None:
-    """Exactly the documented addresses exist."""
+    """Only the documented addresses exist."""
     assert problem_of(ask(path))["title"] == "Not Found"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "X"])
 @pytest.mark.parametrize("path", ["performance", "live", ""])
 def test_another_method_is_a_405_that_names_the_allowed_ones(method: str, path: str) -> None:
-    """Nothing can be changed from outside."""
+    """A client cannot change anything from outside. Other methods get a 405 that names the allowed ones."""
     answer = ask(path, method=method)
     assert problem_of(answer)["status"] == 405
     assert answer.headers["Allow"] == "GET, HEAD"
@@ -93,19 +99,19 @@ def test_another_method_is_a_405_that_names_the_allowed_ones(method: str, path: 
 
 @pytest.mark.parametrize("query", ["scope=all", "scope=", "scope", "x=1", "scope=host&scope=host", "&&", "a=1&" * 20])
 def test_a_bad_query_is_a_400(query: str) -> None:
-    """Whatever isn't understood is said to be so, instead of being ignored."""
+    """A query that redispan does not understand gets a 400, and is not ignored."""
     assert problem_of(ask("health", query))["status"] == 400
 
 
 def test_head_has_the_headers_of_get_and_no_body() -> None:
-    """Probes that send HEAD get the same status."""
+    """Probes that send HEAD get the same status as with GET."""
     found = ask("health", method="HEAD", sources=Figures(status="unhealthy"))
     assert (found.status, found.body) == (503, b"")
 
 
 @pytest.mark.parametrize("shown", ["", "Bearer", "Bearer wrong", "Basic right", "right", "Bearer rightx", "Bearer  "])
 def test_without_the_token_no_figure_is_shown(shown: str) -> None:
-    """Every report asks for the token; what holds no figures doesn't."""
+    """Every report requires the token. Addresses without figures do not."""
     for name in DATA:
         answer = ask(name, token="right", authorization=shown)
         assert answer.status == 401
@@ -114,13 +120,16 @@ def test_without_the_token_no_figure_is_shown(shown: str) -> None:
 
 
 def test_the_right_token_opens() -> None:
-    """The scheme's case is of no matter."""
+    """The right token gives access, with the scheme in upper or lower case."""
     for shown in ("Bearer right", "bearer right", "BEARER right "):
         assert ask("performance", token="right", authorization=shown).status == 200
 
 
 def test_paths_work_with_and_without_the_prefix() -> None:
-    """Mounted at the prefix or anywhere else, the last part counts; the prefix alone leads to the page."""
+    """The last part of the path counts, whether the app is mounted at the prefix or elsewhere.
+
+    The prefix alone leads to the page.
+    """
     assert respond("GET", "/performance", "", Figures()).status == 200
     assert respond("GET", "/", "", Figures()).headers["Content-Type"].startswith("text/html")
     moved = respond("GET", PREFIX, "", Figures())
@@ -129,13 +138,13 @@ def test_paths_work_with_and_without_the_prefix() -> None:
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
 def test_no_request_at_all_breaks_it(method: str, path: str, query: str) -> None:
-    """Any text as method, path and query gets an answer of the documented kinds."""
+    """Any text as method, path and query gets one of the documented responses."""
     answer = respond(method, path, query, Figures())
     assert answer.status in (200, 308, 400, 404, 405)
 
 
 def test_the_page_loads_nothing_and_its_policy_forbids_it() -> None:
-    """One file: no address in it but relative ones, scripts and styles known by their hash."""
+    """The page is one file with only relative addresses. Its policy names scripts and styles by their hash."""
     answer = ask("")
     page = answer.body.decode()
     assert "{{" not in page
@@ -149,7 +158,7 @@ def test_the_page_loads_nothing_and_its_policy_forbids_it() -> None:
 
 
 def test_the_openapi_document_is_made_of_the_reports_schemas() -> None:
-    """Every reference in it leads somewhere, and every report's field is described."""
+    """Every reference in the document resolves, and every field of a report has a description."""
     document = json.loads(ask("openapi.json").body)
     schemas = document["components"]["schemas"]
     for reference in _references(document):
@@ -166,7 +175,7 @@ def _references(found: Any) -> list[str]:
 
 @given(st.lists(st.floats(min_value=0, max_value=1e5), max_size=60))
 def test_the_distribution_counts_every_duration_once(durations: list[float]) -> None:
-    """Each operation is in exactly one bar, and no bar has any that is longer than its bound."""
+    """Each operation is in exactly one bar, and no bar holds one that is longer than its bound."""
     bars = page_data.distribution(durations)
     assert sum(bar["operations"] for bar in bars) == len(durations)
     for bar in bars[:-1]:
@@ -175,7 +184,7 @@ def test_the_distribution_counts_every_duration_once(durations: list[float]) -> 
 
 
 def test_page_data_covers_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page shows the merged figures, and says who did not answer."""
+    """The page shows the merged figures, and which processes did not answer."""
     parts = [snapshot([entry(ms=2.0)] * 3, pid=1), snapshot([entry(ms=80.0, error="X")], pid=2)]
     monkeypatch.setattr(reports, "gather", lambda scope: reports.Gathered(scope, parts, (7,)))
     found = page_data.page_data("host")

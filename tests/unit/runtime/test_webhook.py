@@ -1,4 +1,4 @@
-"""The webhook: posts in the background, retries what may succeed, and never holds up or grows."""
+"""The webhook posts in the background, retries what may succeed, and never blocks a caller or grows."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from waiting import PATIENCE_S, wait_until
 
 
 def alert(state: str = FIRED, name: str = ERROR_RATE) -> Alert:
-    """An alert."""
+    """Return an alert."""
     return Alert(
         name=name,
         state=state,
@@ -37,13 +37,13 @@ def alert(state: str = FIRED, name: str = ERROR_RATE) -> Alert:
 
 @pytest.fixture
 def posted() -> list[Any]:
-    """What was posted."""
+    """Return what was posted."""
     return []
 
 
 @pytest.fixture
 def receiver(posted: list[Any]) -> Iterator[tuple[str, list[int]]]:
-    """A web server that answers with the given statuses in turn, then with 200."""
+    """Start a web server that returns the given statuses in turn, then 200."""
     statuses: list[int] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -66,12 +66,12 @@ def receiver(posted: list[Any]) -> Iterator[tuple[str, list[int]]]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow each other at once."""
+    """Remove the pauses between retries."""
     monkeypatch.setattr(tenacity, "wait_random_exponential", lambda **_: tenacity.wait_none())
 
 
 def test_alerts_are_posted_as_they_are(receiver: tuple[str, list[int]], posted: list[Any]) -> None:
-    """Plain JSON has every field of the alert, and the service's name."""
+    """The plain JSON has every field of the alert, and the name of the service."""
     webhook = AlertWebhook(receiver[0], "json", "shop")
     webhook.post(alert())
     webhook.close()
@@ -80,7 +80,10 @@ def test_alerts_are_posted_as_they_are(receiver: tuple[str, list[int]], posted: 
 
 
 def test_alertmanager_gets_what_it_takes(receiver: tuple[str, list[int]], posted: list[Any]) -> None:
-    """API v2: a list; the same labels when an alert fires and clears; a slow operation ends by itself."""
+    """The format of API v2 is a list.
+
+    An alert has the same labels when it fires and clears, and a slow operation ends by itself.
+    """
     webhook = AlertWebhook(receiver[0], "alertmanager", "shop")
     for one in (alert(FIRED), alert(CLEARED), alert(DETECTED, SLOW_OPERATION)):
         webhook.post(one)
@@ -98,7 +101,10 @@ def test_alertmanager_gets_what_it_takes(receiver: tuple[str, list[int]], posted
 
 
 def test_what_may_succeed_later_is_retried(receiver: tuple[str, list[int]], posted: list[Any]) -> None:
-    """Overload and faults of the receiver pass; a refusal doesn't, and the next alert is posted all the same."""
+    """The webhook retries after overload or a fault of the receiver, and not after a refusal.
+
+    The next alert is posted in any case.
+    """
     url, statuses = receiver
     statuses.extend([503, 429, 200, 400, 200])
     webhook = AlertWebhook(url)
@@ -110,7 +116,7 @@ def test_what_may_succeed_later_is_retried(receiver: tuple[str, list[int]], post
 
 
 def test_nobody_waits_for_a_receiver_that_hangs() -> None:
-    """Posting returns at once, the queue stays bounded, and what finds it full is counted."""
+    """Posting returns at once and the queue stays bounded. The webhook counts alerts that find it full."""
     free = threading.Event()
     webhook = AlertWebhook("http://h/secret-token", send=lambda *_: free.wait() and None)
     before = SLOT.runtime.self_metrics.read("dropped").get("webhook_alerts", 0)
@@ -123,7 +129,7 @@ def test_nobody_waits_for_a_receiver_that_hangs() -> None:
 
 
 def test_the_url_is_no_ones_business(caplog: pytest.LogCaptureFixture) -> None:
-    """A webhook's URL is often its secret: a failure is logged without it."""
+    """The log of a failure does not show the URL, which is often the secret of the webhook."""
 
     def fail(url: str, body: bytes) -> None:
         refusal = urllib.error.HTTPError(url, 404, "not here", None, None)  # type: ignore[arg-type]
@@ -139,7 +145,7 @@ def test_the_url_is_no_ones_business(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_no_thread_before_the_first_alert(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A webhook that was only configured has no thread; an idle one lets it go, and takes a new one when needed."""
+    """A webhook has no thread before its first alert. An idle one ends its thread and starts a new one when needed."""
     monkeypatch.setattr(alert_webhook, "IDLE_S", 0.01)
     sent: list[bytes] = []
     webhook = AlertWebhook("http://h/", send=lambda _, body: sent.append(body))
@@ -151,7 +157,7 @@ def test_no_thread_before_the_first_alert(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_other_schemes_are_refused() -> None:
-    """A file is no webhook."""
+    """A file URL is refused as a webhook."""
     with pytest.raises(ValueError, match="http"):
         AlertWebhook("file:///etc/passwd")
 

@@ -1,4 +1,4 @@
-"""Failures become few labels and harmless words."""
+"""Errors become few labels and messages without data."""
 
 import asyncio
 import re
@@ -21,33 +21,33 @@ SECRET = "s3cret-Value-42"
 
 @pytest.fixture(autouse=True)
 def _fresh_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test invents must not use up the room of another."""
+    """Reset the bounds, so that one test's invented names do not use up the room of another."""
     monkeypatch.setattr(errors, "_invented_prefixes", errors._Bounded(errors._INVENTED_LIMIT))
     monkeypatch.setattr(errors, "_class_names", errors._Bounded(errors._CLASSES_LIMIT))
 
 
 def answered(message: str) -> Exception:
-    """The exception that redis-py makes of an error answer."""
+    """Return the exception that redis-py makes of an error reply."""
     error = BaseParser.parse_error(message)
     assert isinstance(error, Exception)
     return error
 
 
 def invented(message: str) -> Exception:
-    """The exception of an error answer that a script made up, as redis-py 8 raises it."""
+    """Return the exception of an error reply that a script made up, as redis-py 8 raises it."""
     error = redis_errors.ResponseError(message)
     error.status_code = None
     return error
 
 
 def in_pipeline(error: Exception, *command: object) -> Exception:
-    """The same exception as a pipeline raises it."""
+    """Return the same exception as a pipeline raises it."""
     redis.Redis().pipeline().annotate_exception(error, 2, command)
     return error
 
 
 def in_async_pipeline(error: Exception, *command: object) -> Exception:
-    """The same exception as an asyncio pipeline raises it."""
+    """Return the same exception as an asyncio pipeline raises it."""
     redis.asyncio.Redis().pipeline().annotate_exception(error, 2, command)
     return error
 
@@ -78,7 +78,10 @@ def in_async_pipeline(error: Exception, *command: object) -> Exception:
 )
 @pytest.mark.parametrize("place", ["alone", "pipeline", "async pipeline"])
 def test_the_servers_prefix_is_status_code_and_error_type(message: str, code: str, place: str) -> None:
-    """For prefixes that redis-py keeps in the message and for those it cuts off, alone and in pipelines."""
+    """The server's prefix is the status code and the error type.
+
+    This holds alone and in pipelines, for prefixes that redis-py keeps in the message and for those it cuts off.
+    """
     error = answered(message)
     if place == "pipeline":
         error = in_pipeline(error, "SET", "k", SECRET)
@@ -95,7 +98,10 @@ def test_the_servers_prefix_is_status_code_and_error_type(message: str, code: st
 def test_a_prefix_made_up_by_a_script_is_kept_unless_it_may_be_data(
     message: str, code: str | None, place: Callable[[Exception], Exception]
 ) -> None:
-    """A prefix with digits is more likely an identifier than a kind of error."""
+    """redispan keeps a prefix that a script made up, except one with digits.
+
+    That is more likely an identifier than a kind of error.
+    """
     assert classify(place(invented(message))).status_code == code
 
 
@@ -118,7 +124,7 @@ def test_a_prefix_made_up_by_a_script_is_kept_unless_it_may_be_data(
     ],
 )
 def test_older_redis_py_keeps_no_status_code(error: Exception, code: str) -> None:
-    """Before version 8 the prefix is known from the class, or from ``ERR`` having been cut off."""
+    """Before version 8, redispan finds the prefix by the class, or because redis-py cut ``ERR`` off."""
     if hasattr(error, "status_code"):
         del error.status_code
     assert not hasattr(error, "status_code")
@@ -140,24 +146,27 @@ def test_older_redis_py_keeps_no_status_code(error: Exception, code: str) -> Non
     ],
 )
 def test_failures_of_the_client_are_named_by_their_class(error: BaseException, name: str) -> None:
-    """Qualified, since redis-py's names collide with Python's; no status code, since the server said nothing."""
+    """A client error has its qualified class name, since redis-py's names collide with Python's.
+
+    It has no status code, since no server sent one.
+    """
     assert classify(error) == Failure(name, None, flow_control=False)
 
 
 def test_a_lost_optimistic_lock_is_flow_control() -> None:
-    """``WatchError`` is what a program that uses WATCH expects to happen."""
+    """redispan treats ``WatchError`` as flow control, because a program that uses WATCH expects it."""
     assert classify(redis_errors.WatchError("Watched variable changed.")).flow_control
 
 
 def test_valkeys_twins_are_recognised() -> None:
-    """The fork has the same classes under another package."""
+    """redispan recognises the same classes in the package of the Valkey fork."""
     base = type("ValkeyError", (Exception,), {"__module__": "valkey.exceptions"})
     response = type("ResponseError", (base,), {"__module__": "valkey.exceptions"})
     assert classify(response("WRONGTYPE x")).status_code == "WRONGTYPE"
 
 
 def test_thousands_of_invented_prefixes_are_few_labels() -> None:
-    """Scripts can invent error prefixes without end; metric labels must end."""
+    """Thousands of prefixes invented by scripts give a bounded number of metric labels."""
     letters = "ABCDEFGHIJ"
     labels = {
         classify(invented("X" + "".join(letters[int(digit)] for digit in str(number)) + " x")).status_code
@@ -168,13 +177,13 @@ def test_thousands_of_invented_prefixes_are_few_labels() -> None:
 
 
 def test_invented_exception_classes_are_few_labels() -> None:
-    """A program may make classes as it goes."""
+    """Exception classes that a program creates at run time give few labels."""
     labels = {classify(type(f"Made{number}", (Exception,), {})()).error_type for number in range(1000)}
     assert len(labels) <= errors._CLASSES_LIMIT + 1
 
 
 def test_a_command_that_quotes_the_annotation_invents_no_prefix() -> None:
-    """A value that imitates redis-py's own words can't get a word of its own into a label."""
+    """A value that imitates redis-py's annotation cannot put its own text into a label."""
     error = in_pipeline(invented("no prefix here"), "SET", ") of pipeline caused error: TOPSECRET", "v")
     assert classify(error).status_code in {None, "_OTHER"}
     assert "TOPSECRET" not in safe_message(error)
@@ -185,7 +194,7 @@ LABEL = re.compile(r"[A-Z][A-Z_]{0,31}|_OTHER")
 
 @given(st.text(), st.text())
 def test_any_message_gives_labels_of_the_allowed_form(message: str, argument: str) -> None:
-    """Whatever the server or a script says, and whatever the command held."""
+    """Any message of a server or script gives labels of the allowed form, whatever the command held."""
     for error in (redis_errors.ResponseError(message), redis_errors.ConnectionError(message)):
         for failed in (error, in_pipeline(error, "SET", argument)):
             failure = classify(failed)
@@ -195,7 +204,7 @@ def test_any_message_gives_labels_of_the_allowed_form(message: str, argument: st
 
 @given(st.text(alphabet="abc \n'\"(){}:,-_ERWRONGTYPE", max_size=40), st.integers(0, 3))
 def test_messages_never_quote_what_they_were_given(noise: str, place: int) -> None:
-    """A secret anywhere in an error's text, in front, behind or inside an annotation, stays there."""
+    """A safe message never quotes a secret from an error's text, in front of, behind or inside an annotation."""
     message = [
         f"{SECRET} {noise}",
         f"ERR unknown command '{SECRET}', with args beginning with: {noise}",
@@ -225,13 +234,16 @@ def test_messages_never_quote_what_they_were_given(noise: str, place: int) -> No
     ],
 )
 def test_known_errors_are_described_in_words_of_our_own(error: Exception, said: str) -> None:
-    """The words help, and hold neither keys, values, hosts nor script text."""
+    """The description of a known error is helpful, and holds no keys, values, hosts or script text."""
     assert safe_message(error) == said
 
 
 @pytest.mark.parametrize("cause", [ConnectionRefusedError(111, SECRET), socket.gaierror(-2, SECRET)])
 def test_the_cause_behind_a_connection_error_is_named_by_class(cause: OSError) -> None:
-    """Refused and unknown host are different problems, told apart without the host."""
+    """The message of a connection error names the class of its cause and no host.
+
+    A refused connection and an unknown host are different problems.
+    """
     error = redis_errors.ConnectionError(f"Error 1 connecting to {SECRET}:1.")
     error.__context__ = cause
     assert safe_message(error) == f"Connecting failed ({type(cause).__name__})"
@@ -256,16 +268,16 @@ class HostileError(redis_errors.ResponseError):
     "error", [HostileError("x"), redis_errors.ResponseError(), redis_errors.ResponseError(object()), BaseException()]
 )
 def test_hostile_exceptions_break_nothing(error: BaseException) -> None:
-    """Labels and message of any exception come without another one."""
+    """redispan makes labels and a message of any exception without raising another one."""
     assert classify(error).error_type
     assert safe_message(error)
 
 
 def test_every_known_prefix_but_the_general_one_has_words() -> None:
-    """An operator should not have to look a prefix up."""
+    """Every known prefix except the general one has a description, so that an operator need not look it up."""
     assert [prefix for prefix in KNOWN_PREFIXES if not known_text(prefix, "")] == ["ERR"]
 
 
 def test_redis_pys_own_prefixes_are_known() -> None:
-    """Every prefix that redis-py turns into a class is in the table."""
+    """The table has every prefix that redis-py turns into a class."""
     assert set(BaseParser.EXCEPTION_CLASSES) <= KNOWN_PREFIXES

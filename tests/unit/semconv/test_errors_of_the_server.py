@@ -1,4 +1,4 @@
-"""Real errors of a real server, provoked with secrets, are labelled right and quoted never."""
+"""Real errors of a real server, provoked with secrets, get the right label and are never quoted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ FAULTS: list[tuple[str, Callable[[Any], Any], str]] = [
 @pytest.mark.parametrize(("fault", "code"), [pytest.param(f, code, id=name) for name, f, code in FAULTS])
 @pytest.mark.parametrize("place", ["alone", "pipeline"])
 def test_no_error_of_the_server_leaks(redis_url: str, fault: Callable[[Any], Any], code: str, place: str) -> None:
-    """The label is the server's prefix and the words hold nothing of the call."""
+    """The label is the server's prefix, and the message holds nothing of the call."""
     with redis.Redis.from_url(redis_url) as client:
         client.set("text", "x")
         with pytest.raises(redis.RedisError) as caught:

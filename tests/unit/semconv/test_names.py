@@ -30,12 +30,12 @@ LITERALS = {key: value for key, value in vars(names).items() if key.isupper() an
 def test_a_span_is_named_after_operation_and_server(
     operation: str, address: str | None, port: int | None, name: str
 ) -> None:
-    """The conventions' ``{operation} {host}:{port}``, without a target where there is no port."""
+    """A span has the conventions' name ``{operation} {host}:{port}``, without a target where there is no port."""
     assert span_name(operation, address, port) == name
 
 
 def test_stable_names_are_the_conventions_own() -> None:
-    """Copied literals must not drift from the installed package of the conventions."""
+    """The copied names equal those of the installed package of the conventions."""
     assert stable_modules is not None
     official = {
         value
@@ -50,13 +50,13 @@ def test_stable_names_are_the_conventions_own() -> None:
 
 
 def test_metrics_under_db_are_the_conventions_own() -> None:
-    """Nothing of ours may live in the conventions' namespace."""
+    """Every metric under ``db.`` is one of the conventions. redispan's own names must not be in that namespace."""
     official = {value for key, value in vars(db_metrics).items() if isinstance(value, str)}
     assert {value for key, value in LITERALS.items() if key.startswith("METRIC_")} <= official
 
 
 def test_our_own_names_are_ours_and_well_formed() -> None:
-    """Our names live under ``redis.client.`` and have the form that the conventions ask for."""
+    """redispan's own names are under ``redis.client.`` and have the form that the conventions ask for."""
     ours = {value for key, value in LITERALS.items() if key.startswith("REDIS_")}
     assert ours
     for name in ours:
@@ -66,18 +66,18 @@ def test_our_own_names_are_ours_and_well_formed() -> None:
 
 @pytest.mark.parametrize("bounds", [names.DURATION_BUCKETS_S, names.FINE_BUCKETS_S])
 def test_bucket_bounds_ascend(bounds: tuple[float, ...]) -> None:
-    """The SDK refuses a histogram whose bounds don't ascend."""
+    """Bucket bounds ascend, because the SDK refuses a histogram whose bounds do not."""
     assert list(bounds) == sorted(set(bounds))
 
 
 def test_the_advised_bounds_are_the_conventions() -> None:
-    """The SHOULD list of ``db.client.operation.duration``, to the letter."""
+    """The advised bounds equal the SHOULD list of ``db.client.operation.duration``."""
     assert names.DURATION_BUCKETS_S == (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
     assert sum(bound < 0.001 for bound in names.FINE_BUCKETS_S) >= 4
 
 
 def test_no_name_is_there_that_nothing_sends() -> None:
-    """The reference page lists these: a name that nobody uses would be a promise."""
+    """redispan emits every name in the module, because the reference page lists them all."""
     source = Path(redispan.__file__).parent
     declared = Path(names.__file__)
     code = "".join(path.read_text(encoding="utf-8") for path in source.rglob("*.py") if path != declared)

@@ -1,4 +1,4 @@
-"""Old attribute names beside the new ones, only when asked for."""
+"""Old attribute names are emitted beside the new ones only when asked for."""
 
 import pytest
 from hypothesis import given
@@ -24,12 +24,15 @@ from redispan._semconv.opt_in import old_attributes, semconv_mode
     ],
 )
 def test_only_database_dup_asks_for_the_old_names(raw: str | None, mode: str) -> None:
-    """A new instrumentation is stable by default; the list is split, trimmed and case-sensitive."""
+    """Only ``database/dup`` asks for the old names.
+
+    The list is split, trimmed and case-sensitive, and a new instrumentation is stable by default.
+    """
     assert semconv_mode(raw) == mode
 
 
 def test_every_renamed_attribute_gets_its_old_name() -> None:
-    """Dashboards made for contrib's instrumentation keep working."""
+    """Every renamed attribute also gets its old name. Dashboards made for contrib's instrumentation keep working."""
     new = {
         names.DB_SYSTEM_NAME: "redis",
         names.DB_OPERATION_NAME: "GET",
@@ -63,13 +66,13 @@ def test_every_renamed_attribute_gets_its_old_name() -> None:
     ],
 )
 def test_what_had_no_old_name_gets_none(new: dict[str, object], old: dict[str, object]) -> None:
-    """Database 0 and new attributes had no old form; a UNIX socket had another transport."""
+    """Database 0 and new attributes get no old form, because they had none. A UNIX socket gets its other transport."""
     assert old_attributes(new) == old
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers())))
 def test_unknown_attributes_are_left_alone(new: dict[str, object]) -> None:
-    """Whatever else a span carries is not copied under another name."""
+    """redispan copies no unknown attribute of a span to another name."""
     assert set(old_attributes(new)) <= {"db.redis.database_index", "net.transport"} | {
         "db.system",
         "db.operation",

@@ -1,4 +1,4 @@
-"""Query text that says what a command does and nothing of what it carries."""
+"""Query text shows what a command does, and none of the data that it carries."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ SECRET = "s3cret"
 
 
 def text_of(args: object, mode: str, limit: int = 1024) -> str | None:
-    """The query text of a call."""
+    """Return the query text of a call."""
     return query_text(identify(args), args, mode, limit)  # type: ignore[arg-type]
 
 
@@ -52,33 +52,33 @@ def text_of(args: object, mode: str, limit: int = 1024) -> str | None:
     ],
 )
 def test_hidden_shows_the_command_and_keys_shows_keys(args: tuple[object, ...], hidden: str, keys: str) -> None:
-    """One example per way of giving a command and a key."""
+    """Mode hidden shows the command and mode keys also shows keys, for each way to give a command and a key."""
     assert text_of(args, "hidden") == hidden
     assert text_of(args, "keys") == keys
     assert text_of(args, "off") is None
 
 
 def test_an_unknown_mode_hides() -> None:
-    """A misspelt setting must not show anything."""
+    """A misspelt mode shows no argument."""
     assert text_of(("SET", "k", "v"), "kyes") == "SET ? ?"
 
 
 def test_many_arguments_are_cut_and_marked() -> None:
-    """A call with a thousand arguments has a short text that says how many there are."""
+    """The text of a call with a thousand arguments is short and states how many there are."""
     args = ("MGET", *("k",) * 1000)
     assert text_of(args, "hidden") == "MGET" + " ?" * 50 + " ... (950 more)"
     assert text_of(args, "keys") == "MGET" + " k" * 50 + " ... (950 more)"
 
 
 def test_the_cacheable_form_is_the_hidden_text() -> None:
-    """A caller that caches by number of arguments gets what it would have got without."""
+    """A caller that caches by number of arguments gets the same text as without the cache."""
     for count in (0, 1, 5, 50, 51, 300):
         assert hidden_text("MGET", count) == text_of(("MGET", *range(count)), "hidden")
 
 
 @given(st.lists(ANYTHING, max_size=60), st.sampled_from(["hidden", "keys"]), st.integers(0, 200))
 def test_text_is_bounded_printable_and_encodable(args: list[object], mode: str, limit: int) -> None:
-    """Whatever the arguments, the text fits its limit and every exporter can encode it."""
+    """The text of any arguments fits its limit, and every exporter can encode it."""
     text = text_of(["MGET", *args], mode, limit)
     assert text is not None
     assert len(text) <= limit
@@ -88,13 +88,16 @@ def test_text_is_bounded_printable_and_encodable(args: list[object], mode: str, 
 
 @given(st.lists(ANYTHING, max_size=5), st.sampled_from(["hidden", "keys"]))
 def test_any_call_has_a_text(args: list[object], mode: str) -> None:
-    """Nothing a program passes makes it fail."""
+    """redispan makes a text of anything that a program passes, without an error."""
     assert text_of(args, mode)
 
 
 @pytest.mark.parametrize("spelling", ["one", "apart", "lower", "bytes", "inline"])
 def test_no_argument_of_any_command_is_shown(spelling: str) -> None:
-    """A marked secret at every position, in every spelling: hidden never shows it, keys only at key positions."""
+    """Mode hidden never shows a marked secret, at any position and in any spelling.
+
+    Mode keys shows it only at key positions.
+    """
     secrets = [f"{SECRET}{position}" for position in range(9)]
     for name, count in itertools.product(sorted(COMMANDS), range(10)):
         arguments = secrets[:count]
@@ -118,7 +121,7 @@ def test_no_argument_of_any_command_is_shown(spelling: str) -> None:
 
 @given(st.text(min_size=1).filter(lambda word: not identify((word,)).known), st.integers(0, 5))
 def test_unknown_commands_show_nothing(word: str, count: int) -> None:
-    """Not even the command's own word, which may be a value put there by mistake."""
+    """The text of an unknown command does not even show its name, which may be a value put there by mistake."""
     args = [word, *[SECRET] * count]
     text = text_of(args, "keys")
     assert text is not None
@@ -138,13 +141,13 @@ def test_unknown_commands_show_nothing(word: str, count: int) -> None:
     ],
 )
 def test_texts_of_a_batch(texts: list[str], limit: int, expected: str) -> None:
-    """The same text once, different ones joined, and cut where the limit is."""
+    """A batch shows equal texts once and joins different ones, up to the limit."""
     assert batch_text(texts, limit) == expected
 
 
 @given(st.lists(st.sampled_from(["GET ?", "SET ? ?", "DEL ?"]), max_size=300), st.integers(0, 400))
 def test_text_of_a_batch_is_the_joined_text_within_its_limit(texts: list[str], limit: int) -> None:
-    """Cutting early must not change what is shown."""
+    """redispan stops early at the limit, and shows the same text as without stopping."""
     joined = texts[0] if len(set(texts)) == 1 else "; ".join(texts)
     text = batch_text(texts, limit)
     assert len(text) <= limit
@@ -152,7 +155,10 @@ def test_text_of_a_batch_is_the_joined_text_within_its_limit(texts: list[str], l
 
 
 def test_a_long_batch_is_read_no_further_than_it_can_be_shown() -> None:
-    """A pipeline of a million different commands must not cost a million texts."""
+    """redispan reads a batch only as far as it can show it.
+
+    A pipeline of a million different commands must not cost a million texts.
+    """
     taken = 0
 
     def stream() -> object:

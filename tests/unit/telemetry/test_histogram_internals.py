@@ -1,4 +1,4 @@
-"""The short way into the SDK's histogram ends in the very figures that the public way gives."""
+"""The fast path into the SDK's histogram gives the same figures as the public one."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ SETS: list[dict[str, Any]] = [
 
 
 def reader(temporality: str) -> InMemoryMetricReader:
-    """A reader of sums since the start, or since its last collection."""
+    """Return a reader of sums since the start, or since its last collection."""
     return InMemoryMetricReader(preferred_temporality=DELTA if temporality == "delta" else {})
 
 
 def histogram_of(provider: MeterProvider, name: str = "h") -> Any:
-    """A histogram with few buckets."""
+    """Return a histogram with few buckets."""
     meter = provider.get_meter("test")
     return meter.create_histogram(name, unit="s", explicit_bucket_boundaries_advisory=BOUNDS)
 
 
 def points(of: InMemoryMetricReader) -> dict[Any, Any]:
-    """What a reader collects: count, sum and buckets by attributes, without times."""
+    """Return what a reader collects: count, sum and buckets by attributes, without times."""
     data = of.get_metrics_data()
     if data is None:
         return {}
@@ -60,7 +60,10 @@ def points(of: InMemoryMetricReader) -> dict[Any, Any]:
 
 
 def collected(of: InMemoryMetricReader) -> dict[Any, Any] | str:
-    """What a reader collects, or the fault of the SDK: an exponential histogram of 0 takes no tiny value later on."""
+    """Return what a reader collects, or the error of the SDK.
+
+    An exponential histogram of 0 accepts no tiny value later on.
+    """
     try:
         return points(of)
     except Exception as fault:
@@ -68,13 +71,16 @@ def collected(of: InMemoryMetricReader) -> dict[Any, Any] | str:
 
 
 def is_short(prepared: PreparedHistogram, known: AttributeSet) -> bool:
-    """Whether the next measurement of the set takes the short way."""
+    """Return whether the next measurement of the set takes the fast path."""
     return prepared._consumer is not None and known.found_in is prepared._consumer._reader_storages
 
 
 @pytest.mark.parametrize("temporality", ["cumulative", "delta"])
 def test_installed_sdk_is_familiar(temporality: str):
-    """The canary: with the SDK that is installed, the second measurement of a set takes the short way."""
+    """With the installed SDK, the second measurement of a set takes the fast path.
+
+    A new SDK that differs fails here.
+    """
     of = reader(temporality)
     prepared = PreparedHistogram(histogram_of(MeterProvider([of])))
     known = AttributeSet(SETS[0])
@@ -104,7 +110,7 @@ VIEWS: dict[str, list[View]] = {
 @pytest.mark.parametrize("view", VIEWS)
 @given(steps=STEPS, temporalities=st.lists(st.sampled_from(["cumulative", "delta"]), min_size=1, max_size=2))
 def test_same_figures_as_the_public_way(view: str, steps: Iterable[Any], temporalities: list[str]):
-    """Whatever is recorded and whenever it is collected, readers of every kind see what ``record`` makes them see."""
+    """Readers of every kind see the figures that ``record`` gives, for any measurements and times of collection."""
     ours, theirs = [reader(t) for t in temporalities], [reader(t) for t in temporalities]
     prepared = PreparedHistogram(histogram_of(MeterProvider(ours, views=VIEWS[view])))
     plain = histogram_of(MeterProvider(theirs, views=VIEWS[view]))
@@ -120,7 +126,7 @@ def test_same_figures_as_the_public_way(view: str, steps: Iterable[Any], tempora
 
 @pytest.mark.parametrize("temporality", ["cumulative", "delta"])
 def test_nothing_is_lost_between_threads_and_collections(temporality: str):
-    """Eight threads record while a ninth collects: what was collected adds up to what was recorded."""
+    """Eight threads record while a ninth collects. The collected figures add up to the recorded ones."""
     of = reader(temporality)
     prepared = PreparedHistogram(histogram_of(MeterProvider([of])))
     known = AttributeSet(SETS[0])
@@ -142,7 +148,10 @@ def test_nothing_is_lost_between_threads_and_collections(temporality: str):
 
 
 def test_set_beyond_the_limit_of_the_sdk_goes_the_public_way():
-    """Sets that the SDK puts into its overflow point are counted there, and looked for no more than a few times."""
+    """redispan counts a set in the SDK's overflow point if the SDK puts it there.
+
+    It looks for such a set only a few times.
+    """
     of = InMemoryMetricReader()
     provider = MeterProvider([of])
     prepared = PreparedHistogram(histogram_of(provider))
@@ -155,7 +164,7 @@ def test_set_beyond_the_limit_of_the_sdk_goes_the_public_way():
 
 
 def test_histogram_without_a_provider_is_ready_for_one():
-    """Measured before any SDK is there, nothing is kept; after one came, everything is."""
+    """Measurements before any SDK is installed are dropped. All measurements after that are kept."""
     proxy = metrics._internal._ProxyMeter("test").create_histogram("h", "s", "")
     prepared = PreparedHistogram(proxy)
     known = AttributeSet(SETS[0])
@@ -169,7 +178,7 @@ def test_histogram_without_a_provider_is_ready_for_one():
 
 
 def test_unfamiliar_sdk_is_used_as_its_interface_says():
-    """An SDK of another make gets every measurement by ``record``, with the attributes given."""
+    """An SDK of another make gets every measurement through ``record``, with the given attributes."""
     got = []
 
     class Foreign:
@@ -184,7 +193,7 @@ def test_unfamiliar_sdk_is_used_as_its_interface_says():
 
 
 def test_sdk_that_changes_under_way_is_left_to_its_interface():
-    """Where the short way fails it is given up and counted, and the measurements after it are all there."""
+    """If the fast path fails, redispan gives it up and counts that. No measurement after it is lost."""
     of = InMemoryMetricReader()
     prepared = PreparedHistogram(histogram_of(MeterProvider([of])))
     known = AttributeSet(SETS[0])
@@ -198,7 +207,7 @@ def test_sdk_that_changes_under_way_is_left_to_its_interface():
 
 
 def test_looking_for_a_set_is_bounded():
-    """Among thousands of sets, one that is not there is looked for in the newest few: a call must not pay for them."""
+    """redispan looks for a set only among the newest few of thousands, so that a call does not pay for them all."""
     looked_at = []
 
     class Aggregation:

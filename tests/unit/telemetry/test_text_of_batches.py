@@ -1,4 +1,4 @@
-"""The query text of a batch says what the texts of its commands, made one by one, say."""
+"""The query text of a batch equals the joined texts of its commands, made one by one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMANDS = st.lists(
 @pytest.mark.parametrize("mode", ["hidden", "keys"])
 @given(commands=COMMANDS.filter(bool), limit=st.sampled_from([10, 100, 1024]))
 def test_same_as_one_by_one(mode: str, commands: list[tuple[object, ...]], limit: int) -> None:
-    """However often a command occurs and whatever its arguments are, the quick ways show no more and no less."""
+    """The fast ways show no more and no less for any arguments, however often a command occurs."""
     census = census_of(commands)
     operation = Operation(CommandSeries(Endpoint("localhost", 6379, "0"), next(iter(census))), ())
     operation.batch = Batch("PIPELINE", commands, census)
