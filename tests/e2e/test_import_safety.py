@@ -1,5 +1,6 @@
 """The command line starts the program and instruments the rest, whatever is missing, old, broken or shadowed."""
 
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -211,11 +212,23 @@ def test_our_own_settings_broken(breakage: str, bare: Launcher, redis_5: Path, t
     for name in ("__init__.py", "environment_variables.py", "hooks.py"):
         (ours / "redispan").mkdir(exist_ok=True)
         (ours / "redispan" / name).write_text((source / name).read_text())
-    for name in ("setting_table.py", "settings.py"):
-        (ours / "redispan" / name).write_text(BREAKAGES[breakage])
+    (ours / "redispan" / "settings").mkdir()
+    for name in ("__init__.py", "table.py"):
+        (ours / "redispan" / "settings" / name).write_text(BREAKAGES[breakage])
     bare.path = [site, ours, redis_5]
     finished = bare.run("which_redis.py")
     assert (finished.code, finished.out) == (7, "redis 5.0.8\nb'v'\nthe program ran\n"), finished.all
+
+
+def test_our_own_command_table_missing(bare: Launcher, redis_5: Path, tmp_path: Path) -> None:
+    """An installation without redispan's data file instruments nothing of redispan, and all the rest."""
+    site = site_folder.link(tmp_path / "site", site_folder.needed_by(*ALL, without=["redispan"]))
+    ours = site_folder.link(tmp_path / "ours", ["redispan"])
+    (ours / "redispan").unlink()
+    shutil.copytree(Path(redispan.__file__).parent, ours / "redispan", ignore=shutil.ignore_patterns("commands.txt"))
+    finished = run_between_witnesses(bare, tmp_path, [site, ours, redis_5])
+    assert finished.out.endswith("redis 5.0.8\nb'v'\nthe program ran\n"), finished.all
+    assert "ImportError: redispan is not complete: commands.txt is missing" in finished.err
 
 
 @pytest.mark.parametrize("told_by", ["metadata", "module"])

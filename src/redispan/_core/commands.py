@@ -45,8 +45,12 @@ def rows() -> Iterator[Row]:
 
 def table_lines() -> list[str]:
     """Return the lines of ``commands.txt``, which explains its format, without comments and empty lines."""
-    # pkgutil also reads it where redispan is imported from a zip file.
-    lines = (pkgutil.get_data(__package__, _TABLE) or b"").decode().splitlines()
+    try:
+        # pkgutil also reads it where redispan is imported from a zip file.
+        lines = (pkgutil.get_data(__package__, _TABLE) or b"").decode().splitlines()
+    except OSError as fault:
+        # For an ImportError, opentelemetry-instrument leaves redispan out and instruments the rest.
+        raise ImportError(f"redispan is not complete: {_TABLE} is missing") from fault
     return [line for line in lines if line and not line.startswith("#")]
 
 
