@@ -16,7 +16,7 @@ from redispan.settings import Settings
 
 def prepare(settings: Settings) -> None:
     """Make everything that ``settings`` asks for start at the next operation. A second call changes nothing."""
-    chores = (lambda: MonitoringPort(settings),) if settings.monitoring_port else ()
+    chores = [MonitoringPort(settings)] if settings.monitoring_port else []
     runtime.current().prepare(settings, *chores)
 
 

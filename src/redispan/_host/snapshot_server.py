@@ -93,14 +93,14 @@ class SnapshotServer:
 
     def close(self) -> None:
         """Stop listening; the file stays."""
-        listening, self._socket = self._socket, None
+        listening = self._socket
         if listening is not None:
             try:
                 # Wakes the thread that waits in accept(), which closing alone does not.
                 listening.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # macOS refuses it for a listening socket; the thread then ends within its beat
-            listening.close()
+        self.close_copy()
 
     def close_copy(self) -> None:
         """Close the copy of the parent's socket in a forked child; the parent goes on listening."""

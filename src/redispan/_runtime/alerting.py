@@ -48,8 +48,8 @@ class Alerting:
         self._anomalies: Anomalies | None = None
         self._detectors: list[SlowDetector] = []
         self._processor: Any = None
-        self._end_webhook: list[Callable[[], None]] = []
         self._webhook: Any = None
+        self._unsubscribe_webhook: Callable[[], None] | None = None
         self._new_lock()
 
     def _new_lock(self) -> None:
@@ -199,13 +199,13 @@ class Alerting:
             _log.warning("redispan: alert_webhook: %s; no alert is posted.", fault)
             return
         self._webhook = webhook
-        self._end_webhook = [SLOT.runtime.alerts.subscribe(webhook.post), webhook.close]
+        self._unsubscribe_webhook = SLOT.runtime.alerts.subscribe(webhook.post)
 
     def _disconnect_webhook(self) -> None:
-        for end in self._end_webhook:
-            end()
-        self._end_webhook = []
-        self._webhook = None
+        if self._unsubscribe_webhook is not None:
+            self._unsubscribe_webhook()
+            self._webhook.close()
+        self._webhook = self._unsubscribe_webhook = None
 
     def _attacher(self, settings: Settings, emitter: AlertEmitter, tracer_provider: Any) -> Callable[[], None]:
         def make(provider: Any) -> Any:

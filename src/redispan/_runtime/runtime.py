@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any
 
 from redispan._client.probe.probe import Probe
@@ -101,21 +99,20 @@ class Runtime(CoreRuntime):
             alert_events.create_instruments(meter)
         return observer
 
-    def prepare(self, settings: Settings, *chores: Callable[[], Chore]) -> None:
+    def prepare(self, settings: Settings, *chores: Chore) -> None:
         """Make the host member start at the next operation. A second call with the same settings changes nothing.
 
         Args:
             settings: The settings, which decide which chores the host member has.
-            *chores: Functions that each make a further chore.
+            *chores: Further chores.
         """
         if not settings.insight or settings == self._prepared:
             return
         try:
             self.end_background()
             self._prepared = settings
+            self.host.chores.extend(chores)
             self._add_chores(settings)
-            for make in chores:
-                self.host.chores.append(make())
         except Exception as fault:
             _log.warning("redispan: no monitoring: %s: %s", type(fault).__name__, fault)
 
@@ -132,7 +129,7 @@ class Runtime(CoreRuntime):
             host.chores.append(probe)
         if settings.host_sharing and settings.anomaly_alert > 0:
             host.chores.append(BaselineFile(self.alerting.learned, self.alerting.take_over))
-        if host.sharing or settings.server_probe or settings.monitoring_port:
+        if host.sharing or host.chores:
             # No thread starts for this chore alone. Without a thread, the next operation or the exit of the program
             # emits the deferred alerts.
             host.chores.append(Chore(self._emit_deferred))
@@ -156,7 +153,7 @@ class Runtime(CoreRuntime):
 
     def evaluate(self, now_ns: int | None = None) -> None:
         """Emit the deferred alerts that are due, and evaluate the alert rules; see ``Alerting.evaluate``."""
-        self.alerting.evaluate(perf_counter_ns() if now_ns is None else now_ns)
+        self.alerting.evaluate(now_ns)
 
     def own_readings(self) -> list[ServerReading]:
         """Return the readings of the servers that this process probes, and no sibling process."""
