@@ -22,12 +22,6 @@ from redispan._core.slot import SLOT
 Method = Callable[..., Any]
 
 
-def _watch(pool: Any) -> PoolState | None:
-    """Give a pool that is older than redispan a companion; such a pool is watched, never tuned."""
-    settings = settings_in_force()
-    return None if settings.pool == "off" else pool_state.attach(pool, settings, tuned=False)
-
-
 def awake(state: PoolState | None, pool: Any) -> PoolState | None:
     """Return the pool's state, active.
 
@@ -35,7 +29,8 @@ def awake(state: PoolState | None, pool: Any) -> PoolState | None:
     """
     try:
         if state is None:
-            state = _watch(pool)
+            # A pool that is older than redispan is watched, never tuned.
+            state = pool_state.attach(pool, settings_in_force(), tuned=False)
         if state is not None and (state.closed or not state.active):
             pool_state.activate(state, pool, provisionally=deadline.reading_topology.get())
             sizing.follow(state)

@@ -214,7 +214,7 @@ def _watching_rows(package: str) -> list[Row]:
         return lambda original: pool_tuning.client_init_shell(original, tuning)
 
     def pool_init(tuning: pool_tuning.Tuning) -> Build:
-        return lambda original: pool_tuning.pool_init_shell(original, tuning, _after_pool_init)
+        return lambda original: pool_tuning.pool_init_shell(original, tuning, state.attach)
 
     def cluster_init(tuning: pool_tuning.Tuning) -> Build:
         return lambda original: pool_tuning.cluster_init_shell(original, tuning, cluster.after_init)
@@ -289,12 +289,6 @@ def _cluster_rows() -> list[Row]:
         ("asyncio.cluster", "ClusterNode", "disconnect", cluster.node_disconnect_shell),
         ("asyncio.cluster", "ClusterNode", "execute_pipeline", cluster.node_execute_shell),
     ]
-
-
-def _after_pool_init(pool: Any, settings: PoolSettings, *, tuned: bool) -> None:
-    if settings.pool == "off":
-        return
-    state.attach(pool, settings, tuned=tuned)
 
 
 POOL_PATCHES = PoolPatches()

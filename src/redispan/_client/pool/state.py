@@ -225,7 +225,9 @@ def registry() -> PoolRegistry:
 
 
 def attach(pool: Any, settings: PoolSettings, *, tuned: bool) -> PoolState | None:
-    """Give ``pool`` a state and return it, or return None if the registry is full."""
+    """Give ``pool`` a state and return it, or return None if pools are left alone or the registry is full."""
+    if settings.pool == "off":
+        return None
     kind = "blocking" if hasattr(pool, "timeout") and hasattr(pool, "max_connections") else "pool"
     state = PoolState(pool, settings, tuned=tuned, base_name="", kind=kind)
     if not registry().add(state):

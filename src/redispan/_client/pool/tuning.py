@@ -172,7 +172,7 @@ def client_init_shell(original: Method, tuning: Tuning) -> Method:
     return __init__
 
 
-def pool_init_shell(original: Method, tuning: Tuning, after: Callable[..., None]) -> Method:
+def pool_init_shell(original: Method, tuning: Tuning, after: Callable[..., object]) -> Method:
     """Wrap ``ConnectionPool.__init__``, which every pool calls: fill in what is missing.
 
     Args:
